@@ -25,7 +25,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
-use support::{Farm, Printer, Server, TOKEN, busy_ms, client, median, ms, until};
+use support::{Farm, Printer, Server, TOKEN, client, cpu_ms, elapsed_ms, min_median_max, wait_until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -47,13 +47,13 @@ const CLIENTS: usize = 16;
 /// Number of tokens. One token may send at most 50 requests a second.
 const TOKENS: usize = 40;
 /// Number of printers for the single commands and for the page.
-const FEW: usize = 100;
+const SMALL_FARM: usize = 100;
 /// Number of single commands that are sent at once.
-const STORM: usize = 500;
+const BURST_COMMANDS: usize = 500;
 const HUNG_ROUNDS: usize = 4;
 const CHANGES: usize = 100;
 /// Pause between measurements, so that the effects of one have ended before the next.
-const REST: Duration = Duration::from_millis(700);
+const SETTLE_TIME: Duration = Duration::from_millis(700);
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
@@ -69,20 +69,20 @@ fn main() {
                 for (size, rounds, target) in
                     SIZES.into_iter().filter(|(size, ..)| sizes.is_empty() || sizes.contains(size))
                 {
-                    bench.batches(size, rounds, target).await;
+                    bench.measure_batches(size, rounds, target).await;
                 }
             }
             if is_wanted("clients") {
-                bench.clients().await;
+                bench.measure_clients().await;
             }
             if is_wanted("hung") {
-                bench.hung().await;
+                bench.measure_hung().await;
             }
         });
     }
     if is_wanted("page") {
-        let farm = Farm::start(FEW, 0);
-        runtime.block_on(page(&farm));
+        let farm = Farm::start(SMALL_FARM, 0);
+        runtime.block_on(measure_page(&farm));
     }
 }
 
@@ -97,7 +97,7 @@ struct Bench<'a> {
 }
 
 /// Durations of one command in milliseconds, from the POST.
-struct Took {
+struct CommandTimes {
     accepted: f64,
     confirmed: f64,
     /// Processor time of the server; `simulator` is that of the simulated farm.
@@ -108,7 +108,7 @@ struct Took {
 impl<'a> Bench<'a> {
     async fn start(farm: &'a Farm) -> Self {
         let server = Server::start(farm).await;
-        let registered = server.printers().await;
+        let registered = server.list_printers().await;
         let id_of = |printer: &Printer| {
             let found = registered.iter().find(|item| item["name"] == printer.name.as_str()).expect("registered");
             found["id"].as_str().expect("an id").to_owned()
@@ -119,30 +119,30 @@ impl<'a> Bench<'a> {
     }
 
     /// Sends commands to `size` printers, by a bare loop and by Printyard in turn.
-    async fn batches(&self, size: usize, rounds: usize, target: f64) {
+    async fn measure_batches(&self, size: usize, rounds: usize, target: f64) {
         let mut bare = vec![Vec::new(); COMMANDS.len()];
-        let mut there = vec![Vec::new(); COMMANDS.len()];
-        let mut took: Vec<Vec<Took>> = COMMANDS.iter().map(|_| Vec::new()).collect();
+        let mut at_printers = vec![Vec::new(); COMMANDS.len()];
+        let mut times: Vec<Vec<CommandTimes>> = COMMANDS.iter().map(|_| Vec::new()).collect();
         // The first round warms the connections.
         for round in 0..=rounds {
             for (index, (command, state)) in COMMANDS.iter().enumerate() {
-                tokio::time::sleep(REST).await;
+                tokio::time::sleep(SETTLE_TIME).await;
                 let start = Instant::now();
                 let time = bare_loop(&self.client, &self.farm.printers[..size], command).await;
-                self.until_there(size, state).await;
-                let reached = ms(start);
-                self.until_all(size, state).await;
+                self.wait_for_simulator(size, state).await;
+                let reached = elapsed_ms(start);
+                self.wait_for_server(size, state).await;
                 if round > 0 {
                     bare[index].push(time);
-                    there[index].push(reached);
+                    at_printers[index].push(reached);
                 }
             }
             for (index, (command, state)) in COMMANDS.iter().enumerate() {
-                tokio::time::sleep(REST).await;
-                let time = self.batch(size, command).await;
-                self.until_all(size, state).await;
+                tokio::time::sleep(SETTLE_TIME).await;
+                let time = self.run_batch(size, command).await;
+                self.wait_for_server(size, state).await;
                 if round > 0 {
-                    took[index].push(time);
+                    times[index].push(time);
                 }
             }
         }
@@ -154,17 +154,17 @@ impl<'a> Bench<'a> {
             "", "bare loop", "its printers are there", "last accepted", "all confirmed"
         );
         for (index, (command, _)) in COMMANDS.iter().enumerate() {
-            let of = |value: fn(&Took) -> f64| took[index].iter().map(value).collect::<Vec<f64>>();
-            let confirmed = of(|took| took.confirmed);
-            let ratio = median(&confirmed).1 / median(&there[index]).1;
+            let values = |value: fn(&CommandTimes) -> f64| times[index].iter().map(value).collect::<Vec<f64>>();
+            let confirmed = values(|took| took.confirmed);
+            let ratio = min_median_max(&confirmed).1 / min_median_max(&at_printers[index]).1;
             println!(
                 "{command:8}  {}  {}  {}  {}  {ratio:5.2}  {:.0}, {:.0} ms",
-                span(&bare[index]),
-                span(&there[index]),
-                span(&of(|took| took.accepted)),
-                span(&confirmed),
-                median(&of(|took| took.server)).1,
-                median(&of(|took| took.simulator)).1,
+                format_span(&bare[index]),
+                format_span(&at_printers[index]),
+                format_span(&values(|took| took.accepted)),
+                format_span(&confirmed),
+                min_median_max(&values(|took| took.server)).1,
+                min_median_max(&values(|took| took.simulator)).1,
             );
         }
         let all: Vec<f64> = bare.into_iter().flatten().collect();
@@ -172,35 +172,35 @@ impl<'a> Bench<'a> {
             "ratio: all confirmed, to the bare loop with what its printers themselves take (target: at most {target:.1})"
         );
         if let Some((_, floor)) = FLOORS.iter().find(|(printers, _)| *printers == size)
-            && median(&all).1 > floor * 1.2
+            && min_median_max(&all).1 > floor * 1.2
         {
             println!("VOID: the bare loop took more than 1.2 times its floor of {floor:.0} ms");
         }
     }
 
-    async fn batch(&self, size: usize, command: &str) -> Took {
-        let body = self.body(&self.ids[..size], command);
+    async fn run_batch(&self, size: usize, command: &str) -> CommandTimes {
+        let body = self.batch_body(&self.ids[..size], command);
         let url = format!("{}/api/v1/batches", self.server.url);
         let request = self.server.client.post(url).bearer_auth(TOKEN).header("Prefer", "wait=30").json(&body);
-        let busy = (self.server.busy_ms(), self.farm.busy_ms());
+        let busy = (self.server.cpu_ms(), self.farm.cpu_ms());
         let (began, start) = (SystemTime::now(), Instant::now());
-        let answer = request.send().await.expect("a response");
-        let status = answer.status();
-        let bytes = answer.bytes().await.expect("a batch");
-        let confirmed = ms(start);
-        let busy = (self.server.busy_ms() - busy.0, self.farm.busy_ms() - busy.1);
+        let response = request.send().await.expect("a response");
+        let status = response.status();
+        let bytes = response.bytes().await.expect("a batch");
+        let confirmed = elapsed_ms(start);
+        let busy = (self.server.cpu_ms() - busy.0, self.farm.cpu_ms() - busy.1);
         let batch: Value = serde_json::from_slice(&bytes).expect("JSON");
         assert_eq!(status, 207, "{batch}");
         assert_eq!(batch["counts"]["confirmed"], size, "{}", batch["counts"]);
         let id = batch["id"].as_str().expect("an id");
         let mut accepted = 0.0_f64;
-        for row in self.rows(id).await {
-            accepted = accepted.max(since(began, &row["accepted_at"]));
+        for row in self.list_commands(id).await {
+            accepted = accepted.max(ms_since(began, &row["accepted_at"]));
         }
-        Took { accepted, confirmed, server: busy.0, simulator: busy.1 }
+        CommandTimes { accepted, confirmed, server: busy.0, simulator: busy.1 }
     }
 
-    async fn rows(&self, batch: &str) -> Vec<Value> {
+    async fn list_commands(&self, batch: &str) -> Vec<Value> {
         let (mut rows, mut cursor) = (Vec::new(), String::new());
         loop {
             let page = self.server.get(&format!("/batches/{batch}/commands?limit=500{cursor}")).await;
@@ -212,7 +212,7 @@ impl<'a> Bench<'a> {
         }
     }
 
-    fn body(&self, ids: &[String], command: &str) -> Value {
+    fn batch_body(&self, ids: &[String], command: &str) -> Value {
         let mut body = json!({"command": command, "select": {"printer_ids": ids}, "confirm_within_s": 10});
         if command == "start" {
             body["plate"] = "assume_clear".into();
@@ -222,10 +222,10 @@ impl<'a> Bench<'a> {
     }
 
     /// Waits until the simulator reports this state for the printers, without asking Printyard.
-    async fn until_there(&self, size: usize, state: &str) {
+    async fn wait_for_simulator(&self, size: usize, state: &str) {
         let text = state[..1].to_uppercase() + &state[1..];
-        let url = format!("{}/sim/printers", self.farm.control);
-        until(state, || async {
+        let url = format!("{}/sim/printers", self.farm.control_url);
+        wait_until(state, || async {
             let printers: Value = self.client.get(&url).send().await.expect("a response").json().await.expect("JSON");
             let printers = &printers.as_array().expect("printers")[..size];
             printers.iter().all(|printer| printer["state"] == text.as_str())
@@ -233,12 +233,12 @@ impl<'a> Bench<'a> {
         .await;
     }
 
-    async fn until_all(&self, size: usize, state: &str) {
+    async fn wait_for_server(&self, size: usize, state: &str) {
         let ids: HashSet<&str> = self.ids[..size].iter().map(String::as_str).collect();
-        until(state, || async {
+        wait_until(state, || async {
             // Each request costs the server processor time, which is measured meanwhile.
             tokio::time::sleep(Duration::from_millis(300)).await;
-            let printers = self.server.printers().await;
+            let printers = self.server.list_printers().await;
             let of_size = printers.iter().filter(|printer| ids.contains(printer["id"].as_str().unwrap_or_default()));
             of_size.filter(|printer| printer["status"]["state"] == state).count() == size
         })
@@ -246,53 +246,53 @@ impl<'a> Bench<'a> {
     }
 
     /// Sends single commands: first from one client, then from many clients, then all at once.
-    async fn clients(&self) {
+    async fn measure_clients(&self) {
         let mut alone = Vec::new();
         let mut together = Vec::new();
-        let (mut storm, mut processor) = (Vec::new(), Vec::new());
+        let (mut burst, mut processor) = (Vec::new(), Vec::new());
         for round in 0..3 {
             for (command, state) in COMMANDS {
-                let one = self.single_commands(FEW / 5, 1, command).await;
-                self.until_all(FEW / 5, state).await;
-                tokio::time::sleep(REST).await;
+                let one = self.send_single_commands(SMALL_FARM / 5, 1, command).await;
+                self.wait_for_server(SMALL_FARM / 5, state).await;
+                tokio::time::sleep(SETTLE_TIME).await;
                 if round > 0 {
                     alone.extend(one);
                 }
             }
             for (command, state) in COMMANDS {
-                let many = self.single_commands(FEW, CLIENTS, command).await;
-                self.until_all(FEW, state).await;
-                tokio::time::sleep(REST).await;
+                let many = self.send_single_commands(SMALL_FARM, CLIENTS, command).await;
+                self.wait_for_server(SMALL_FARM, state).await;
+                tokio::time::sleep(SETTLE_TIME).await;
                 if round > 0 {
                     together.extend(many);
                 }
             }
             for (command, state) in COMMANDS {
-                let (busy, start) = (self.server.busy_ms(), Instant::now());
-                self.single_commands(STORM, STORM, command).await;
-                let took = ms(start);
-                let each = (self.server.busy_ms() - busy) / STORM as f64;
-                self.until_all(STORM, state).await;
-                tokio::time::sleep(REST).await;
+                let (busy, start) = (self.server.cpu_ms(), Instant::now());
+                self.send_single_commands(BURST_COMMANDS, BURST_COMMANDS, command).await;
+                let took = elapsed_ms(start);
+                let each = (self.server.cpu_ms() - busy) / BURST_COMMANDS as f64;
+                self.wait_for_server(BURST_COMMANDS, state).await;
+                tokio::time::sleep(SETTLE_TIME).await;
                 if round > 0 {
-                    storm.push(took);
+                    burst.push(took);
                     processor.push(each);
                 }
             }
         }
-        let (one, many) = (median(&alone).1, median(&together).1);
+        let (one, many) = (min_median_max(&alone).1, min_median_max(&together).1);
         println!("\nsingle commands until confirmed, {LATENCY_MS} ms latency, in ms");
         println!("one client, one printer after the other    p50 {one:6.1}");
         println!(
-            "{CLIENTS} clients, {FEW} printers                   p50 {many:6.1}  ratio {:.2} (target: at most 1.2)",
+            "{CLIENTS} clients, {SMALL_FARM} printers                   p50 {many:6.1}  ratio {:.2} (target: at most 1.2)",
             many / one
         );
-        println!("{STORM} at once, until the last is confirmed    {}", span(&storm));
-        println!("processor of the server for each           {}  (target: at most 1.5)", span(&processor));
+        println!("{BURST_COMMANDS} at once, until the last is confirmed    {}", format_span(&burst));
+        println!("processor of the server for each           {}  (target: at most 1.5)", format_span(&processor));
     }
 
     /// Sends one command to each of `size` printers, `clients` at a time, and waits for each.
-    async fn single_commands(&self, size: usize, clients: usize, command: &'static str) -> Vec<f64> {
+    async fn send_single_commands(&self, size: usize, clients: usize, command: &'static str) -> Vec<f64> {
         let next = Arc::new(AtomicUsize::new(0));
         let mut body = json!({"command": command, "confirm_within_s": 10});
         if command == "start" {
@@ -313,10 +313,10 @@ impl<'a> Bench<'a> {
                         let url = format!("{url}/api/v1/printers/{id}/job");
                         let request = client.post(url).bearer_auth(token).header("Prefer", "wait=30").json(&body);
                         let start = Instant::now();
-                        let answer = request.send().await.expect("a response");
-                        let status = answer.status();
-                        let row: Value = answer.json().await.expect("JSON");
-                        times.push(ms(start));
+                        let response = request.send().await.expect("a response");
+                        let status = response.status();
+                        let row: Value = response.json().await.expect("JSON");
+                        times.push(elapsed_ms(start));
                         assert!(status == 200 && row["outcome"] == "confirmed", "{row}");
                     }
                     times
@@ -332,16 +332,16 @@ impl<'a> Bench<'a> {
 
     /// Measures when the command log has the confirmations of healthy printers, while one printer in ten hangs. A hung printer
     /// accepts connections and never answers.
-    async fn hung(&self) {
-        let mut log = CommandLog::open(&self.server.database()).await;
+    async fn measure_hung(&self) {
+        let mut log = CommandLog::open(&self.server.database_url()).await;
         let mut without = Vec::new();
         let mut with = Vec::new();
         let hung: Vec<&Printer> = self.farm.printers.iter().step_by(10).collect();
         for round in 0..=HUNG_ROUNDS {
             for (command, state) in COMMANDS {
-                tokio::time::sleep(REST).await;
-                let time = self.healthy_confirmed(&mut log, command).await;
-                self.until_all(PRINTERS, state).await;
+                tokio::time::sleep(SETTLE_TIME).await;
+                let time = self.time_healthy_confirmed(&mut log, command).await;
+                self.wait_for_server(PRINTERS, state).await;
                 if round > 0 {
                     without.push(time);
                 }
@@ -353,29 +353,29 @@ impl<'a> Bench<'a> {
         for round in 0..=HUNG_ROUNDS {
             for (command, _) in COMMANDS {
                 tokio::time::sleep(Duration::from_secs(2)).await;
-                let time = self.healthy_confirmed(&mut log, command).await;
+                let time = self.time_healthy_confirmed(&mut log, command).await;
                 if round > 0 {
                     with.push(time);
                 }
             }
         }
-        let (healthy, disturbed) = (median(&without).1, median(&with).1);
+        let (healthy, disturbed) = (min_median_max(&without).1, min_median_max(&with).1);
         println!(
             "\na command to {PRINTERS} printers, until the healthy nine in ten are confirmed in the command log, in ms"
         );
-        println!("all healthy       {}", span(&without));
-        println!("one in ten hung   {}  ratio {:.2} (target: at most 1.1)", span(&with), disturbed / healthy);
+        println!("all healthy       {}", format_span(&without));
+        println!("one in ten hung   {}  ratio {:.2} (target: at most 1.1)", format_span(&with), disturbed / healthy);
     }
 
-    async fn healthy_confirmed(&self, log: &mut CommandLog, command: &str) -> f64 {
-        let body = self.body(&self.ids, command);
+    async fn time_healthy_confirmed(&self, log: &mut CommandLog, command: &str) -> f64 {
+        let body = self.batch_body(&self.ids, command);
         let start = Instant::now();
         let (status, batch) = self.server.post("/batches", &body).await;
         assert_eq!(status, 202, "{batch}");
         let id = batch["id"].as_str().expect("an id").parse().expect("an id");
         let healthy = PRINTERS - PRINTERS / 10;
-        let took = log.confirmed(id, healthy, start).await;
-        until("the batch ends", || async {
+        let took = log.wait_for_confirmed(id, healthy, start).await;
+        wait_until("the batch ends", || async {
             tokio::time::sleep(Duration::from_millis(200)).await;
             !self.server.get(&format!("/batches/{id}")).await["finished_at"].is_null()
         })
@@ -390,7 +390,7 @@ async fn bare_loop(client: &reqwest::Client, printers: &[Printer], command: &str
         "pause" | "resume" => json!({"command": "pause", "action": command}),
         command => json!({"command": command}),
     };
-    let busy = busy_ms(std::process::id());
+    let busy = cpu_ms(std::process::id());
     let start = Instant::now();
     let send = |printer: &Printer| {
         let request = client.post(format!("{}/api/job", printer.url)).header("X-Api-Key", &printer.api_key).json(&body);
@@ -400,9 +400,9 @@ async fn bare_loop(client: &reqwest::Client, printers: &[Printer], command: &str
     for send in sends {
         assert_eq!(send.await.expect("sent"), 204);
     }
-    let took = ms(start);
+    let took = elapsed_ms(start);
     if std::env::var_os("PHASES").is_some() {
-        println!("bare {command}: {took:.0} ms, processor {:.0} ms", busy_ms(std::process::id()) - busy);
+        println!("bare {command}: {took:.0} ms, processor {:.0} ms", cpu_ms(std::process::id()) - busy);
     }
     took
 }
@@ -417,19 +417,19 @@ impl CommandLog {
     }
 
     /// Waits until `count` commands of a batch are confirmed. Returns the time since `start` in milliseconds.
-    async fn confirmed(&mut self, batch: uuid::Uuid, count: usize, start: Instant) -> f64 {
+    async fn wait_for_confirmed(&mut self, batch: uuid::Uuid, count: usize, start: Instant) -> f64 {
         const COUNT: &str = "select count(*) from commands where batch_id = $1 and outcome = 'confirmed'";
-        let mut seen = 0_i64;
+        let mut known_version = 0_i64;
         loop {
             // Counts only after a write, to leave the processors to the programs that are measured.
             let version: i64 =
                 sqlx::query_scalar("pragma data_version").fetch_one(&mut self.0).await.expect("a version");
-            if seen != version {
-                seen = version;
+            if known_version != version {
+                known_version = version;
                 let confirmed: i64 =
                     sqlx::query_scalar(COUNT).bind(batch).fetch_one(&mut self.0).await.expect("a count");
                 if usize::try_from(confirmed).is_ok_and(|confirmed| confirmed >= count) {
-                    return ms(start);
+                    return elapsed_ms(start);
                 }
             }
             assert!(start.elapsed() < Duration::from_secs(60), "the healthy printers were not confirmed");
@@ -439,26 +439,26 @@ impl CommandLog {
 }
 
 /// Measures the time from a change at a printer until an open farm page receives it.
-async fn page(farm: &Farm) {
+async fn measure_page(farm: &Farm) {
     let bench = Bench::start(farm).await;
     bare_loop(&bench.client, &farm.printers, "start").await;
-    bench.until_all(FEW, "printing").await;
+    bench.wait_for_server(SMALL_FARM, "printing").await;
     let mut stream = PageStream::open(&bench.server).await;
     let mut times = Vec::new();
     for change in 0..CHANGES {
         // A random moment between two rounds of the page.
         tokio::time::sleep(Duration::from_millis(rand::random_range(50..450))).await;
-        stream.skip().await;
-        let index = change * 37 % FEW;
-        let command = if (change / FEW).is_multiple_of(2) { "pause" } else { "resume" };
+        stream.discard_pending().await;
+        let index = change * 37 % SMALL_FARM;
+        let command = if (change / SMALL_FARM).is_multiple_of(2) { "pause" } else { "resume" };
         let start = Instant::now();
         bare_loop(&bench.client, &farm.printers[index..=index], command).await;
         stream.wait_for(&bench.ids[index]).await;
-        times.push(ms(start));
+        times.push(elapsed_ms(start));
     }
     times.sort_by(f64::total_cmp);
     let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)];
-    println!("\na change at one of {FEW} printers until an open page has it, {CHANGES} changes, in ms");
+    println!("\na change at one of {SMALL_FARM} printers until an open page has it, {CHANGES} changes, in ms");
     println!("p50 {:.0} (target: at most 100), p99 {:.0} (target: at most 250)", at(50), at(99));
 }
 
@@ -470,7 +470,7 @@ struct PageStream {
 
 impl PageStream {
     async fn open(server: &Server) -> Self {
-        let login = support::without_redirects()
+        let login = support::client_without_redirects()
             .get(format!("{}/login?token={TOKEN}", server.url))
             .send()
             .await
@@ -493,8 +493,8 @@ impl PageStream {
     }
 
     /// Reads and discards everything that the server has sent so far.
-    async fn skip(&mut self) {
-        while tokio::time::timeout(Duration::from_millis(1), self.read()).await.is_ok() {}
+    async fn discard_pending(&mut self) {
+        while tokio::time::timeout(Duration::from_millis(1), self.read_chunk()).await.is_ok() {}
         self.received.clear();
     }
 
@@ -502,11 +502,11 @@ impl PageStream {
     async fn wait_for(&mut self, id: &str) {
         let deadline = Duration::from_secs(10);
         while !self.received.contains(id) {
-            tokio::time::timeout(deadline, self.read()).await.expect("the page stream sends the tile in time");
+            tokio::time::timeout(deadline, self.read_chunk()).await.expect("the page stream sends the tile in time");
         }
     }
 
-    async fn read(&mut self) {
+    async fn read_chunk(&mut self) {
         let mut buffer = vec![0; 64 * 1024];
         let count = self.stream.read(&mut buffer).await.expect("the stream");
         assert!(count > 0, "the stream ended");
@@ -515,14 +515,14 @@ impl PageStream {
 }
 
 /// Formats the median, the minimum and the maximum of some values.
-fn span(figures: &[f64]) -> String {
-    let (min, middle, max) = median(figures);
+fn format_span(figures: &[f64]) -> String {
+    let (min, middle, max) = min_median_max(figures);
     let spread = format!("({min:.1} to {max:.1})");
     format!("{middle:7.1} {spread:18}")
 }
 
 /// Returns the milliseconds from `began` until a time in a response of the API.
-fn since(began: SystemTime, at: &Value) -> f64 {
+fn ms_since(began: SystemTime, at: &Value) -> f64 {
     let at: DateTime<Utc> = at.as_str().and_then(|text| text.parse().ok()).expect("a time");
     let began = began.duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
     at.timestamp_micros() as f64 / 1_000.0 - began * 1_000.0

@@ -22,7 +22,7 @@ use std::{
 
 use it::browser::Browser;
 use serde_json::json;
-use support::{Farm, Server, TOKEN, until};
+use support::{Farm, Server, TOKEN, wait_until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -33,12 +33,12 @@ const PRINTERS: usize = 1_000;
 const SPEED: u32 = 72;
 const READERS: usize = 19;
 /// Time until the page is at rest.
-const SETTLE: Duration = Duration::from_secs(10);
-const ALONE: Duration = Duration::from_secs(20);
-const WATCH: Duration = Duration::from_secs(60);
+const SETTLE_TIME: Duration = Duration::from_secs(10);
+const BASELINE_TIME: Duration = Duration::from_secs(20);
+const MEASURED_TIME: Duration = Duration::from_secs(60);
 
 /// Stores the state text of each tile by its element id, and records long tasks.
-const BEGIN: &str = r#"
+const START_RECORDING: &str = r#"
 const said = () => new Map([...document.querySelectorAll(".tile")].map((tile) => [tile.id, tile.querySelector(".state").textContent]));
 window.before = said();
 window.others = () => { const now = said(); return [...before].filter(([id, text]) => now.get(id) !== text).length; };
@@ -62,9 +62,9 @@ async fn measure(farm: &Farm) {
     }
     let (status, batch) = server.post("/batches", &json!({"command": "start", "select": {"all": true}})).await;
     assert_eq!(status, 202, "{batch}");
-    until("every printer prints", || async { server.count("printing").await == PRINTERS }).await;
-    tokio::time::sleep(SETTLE).await;
-    let alone = share(&server, ALONE).await;
+    wait_until("every printer prints", || async { server.count_in_state("printing").await == PRINTERS }).await;
+    tokio::time::sleep(SETTLE_TIME).await;
+    let baseline = cpu_percent(&server, BASELINE_TIME).await;
 
     let cookie = log_in(&server).await;
     let page = server.client.get(format!("{}/", server.url)).header("cookie", &cookie).send().await.expect("the page");
@@ -72,26 +72,26 @@ async fn measure(farm: &Farm) {
     let linked = |name: &str| page.split('"').find(|part| part.contains(name)).expect("a link").to_owned();
     let mut sizes = Vec::new();
     for path in ["/".to_owned(), linked("/static/app.css"), linked("/static/app.js")] {
-        sizes.push(as_sent(&server, &path, &cookie).await);
+        sizes.push(response_kilobytes(&server, &path, &cookie).await);
     }
     let stream = page.split("data-stream=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("its stream");
     let bytes = Arc::new(AtomicU64::new(0));
-    let read = || read(server.url.clone(), stream.replace("&#38;", "&"), cookie.clone(), bytes.clone());
-    let readers: Vec<_> = (0..READERS).map(|_| tokio::spawn(read())).collect();
-    browser.screen(1920, 1080).await;
+    let start_reader = || read_stream(server.url.clone(), stream.replace("&#38;", "&"), cookie.clone(), bytes.clone());
+    let readers: Vec<_> = (0..READERS).map(|_| tokio::spawn(start_reader())).collect();
+    browser.set_screen_size(1920, 1080).await;
     browser.open(&format!("{}/login?token={TOKEN}", server.url)).await;
-    assert_eq!(browser.value("return document.querySelectorAll('.tile').length").await, PRINTERS);
-    assert_eq!(browser.value("return document.visibilityState").await, "visible");
-    tokio::time::sleep(SETTLE).await;
+    assert_eq!(browser.evaluate("return document.querySelectorAll('.tile').length").await, PRINTERS);
+    assert_eq!(browser.evaluate("return document.visibilityState").await, "visible");
+    tokio::time::sleep(SETTLE_TIME).await;
 
-    browser.value(BEGIN).await;
+    browser.evaluate(START_RECORDING).await;
     let before = bytes.load(Ordering::Relaxed);
-    let watched = share(&server, WATCH).await;
-    let rate = (bytes.load(Ordering::Relaxed) - before) / READERS as u64 / WATCH.as_secs();
+    let watched = cpu_percent(&server, MEASURED_TIME).await;
+    let rate = (bytes.load(Ordering::Relaxed) - before) / READERS as u64 / MEASURED_TIME.as_secs();
     assert!(readers.iter().all(|reader| !reader.is_finished()), "a stream ended");
-    let tasks = browser.value("return tasks").await;
+    let tasks = browser.evaluate("return tasks").await;
     let tasks: Vec<f64> = tasks.as_array().expect("a list").iter().filter_map(serde_json::Value::as_f64).collect();
-    let changed = browser.value("return others()").await;
+    let changed = browser.evaluate("return others()").await;
     assert!(changed.as_u64().is_some_and(|n| n as usize > PRINTERS * 9 / 10), "too few tiles changed: {changed}");
 
     println!("{PRINTERS} printers that change every 2 s, {} pages that follow them", READERS + 1);
@@ -99,34 +99,37 @@ async fn measure(farm: &Farm) {
     println!("longest task of the page  {:.0} ms  (target: at most 100)", tasks.iter().copied().fold(0.0, f64::max));
     println!("tasks over 50 ms          {}", tasks.len());
     println!("to each browser           {:.1} kB/s  (target: at most 60)", rate as f64 / 1_000.0);
-    println!("processor of the server   {watched:.1} % of a core over {} s  (target: at most 15)", WATCH.as_secs());
-    println!("of that, nobody looking   {alone:.1} %");
-    browser.end().await;
+    println!(
+        "processor of the server   {watched:.1} % of a core over {} s  (target: at most 15)",
+        MEASURED_TIME.as_secs()
+    );
+    println!("of that, nobody looking   {baseline:.1} %");
+    browser.close().await;
 }
 
 /// Returns the percentage of a core that the server uses.
-async fn share(server: &Server, time: Duration) -> f64 {
-    let before = server.ticks();
+async fn cpu_percent(server: &Server, time: Duration) -> f64 {
+    let before = server.cpu_ticks();
     tokio::time::sleep(time).await;
-    (server.ticks() - before) as f64 / time.as_secs_f64()
+    (server.cpu_ticks() - before) as f64 / time.as_secs_f64()
 }
 
 /// Logs in and returns the session cookie.
 async fn log_in(server: &Server) -> String {
-    let login = it::client().get(format!("{}/login?token={TOKEN}", server.url)).send().await.expect("an answer");
+    let login = it::http_client().get(format!("{}/login?token={TOKEN}", server.url)).send().await.expect("an answer");
     let cookie = login.headers().get("set-cookie").and_then(|value| value.to_str().ok()).expect("a cookie");
     cookie.split(';').next().expect("a name and a value").to_owned()
 }
 
 /// Returns the size of a response body in kilobytes, as it is sent to a browser.
-async fn as_sent(server: &Server, path: &str, cookie: &str) -> f64 {
-    let request = it::client().get(format!("{}{path}", server.url)).header("cookie", cookie);
+async fn response_kilobytes(server: &Server, path: &str, cookie: &str) -> f64 {
+    let request = it::http_client().get(format!("{}{path}", server.url)).header("cookie", cookie);
     let response = request.header("accept-encoding", "gzip, deflate").send().await.expect("a response");
     response.bytes().await.expect("a body").len() as f64 / 1_000.0
 }
 
 /// Follows a stream as a browser does, and counts the bytes that arrive.
-async fn read(url: String, path: String, cookie: String, bytes: Arc<AtomicU64>) {
+async fn read_stream(url: String, path: String, cookie: String, bytes: Arc<AtomicU64>) {
     let host = url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(host).await.expect("a connection");
     let request = format!(

@@ -13,7 +13,7 @@ use printyard::{
     storage::{Db, Engine, events},
 };
 use sqlx::{AssertSqlSafe, Executor};
-use support::{median, ms};
+use support::{min_median_max, elapsed_ms};
 
 const EVENTS: i64 = 1_000_000;
 const PAGE: i64 = 500;
@@ -27,24 +27,24 @@ fn main() {
 async fn measure() {
     let folder = tempfile::tempdir().expect("a folder");
     let db = Db::connect(&format!("sqlite:{}", folder.path().join("feed.db").display())).await.expect("a database");
-    fill(&db).await;
-    let from = async |first: i64, kinds: Option<&[EventType]>| {
+    insert_events(&db).await;
+    let median_page_ms = async |first: i64, kinds: Option<&[EventType]>| {
         let mut figures = Vec::new();
         for round in 0..ROUNDS {
             let start = Instant::now();
-            events::page(&db, first + round * PAGE, kinds, PAGE).await.expect("a page");
-            figures.push(ms(start));
+            events::list_page(&db, first + round * PAGE, kinds, PAGE).await.expect("a page");
+            figures.push(elapsed_ms(start));
         }
-        median(&figures).1
+        min_median_max(&figures).1
     };
-    let beginning = from(0, None).await;
-    let end = from(EVENTS - ROUNDS * PAGE - PAGE, None).await;
-    let nothing = from(EVENTS / 2, Some(&[EventType::BatchFinished])).await;
+    let beginning = median_page_ms(0, None).await;
+    let end = median_page_ms(EVENTS - ROUNDS * PAGE - PAGE, None).await;
+    let nothing = median_page_ms(EVENTS / 2, Some(&[EventType::BatchFinished])).await;
     let (start, mut after) = (Instant::now(), 0);
     loop {
-        let page = events::page(&db, after, None, PAGE).await.expect("a page");
-        after = page.upto.seq;
-        if !page.more {
+        let page = events::list_page(&db, after, None, PAGE).await.expect("a page");
+        after = page.searched_to.seq;
+        if !page.has_more {
             break;
         }
     }
@@ -53,12 +53,12 @@ async fn measure() {
     println!("a page at the end        median {end:6.2} ms");
     println!("ratio                           {:6.2}  (target: at most 1.50)", end / beginning);
     println!("a page without a match   median {nothing:6.2} ms, {} events looked through", events::WINDOW);
-    println!("all of it                {:13.2} s", ms(start) / 1_000.0);
+    println!("all of it                {:13.2} s", elapsed_ms(start) / 1_000.0);
     db.close().await;
 }
 
 /// Inserts events of started prints with plain SQL, because only reading is measured.
-async fn fill(db: &Db) {
+async fn insert_events(db: &Db) {
     let Engine::Sqlite { write, .. } = db.engine() else { unreachable!("it is on SQLite") };
     let data =
         r#"'{"file":{"path":"bracket.gcode","origin":"local"},"print_id":"0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11"}'"#;

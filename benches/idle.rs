@@ -9,17 +9,17 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Farm, Server, until};
+use support::{Farm, Server, wait_until};
 
 const PRINTERS: usize = 1_000;
 /// Duration of the measurement of processor time.
-const WATCH: Duration = Duration::from_secs(60);
+const MEASURED_TIME: Duration = Duration::from_secs(60);
 /// Printers of the burst. Each gets one command at a time.
-const BURST: usize = 500;
+const BURST_PRINTERS: usize = 500;
 /// Number of tokens. One token may send at most 200 requests at once.
 const TOKENS: usize = 10;
 /// Time after the burst at which memory is measured again.
-const AFTER: Duration = Duration::from_secs(30);
+const SETTLE_TIME: Duration = Duration::from_secs(30);
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
@@ -28,37 +28,38 @@ fn main() {
     let is_wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
     if is_wanted("quiet") {
         let farm = Farm::start(PRINTERS, 0);
-        runtime.block_on(quiet(&farm));
+        runtime.block_on(measure_idle(&farm));
     }
     if is_wanted("burst") {
-        let farm = Farm::start(BURST, 50);
-        runtime.block_on(burst(&farm));
+        let farm = Farm::start(BURST_PRINTERS, 50);
+        runtime.block_on(measure_burst(&farm));
     }
 }
 
-async fn quiet(farm: &Farm) {
+async fn measure_idle(farm: &Farm) {
     let server = Server::start(farm).await;
     // By now all printers are connected, and their first readings have ended.
     tokio::time::sleep(Duration::from_secs(20)).await;
-    let before = server.ticks();
-    tokio::time::sleep(WATCH).await;
-    let ticks = server.ticks() - before;
-    assert_eq!(server.online().await, PRINTERS);
-    let share = f64::from(u32::try_from(ticks).expect("the ticks fit u32")) / 100.0 / WATCH.as_secs_f64() * 100.0;
+    let before = server.cpu_ticks();
+    tokio::time::sleep(MEASURED_TIME).await;
+    let ticks = server.cpu_ticks() - before;
+    assert_eq!(server.count_online().await, PRINTERS);
+    let share =
+        f64::from(u32::try_from(ticks).expect("the ticks fit u32")) / 100.0 / MEASURED_TIME.as_secs_f64() * 100.0;
     println!("{PRINTERS} operational printers, all with their event socket open");
     println!("resident memory     {} MB  (target: at most 64)", server.resident_kib() / 1_024);
-    println!("processor           {share:.1} % of a core over {} s  (target: at most 2)", WATCH.as_secs());
+    println!("processor           {share:.1} % of a core over {} s  (target: at most 2)", MEASURED_TIME.as_secs());
 }
 
 /// Starts a print on every printer. Then sends every printer its own pause, and later its own resume, all at once.
-async fn burst(farm: &Farm) {
+async fn measure_burst(farm: &Farm) {
     let server = Server::start(farm).await;
-    let ids: Vec<Value> = server.printers().await.iter().map(|printer| printer["id"].clone()).collect();
+    let ids: Vec<Value> = server.list_printers().await.iter().map(|printer| printer["id"].clone()).collect();
     let start =
         json!({"command": "start", "select": {"printer_ids": ids}, "plate": "assume_clear", "reason": "benchmark"});
     let (status, batch) = server.post("/batches", &start).await;
     assert_eq!(status, 202, "{batch}");
-    until("every printer prints", || async { server.count("printing").await == BURST }).await;
+    wait_until("every printer prints", || async { server.count_in_state("printing").await == BURST_PRINTERS }).await;
     let before = server.resident_kib() / 1_024;
     let tokens = server.operator_tokens(TOKENS).await;
     for command in ["pause", "resume"] {
@@ -73,10 +74,10 @@ async fn burst(farm: &Farm) {
         }
     }
     let at_once = server.resident_kib() / 1_024;
-    tokio::time::sleep(AFTER).await;
-    println!("\n{BURST} printing printers, resident memory");
-    println!("before {BURST} pauses and resumes at once   {before} MB");
+    tokio::time::sleep(SETTLE_TIME).await;
+    println!("\n{BURST_PRINTERS} printing printers, resident memory");
+    println!("before {BURST_PRINTERS} pauses and resumes at once   {before} MB");
     println!("right after them                       {at_once} MB");
     let after = server.resident_kib() / 1_024;
-    println!("{} s later                             {after} MB  (target: at most 60)", AFTER.as_secs());
+    println!("{} s later                             {after} MB  (target: at most 60)", SETTLE_TIME.as_secs());
 }

@@ -30,13 +30,13 @@ fn main() {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let seconds: u64 = std::env::var("PRINTYARD_LOAD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(600);
     let farm = Farm::start(PRINTERS, LATENCY_MS);
-    runtime.block_on(run(&farm, Duration::from_secs(seconds)));
+    runtime.block_on(run_load(&farm, Duration::from_secs(seconds)));
 }
 
-async fn run(farm: &Farm, time: Duration) {
+async fn run_load(farm: &Farm, time: Duration) {
     let server = Server::start(farm).await;
     let start = json!({"command": "start", "select": {"all": true}});
-    server.batch(&start).await;
+    server.run_batch(&start).await;
     let (stop, requests, errors) =
         (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
     let mut clients = Vec::new();
@@ -49,9 +49,9 @@ async fn run(farm: &Farm, time: Duration) {
         let (client, url) = (server.client.clone(), format!("{}/api/v1{}", server.url, PATHS[n % PATHS.len()]));
         clients.push(tokio::spawn(async move {
             while !stop.load(Ordering::Relaxed) {
-                let answer = client.get(&url).bearer_auth(&token).send().await;
+                let response = client.get(&url).bearer_auth(&token).send().await;
                 requests.fetch_add(1, Ordering::Relaxed);
-                if !answer.is_ok_and(|answer| answer.status().is_success()) {
+                if !response.is_ok_and(|answer| answer.status().is_success()) {
                     errors.fetch_add(1, Ordering::Relaxed);
                 }
                 tokio::time::sleep(CLIENT_PAUSE).await;
@@ -61,11 +61,11 @@ async fn run(farm: &Farm, time: Duration) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let before = database_bytes(&server);
-    let (begun, mut ids, mut next_minute) = (Instant::now(), Vec::new(), Duration::ZERO);
+    let (started, mut ids, mut next_minute) = (Instant::now(), Vec::new(), Duration::ZERO);
     let mut every_second = tokio::time::interval(Duration::from_secs(1));
-    while begun.elapsed() < time {
+    while started.elapsed() < time {
         every_second.tick().await;
-        if begun.elapsed() >= next_minute {
+        if started.elapsed() >= next_minute {
             println!("after {:>3} s: {} MB", next_minute.as_secs(), server.resident_kib() / 1_024);
             next_minute += Duration::from_secs(60);
         }
@@ -83,7 +83,7 @@ async fn run(farm: &Farm, time: Duration) {
     for client in clients {
         client.await.expect("no panic");
     }
-    report(&server, &ids, before).await;
+    report_results(&server, &ids, before).await;
     println!(
         "requests of {CLIENTS} clients: {}, failed: {}",
         requests.load(Ordering::Relaxed),
@@ -91,7 +91,7 @@ async fn run(farm: &Farm, time: Duration) {
     );
 }
 
-async fn report(server: &Server, ids: &[String], before: u64) {
+async fn report_results(server: &Server, ids: &[String], before: u64) {
     let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
     for id in ids {
         let batch: Value = loop {
@@ -116,7 +116,7 @@ async fn report(server: &Server, ids: &[String], before: u64) {
 
 /// Returns the bytes of the database file and its write-ahead log.
 fn database_bytes(server: &Server) -> u64 {
-    let file = server.database().trim_start_matches("sqlite:").to_owned();
+    let file = server.database_url().trim_start_matches("sqlite:").to_owned();
     [file.clone(), format!("{file}-wal")]
         .iter()
         .filter_map(|file| std::fs::metadata(file).ok())

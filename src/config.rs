@@ -15,20 +15,20 @@ use chrono::TimeDelta;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::domain::{oidc::Provider, webhook::Schedule};
+use crate::domain::{oidc::OidcProvider, webhook::RetrySchedule};
 
 /// The settings file in the working directory.
-const FILE: &str = "printyard.toml";
+const CONFIG_FILE: &str = "printyard.toml";
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
-const DEFAULT_DATABASE: &str = "sqlite:printyard.db";
+const DEFAULT_DATABASE_URL: &str = "sqlite:printyard.db";
 /// The admin token is always valid, so it must resist guessing.
-const MIN_ADMIN_TOKEN: usize = 16;
+const MIN_ADMIN_TOKEN_LEN: usize = 16;
 
 /// Settings of the command line, the environment and the file, before validation. The README lists them.
 // No `Debug`: it contains the secret key and the admin token.
 #[derive(Clone, Default, clap::Args, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Given {
+pub struct RawConfig {
     /// Address and port to listen on [default: 127.0.0.1:8080]
     #[arg(long, env = "PRINTYARD_LISTEN")]
     pub listen: Option<String>,
@@ -117,13 +117,13 @@ pub struct Settings {
     /// Whether users can search the network for printers.
     pub discovery: bool,
     /// Audit entries are kept for this long.
-    pub audit_kept: TimeDelta,
+    pub audit_retention: TimeDelta,
     /// Prints are kept for this long.
-    pub prints_kept: TimeDelta,
+    pub print_retention: TimeDelta,
     /// Schedule of repeated webhook deliveries. Tests shorten it.
-    pub webhooks: Schedule,
+    pub webhook_schedule: RetrySchedule,
     /// An upload fails if its printer accepts no byte for this long. `None`: the client's limit. Tests shorten it.
-    pub upload_silence: Option<Duration>,
+    pub upload_idle_timeout: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -132,10 +132,10 @@ impl Default for Settings {
             stall_after: Duration::from_secs(300),
             plate_gate: true,
             discovery: true,
-            audit_kept: TimeDelta::days(730),
-            prints_kept: TimeDelta::days(1_825),
-            webhooks: Schedule::default(),
-            upload_silence: None,
+            audit_retention: TimeDelta::days(730),
+            print_retention: TimeDelta::days(1_825),
+            webhook_schedule: RetrySchedule::default(),
+            upload_idle_timeout: None,
         }
     }
 }
@@ -159,7 +159,7 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     pub trusted_proxies: Vec<IpNet>,
     /// `None`: users log in only with a password.
-    pub oidc: Option<Provider>,
+    pub oidc: Option<OidcProvider>,
 }
 
 /// Paths of the server's certificate and its private key.
@@ -177,20 +177,20 @@ pub struct ConfigError {
     rule: String,
 }
 
-impl Given {
+impl RawConfig {
     /// Adds missing settings from `printyard.toml`, if the file exists.
     pub fn with_file(self) -> Result<Self, ConfigError> {
-        let text = match std::fs::read_to_string(FILE) {
+        let text = match std::fs::read_to_string(CONFIG_FILE) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(self),
-            Err(error) => return Err(ConfigError { name: FILE, rule: format!("cannot be read: {error}") }),
+            Err(error) => return Err(ConfigError { name: CONFIG_FILE, rule: format!("cannot be read: {error}") }),
         };
-        let file: Self =
-            toml::from_str(&text).map_err(|error| ConfigError { name: FILE, rule: error.message().to_owned() })?;
-        Ok(self.or(file))
+        let file: Self = toml::from_str(&text)
+            .map_err(|error| ConfigError { name: CONFIG_FILE, rule: error.message().to_owned() })?;
+        Ok(self.with_fallback(file))
     }
 
-    fn or(self, other: Self) -> Self {
+    fn with_fallback(self, other: Self) -> Self {
         let text = |a: Option<String>, b: Option<String>| a.filter(|text| !text.trim().is_empty()).or(b);
         let path = |a: Option<PathBuf>, b: Option<PathBuf>| a.filter(|path| !path.as_os_str().is_empty()).or(b);
         Self {
@@ -222,68 +222,68 @@ impl Given {
     }
 
     /// Validates the settings.
-    pub fn checked(self) -> Result<Config, ConfigError> {
-        let given = self.or(Self::default());
-        let listen = given.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
+    pub fn validate(self) -> Result<Config, ConfigError> {
+        let raw = self.with_fallback(Self::default());
+        let listen = raw.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
         let listen = listen.parse().map_err(|_| ConfigError {
             name: "PRINTYARD_LISTEN",
             rule: format!("must be an address and a port like 127.0.0.1:8080, and is {listen}"),
         })?;
-        let plate_gate = is_on("PRINTYARD_PLATE_GATE", given.plate_gate.as_deref())?;
-        let discovery = is_on("PRINTYARD_DISCOVERY", given.discovery.as_deref())?;
+        let plate_gate = parse_switch("PRINTYARD_PLATE_GATE", raw.plate_gate.as_deref())?;
+        let discovery = parse_switch("PRINTYARD_DISCOVERY", raw.discovery.as_deref())?;
         let mut settings = Settings { plate_gate, discovery, ..Settings::default() };
-        if let Some(text) = &given.audit_days {
-            settings.audit_kept = days("PRINTYARD_AUDIT_DAYS", text)?;
+        if let Some(text) = &raw.audit_days {
+            settings.audit_retention = parse_days("PRINTYARD_AUDIT_DAYS", text)?;
         }
-        if let Some(text) = &given.print_retention_days {
-            settings.prints_kept = days("PRINTYARD_PRINT_RETENTION_DAYS", text)?;
+        if let Some(text) = &raw.print_retention_days {
+            settings.print_retention = parse_days("PRINTYARD_PRINT_RETENTION_DAYS", text)?;
         }
-        if let Some(text) = &given.stall_after_s {
+        if let Some(text) = &raw.stall_after_s {
             let seconds = text.parse::<u64>().ok().filter(|s| (10..=86_400).contains(s)).ok_or(ConfigError {
                 name: "PRINTYARD_STALL_AFTER_S",
                 rule: format!("must be 10 to 86400 seconds, and is {text}"),
             })?;
             settings.stall_after = Duration::from_secs(seconds);
         }
-        if given.admin_token.as_ref().is_some_and(|token| token.len() < MIN_ADMIN_TOKEN) {
-            let rule = format!("must be at least {MIN_ADMIN_TOKEN} characters long");
+        if raw.admin_token.as_ref().is_some_and(|token| token.len() < MIN_ADMIN_TOKEN_LEN) {
+            let rule = format!("must be at least {MIN_ADMIN_TOKEN_LEN} characters long");
             return Err(ConfigError { name: "PRINTYARD_ADMIN_TOKEN", rule });
         }
-        if given.admin_token.as_ref().is_some_and(|token| zxcvbn::zxcvbn(token, &[]).score() < zxcvbn::Score::Three) {
+        if raw.admin_token.as_ref().is_some_and(|token| zxcvbn::zxcvbn(token, &[]).score() < zxcvbn::Score::Three) {
             let rule =
                 "is too easy to guess: use random characters, for example those of openssl rand -hex 32".to_owned();
             return Err(ConfigError { name: "PRINTYARD_ADMIN_TOKEN", rule });
         }
-        let oidc = oidc::provider(&given)?;
+        let oidc = oidc::parse_provider(&raw)?;
         Ok(Config {
             listen,
             oidc,
-            database_url: given.database_url.unwrap_or_else(|| DEFAULT_DATABASE.to_owned()),
-            data_dir: given.data_dir.unwrap_or_else(|| PathBuf::from(".")),
-            secret_key: given.secret_key,
-            admin_token: given.admin_token,
-            printer_networks: given.printer_networks,
-            webhook_networks: given.webhook_networks,
-            ca_file: given.ca_file,
+            database_url: raw.database_url.unwrap_or_else(|| DEFAULT_DATABASE_URL.to_owned()),
+            data_dir: raw.data_dir.unwrap_or_else(|| PathBuf::from(".")),
+            secret_key: raw.secret_key,
+            admin_token: raw.admin_token,
+            printer_networks: raw.printer_networks,
+            webhook_networks: raw.webhook_networks,
+            ca_file: raw.ca_file,
             settings,
-            tls: tls_files(given.tls_cert, given.tls_key)?,
-            trusted_proxies: networks(
+            tls: check_tls_files(raw.tls_cert, raw.tls_key)?,
+            trusted_proxies: parse_networks(
                 "PRINTYARD_TRUSTED_PROXIES",
-                given.trusted_proxies.as_deref().unwrap_or_default(),
+                raw.trusted_proxies.as_deref().unwrap_or_default(),
             )?,
         })
     }
 }
 
-fn days(name: &'static str, text: &str) -> Result<TimeDelta, ConfigError> {
+fn parse_days(name: &'static str, text: &str) -> Result<TimeDelta, ConfigError> {
     let days = text.trim().parse().ok().filter(|days| (1..=36_500).contains(days));
     let rule = "must be a number of days from 1 to 36500".to_owned();
     days.map(TimeDelta::days).ok_or(ConfigError { name, rule })
 }
 
 /// Parses a switch. It is on by default.
-fn is_on(name: &'static str, given: Option<&str>) -> Result<bool, ConfigError> {
-    match given {
+fn parse_switch(name: &'static str, value: Option<&str>) -> Result<bool, ConfigError> {
+    match value {
         None | Some("on") => Ok(true),
         Some("off") => Ok(false),
         Some(other) => Err(ConfigError { name, rule: format!("must be on or off, and is {other}") }),
@@ -291,27 +291,27 @@ fn is_on(name: &'static str, given: Option<&str>) -> Result<bool, ConfigError> {
 }
 
 /// Returns both files or neither. With only one of them, the server would use plain HTTP although HTTPS was intended.
-fn tls_files(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {
+fn check_tls_files(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {
     match (certificate, key) {
         (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
         (None, None) => Ok(None),
-        (Some(_), None) => Err(missing("PRINTYARD_TLS_KEY", "PRINTYARD_TLS_CERT")),
-        (None, Some(_)) => Err(missing("PRINTYARD_TLS_CERT", "PRINTYARD_TLS_KEY")),
+        (Some(_), None) => Err(missing_setting("PRINTYARD_TLS_KEY", "PRINTYARD_TLS_CERT")),
+        (None, Some(_)) => Err(missing_setting("PRINTYARD_TLS_CERT", "PRINTYARD_TLS_KEY")),
     }
 }
 
-fn missing(name: &'static str, other: &str) -> ConfigError {
+fn missing_setting(name: &'static str, other: &str) -> ConfigError {
     ConfigError { name, rule: format!("must be given where {other} is") }
 }
 
 /// Parses a comma-separated list of networks and single addresses.
-fn networks(name: &'static str, text: &str) -> Result<Vec<IpNet>, ConfigError> {
+fn parse_networks(name: &'static str, text: &str) -> Result<Vec<IpNet>, ConfigError> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    let network = |part: &str| part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)).ok();
+    let parse_network = |part: &str| part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)).ok();
     parts
         .map(|part| {
             let rule = || format!("must be networks like 10.0.0.0/24, separated by commas; {part} is none");
-            network(part).map(|network| network.trunc()).ok_or_else(|| ConfigError { name, rule: rule() })
+            parse_network(part).map(|network| network.trunc()).ok_or_else(|| ConfigError { name, rule: rule() })
         })
         .collect()
 }
@@ -322,45 +322,50 @@ mod tests {
 
     #[test]
     fn empty_variables_count_as_not_given() {
-        let given = Given { listen: Some(String::new()), admin_token: Some(" ".to_owned()), ..Given::default() };
-        let config = given.checked().expect("defaults hold");
+        let raw = RawConfig { listen: Some(String::new()), admin_token: Some(" ".to_owned()), ..RawConfig::default() };
+        let config = raw.validate().expect("defaults hold");
         assert_eq!(config.listen.to_string(), DEFAULT_LISTEN);
         assert!(config.admin_token.is_none());
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
-        let given = Given { plate_gate: Some("maybe".to_owned()), ..Given::default() };
-        let error = given.checked().map(|_| ()).expect_err("maybe is no answer").to_string();
+    fn an_error_names_the_invalid_setting() {
+        let raw = RawConfig { plate_gate: Some("maybe".to_owned()), ..RawConfig::default() };
+        let error = raw.validate().map(|_| ()).expect_err("maybe is no answer").to_string();
         assert_eq!(error, "PRINTYARD_PLATE_GATE: must be on or off, and is maybe");
     }
 
-    fn refused(given: Given) -> String {
-        given.checked().map(|_| ()).expect_err("a setting that breaks a rule").to_string()
+    fn validation_error(raw: RawConfig) -> String {
+        raw.validate().map(|_| ()).expect_err("a setting that breaks a rule").to_string()
     }
 
     #[test]
     fn a_certificate_needs_its_key_and_a_key_its_certificate() {
         let file = Some(PathBuf::from("a.pem"));
-        let error = refused(Given { tls_cert: file.clone(), tls_key: Some(PathBuf::new()), ..Given::default() });
+        let error = validation_error(RawConfig {
+            tls_cert: file.clone(),
+            tls_key: Some(PathBuf::new()),
+            ..RawConfig::default()
+        });
         assert_eq!(error, "PRINTYARD_TLS_KEY: must be given where PRINTYARD_TLS_CERT is");
-        let error = refused(Given { tls_key: file, ..Given::default() });
+        let error = validation_error(RawConfig { tls_key: file, ..RawConfig::default() });
         assert_eq!(error, "PRINTYARD_TLS_CERT: must be given where PRINTYARD_TLS_KEY is");
     }
 
     #[test]
     fn trusted_proxies_are_networks_or_addresses() {
-        let given = |text: &str| Given { trusted_proxies: Some(text.to_owned()), ..Given::default() };
-        let config = given("10.0.0.1/24, ::1").checked().expect("networks");
+        let raw = |text: &str| RawConfig { trusted_proxies: Some(text.to_owned()), ..RawConfig::default() };
+        let config = raw("10.0.0.1/24, ::1").validate().expect("networks");
         let read: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
         assert_eq!(read, ["10.0.0.0/24", "::1/128"]);
-        assert!(refused(given("10.0.0.0/24,nginx")).contains("nginx is none"));
+        assert!(validation_error(raw("10.0.0.0/24,nginx")).contains("nginx is none"));
     }
 
     #[test]
     fn flags_and_variables_win_over_the_file() {
-        let file = Given { listen: Some("1.1.1.1:1".into()), plate_gate: Some("off".into()), ..Given::default() };
-        let given = Given { listen: Some("2.2.2.2:2".into()), ..Given::default() }.or(file);
-        assert_eq!((given.listen.as_deref(), given.plate_gate.as_deref()), (Some("2.2.2.2:2"), Some("off")));
+        let file =
+            RawConfig { listen: Some("1.1.1.1:1".into()), plate_gate: Some("off".into()), ..RawConfig::default() };
+        let raw = RawConfig { listen: Some("2.2.2.2:2".into()), ..RawConfig::default() }.with_fallback(file);
+        assert_eq!((raw.listen.as_deref(), raw.plate_gate.as_deref()), (Some("2.2.2.2:2"), Some("off")));
     }
 }

@@ -34,27 +34,29 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
     config::Config,
-    domain::sending::Holder,
-    http::{api::limits::Limits, bounds::Bounds, peer::Proxies},
     lifecycle::Lifecycle,
     oidc::Oidc,
     outbound::{Certificates, Networks, Outbound},
     secrets::Vault,
     service::{
-        Parts, Services,
-        sending::{self, Claim, Claimed},
+        ServiceParts, Services,
+        sending::{self, ClaimResult, ClaimedFarm},
     },
     storage::Db,
+};
+use crate::{
+    domain::epoch::EpochHolder,
+    http::{api::middleware::rate_limit::RateLimit, client_address::TrustedProxies, limits::ServerLimits},
 };
 
 /// A server that is ready to serve.
 pub struct Server {
     pub services: Services,
     /// The request rate of one token. Benchmarks and tests raise it.
-    pub limits: Limits,
+    pub rate_limits: RateLimit,
     /// Limits for clients: connections, bytes and time. Tests shorten the times.
-    pub bounds: Bounds,
-    proxies: Proxies,
+    pub client_limits: ServerLimits,
+    proxies: TrustedProxies,
     tls: Option<TlsAcceptor>,
     lifecycle: Lifecycle,
     /// Cancelled when another server has taken over.
@@ -66,15 +68,15 @@ pub struct Server {
 
 /// Another server runs the farm, so this one does not. The process ends with exit code 3.
 #[derive(Debug, thiserror::Error)]
-pub enum NotSending {
-    #[error("another server runs this farm{}. Stop it first, or wait for its end with --standby", described(.0.as_ref()))]
-    Held(Option<Holder>),
-    #[error("another server has taken over this farm{}", described(.0.as_ref()))]
-    Overtaken(Option<Holder>),
+pub enum FarmClaimError {
+    #[error("another server runs this farm{}. Stop it first, or wait for its end with --standby", describe_holder(.0.as_ref()))]
+    Held(Option<EpochHolder>),
+    #[error("another server has taken over this farm{}", describe_holder(.0.as_ref()))]
+    Overtaken(Option<EpochHolder>),
 }
 
-fn described(holder: Option<&Holder>) -> String {
-    holder.map_or_else(String::new, |Holder { host, pid, since, .. }| match since {
+fn describe_holder(holder: Option<&EpochHolder>) -> String {
+    holder.map_or_else(String::new, |EpochHolder { host, pid, since, .. }| match since {
         Some(since) => format!(": {host}, process {pid}, since {}", since.to_rfc3339_opts(SecondsFormat::Secs, true)),
         None => format!(": {host}, process {pid}"),
     })
@@ -82,15 +84,18 @@ fn described(holder: Option<&Holder>) -> String {
 
 /// Claims the farm for this process: lock, database, epoch. `create` allows an empty database even if the data folder
 /// contains the secret key of another one. The error is a sentence for the operator.
-pub async fn claim(config: &Config, create: bool) -> anyhow::Result<Result<Box<Claimed>, Option<Holder>>> {
+pub async fn claim_farm(
+    config: &Config,
+    create: bool,
+) -> anyhow::Result<Result<Box<ClaimedFarm>, Option<EpochHolder>>> {
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("the data folder {} cannot be made", config.data_dir.display()))?;
     let key = config.data_dir.join(secrets::KEY_FILE);
     let may_create = create || config.secret_key.is_some() || !key.exists();
-    match sending::claim(&config.database_url, may_create).await.context("the database cannot be used")? {
-        Claim::Won(claimed) => Ok(Ok(claimed)),
-        Claim::Held(holder) => Ok(Err(holder)),
-        Claim::Missing => anyhow::bail!(
+    match sending::claim_farm(&config.database_url, may_create).await.context("the database cannot be used")? {
+        ClaimResult::Won(claimed) => Ok(Ok(claimed)),
+        ClaimResult::Held(holder) => Ok(Err(holder)),
+        ClaimResult::Missing => anyhow::bail!(
             "there is no database, although {} is there: the database was moved or deleted, or its volume is not \
              mounted. Put it back; or start with --create, which begins with an empty one",
             key.display()
@@ -101,14 +106,14 @@ pub async fn claim(config: &Config, create: bool) -> anyhow::Result<Result<Box<C
 impl Server {
     /// Claims the farm and starts the fleet. The error is a sentence for the operator, or [`NotSending`].
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
-        match claim(config, false).await? {
+        match claim_farm(config, false).await? {
             Ok(claimed) => Self::start_claimed(config, *claimed).await,
-            Err(holder) => Err(NotSending::Held(holder).into()),
+            Err(holder) => Err(FarmClaimError::Held(holder).into()),
         }
     }
 
     /// Starts the fleet of a farm that this process has claimed. The error is a sentence for the operator.
-    pub async fn start_claimed(config: &Config, claimed: Claimed) -> anyhow::Result<Self> {
+    pub async fn start_claimed(config: &Config, claimed: ClaimedFarm) -> anyhow::Result<Self> {
         let networks = match &config.printer_networks {
             Some(text) => text.parse::<Networks>().context("PRINTYARD_PRINTER_NETWORKS")?,
             None => Networks::default(),
@@ -120,40 +125,48 @@ impl Server {
         let certificates = config.ca_file.as_deref().map(Certificates::from_file).transpose();
         let certificates = certificates.map_err(|error| anyhow::anyhow!("PRINTYARD_CA_FILE: {error}"))?;
         let certificates = certificates.unwrap_or_default();
-        let tls = config.tls.as_ref().map(http::tls::acceptor).transpose()?;
-        let proxies = Proxies::new(config.trusted_proxies.clone());
-        let Claimed { db, keeper, others_send_until } = claimed;
+        let tls = config.tls.as_ref().map(http::tls::load_acceptor).transpose()?;
+        let proxies = TrustedProxies::new(config.trusted_proxies.clone());
+        let ClaimedFarm { db, keeper, others_send_until } = claimed;
         let vault = open_vault(config, &db).await?;
         let lifecycle = Lifecycle::default();
-        let parts = Parts {
+        let parts = ServiceParts {
             db,
             sending: keeper.subscribe(),
             others_send_until,
-            outbound: Outbound::new(networks)?.trusting(&certificates)?,
-            to_receivers: Outbound::new(webhook_networks.without_loopback())?.trusting(&certificates)?,
+            outbound: Outbound::new(networks)?.with_certificates(&certificates)?,
+            webhook_outbound: Outbound::new(webhook_networks.without_loopback())?.with_certificates(&certificates)?,
             vault,
             admin_token: config.admin_token.clone(),
             settings: config.settings,
+            text_of: http::messages::english,
             oidc: config.oidc.clone().map(|provider| Oidc::new(provider, &certificates)).transpose()?,
             data_dir: config.data_dir.clone(),
         };
         let services = Services::start(parts, &lifecycle.tasks, &lifecycle.stop, &lifecycle.failed).await?;
         let (end, overtaken) = (CancellationToken::new(), CancellationToken::new());
         let keeper = tokio::spawn(keeper.run(end.clone(), overtaken.clone()));
-        let (limits, bounds) = (Limits::default(), Bounds::default());
+        let (rate_limits, client_limits) = (RateLimit::default(), ServerLimits::default());
         let end_keeper = end.drop_guard();
-        Ok(Self { services, limits, bounds, proxies, tls, lifecycle, overtaken, keeper, end_keeper })
+        Ok(Self { services, rate_limits, client_limits, proxies, tls, lifecycle, overtaken, keeper, end_keeper })
     }
 
     /// Serves until `shutdown` is ready. Then it ends every task and gives up the farm. Fails if an essential task
     /// ended by itself, and with [`NotSending::Overtaken`].
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let stop = self.lifecycle.stop.clone();
-        let router = http::router(self.services.clone(), self.limits, self.bounds, self.proxies.clone(), stop.clone());
-        let server = tokio::spawn(http::serve(listener, router, self.bounds, self.proxies, self.tls, stop.clone()));
+        let router = http::router(
+            self.services.clone(),
+            self.rate_limits,
+            self.client_limits,
+            self.proxies.clone(),
+            stop.clone(),
+        );
+        let server =
+            tokio::spawn(http::serve(listener, router, self.client_limits, self.proxies, self.tls, stop.clone()));
         let ended = tokio::select! {
             () = shutdown => Ok(()),
-            () = self.overtaken.cancelled() => Err(anyhow::Error::from(NotSending::Overtaken(None))),
+            () = self.overtaken.cancelled() => Err(anyhow::Error::from(FarmClaimError::Overtaken(None))),
             () = self.lifecycle.failed.cancelled() => {
                 Err(anyhow::anyhow!("an essential task ended by itself; see the log above"))
             }
@@ -176,6 +189,6 @@ impl Server {
 pub async fn open_vault(config: &Config, db: &Db) -> anyhow::Result<Vault> {
     Ok(match &config.secret_key {
         Some(keys) => Vault::from_keys(keys)?,
-        None => Vault::from_data_dir(&config.data_dir, storage::sealed::count(db).await?)?,
+        None => Vault::from_data_dir(&config.data_dir, storage::sealed::count_values(db).await?)?,
     })
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Time limit for the end of all tasks.
-const DRAIN: Duration = Duration::from_secs(15);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The tracker and tokens that tasks need for a clean shutdown.
 #[derive(Clone, Default)]
@@ -26,7 +26,7 @@ impl Lifecycle {
     pub async fn drain(&self) -> bool {
         self.stop.cancel();
         self.tasks.close();
-        tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_ok()
+        tokio::time::timeout(DRAIN_TIMEOUT, self.tasks.wait()).await.is_ok()
     }
 }
 

@@ -8,12 +8,12 @@ const parse = (html) => {
   return box.content;
 };
 
-// --- Words: the page contains the translations of the script's texts, by their English text --------------------------
+// --- Words: the page contains the translations of the script's texts, by id -----------------------------------------
 
 const words = JSON.parse(document.querySelector("meta[name=words]")?.content || "{}");
-const say = (english, values = {}) =>
-  (words[english] ?? english).replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
-const ago = (seconds) => (seconds < 120 ? say("script-s-ago", { n: seconds }) : say("script-m-ago", { n: Math.round(seconds / 60) }));
+const say = (id, values = {}) =>
+  (words[id] ?? id).replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
+const ago = (seconds) => (seconds < 120 ? say("script-seconds-ago", { n: seconds }) : say("script-minutes-ago", { n: Math.round(seconds / 60) }));
 
 // --- Times: converts the server's UTC to local time ------------------------------------------------------------------
 
@@ -260,7 +260,7 @@ function showSelection() {
   if (!count) return;
   const boxes = picks();
   const n = boxes.filter((box) => box.checked).length;
-  const text = n === 0 ? say("script-tick-printers-then-choose") : say("script-selected", { n });
+  const text = n === 0 ? say("script-select-printers") : say("script-selected", { n });
   // Only on a change, so that a screen reader reads it once.
   if (count.textContent !== text) count.textContent = text;
   byId("act").classList.toggle("idle", n === 0);
@@ -275,7 +275,7 @@ function showSelection() {
     button.addEventListener("click", act);
     picker.append(button);
   };
-  if (n < boxes.length) link(say("script-all", { n: boxes.length }), () => pickAll(true));
+  if (n < boxes.length) link(say("script-select-all", { n: boxes.length }), () => pickAll(true));
   if (n > 0) link(say("script-none"), () => pickAll(false));
   if (held) picker.querySelector("button")?.focus();
   refreshForecast(true);
@@ -463,7 +463,7 @@ document.addEventListener("submit", async (event) => {
     button.textContent = say("script-marked-clear");
   } else {
     button.disabled = false;
-    button.textContent = say("script-did-not-work-try");
+    button.textContent = say("script-failed-retry");
   }
 });
 
@@ -496,7 +496,7 @@ async function load(part) {
   const [reading, link] = [part.querySelector(".reading"), part.querySelector(".ways")];
   const begun = Date.now();
   const count = setInterval(() => {
-    reading.querySelector("[data-seconds]").textContent = say("script-s", { n: Math.round((Date.now() - begun) / 1000) });
+    reading.querySelector("[data-seconds]").textContent = say("script-seconds", { n: Math.round((Date.now() - begun) / 1000) });
   }, 1000);
   [reading.hidden, link.hidden] = [false, true];
   const answer = await fetch(part.dataset.load).catch(() => null);
@@ -584,14 +584,14 @@ document.addEventListener("submit", (event) => {
   request.upload.addEventListener("progress", ({ loaded, total }) => {
     bar.value = (100 * loaded) / total;
     // The server has the whole file and now sends it to the printer.
-    said.textContent = loaded < total ? Math.floor(bar.value) + " %" : say("script-way-printer");
+    said.textContent = loaded < total ? Math.floor(bar.value) + " %" : say("script-sending");
   });
   request.addEventListener("load", () => {
     if (request.status < 400) return location.reload();
     const page = request.response?.querySelector("main");
-    over(page ? [...page.querySelectorAll("h1, p:not(.hint, .ways), li")].map((one) => one.textContent).join(". ") : say("script-did-not-work"));
+    over(page ? [...page.querySelectorAll("h1, p:not(.hint, .ways), li")].map((one) => one.textContent).join(". ") : say("script-upload-failed"));
   });
-  request.addEventListener("error", () => over(say("script-connection-broke-off-nothing")));
+  request.addEventListener("error", () => over(say("script-connection-lost")));
   button.disabled = true;
   bar.hidden = false;
   request.send(new FormData(form));

@@ -25,7 +25,7 @@ pub struct Printer {
 pub struct Farm {
     child: Child,
     pub printers: Vec<Printer>,
-    pub control: String,
+    pub control_url: String,
 }
 
 impl Farm {
@@ -47,24 +47,24 @@ impl Farm {
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("its first line");
         let printers = serde_json::from_str(&line).expect("its printers");
-        Self { printers, child, control: format!("http://127.0.0.1:{control}") }
+        Self { printers, child, control_url: format!("http://127.0.0.1:{control}") }
     }
 
     /// Sets a fault of a printer.
     pub async fn set_fault(&self, name: &str, fault: &str) {
-        let url = format!("{}/sim/printers/{name}/fault", self.control);
-        let answer = client().post(url).json(&json!({"fault": fault})).send().await.expect("an answer");
-        assert!(answer.status().is_success(), "{answer:?}");
+        let url = format!("{}/sim/printers/{name}/fault", self.control_url);
+        let response = client().post(url).json(&json!({"fault": fault})).send().await.expect("an answer");
+        assert!(response.status().is_success(), "{response:?}");
     }
 
     /// Returns the processor time used so far, in milliseconds.
-    pub fn busy_ms(&self) -> f64 {
-        busy_ms(self.child.id())
+    pub fn cpu_ms(&self) -> f64 {
+        cpu_ms(self.child.id())
     }
 }
 
 /// Returns the processor time that the current threads of a process have used so far, in milliseconds, from `/proc`.
-pub fn busy_ms(process: u32) -> f64 {
+pub fn cpu_ms(process: u32) -> f64 {
     let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("its threads");
     let nanoseconds = tasks.flatten().filter_map(|task| {
         // A thread may end between the listing and this read.
@@ -105,39 +105,39 @@ impl Server {
             .spawn()
             .expect("the server starts");
         let server = Self { child, dir, url: format!("http://{listen}"), client: client() };
-        until("the server is ready", || async {
+        wait_until("the server is ready", || async {
             server.client.get(format!("{}/readyz", server.url)).send().await.is_ok_and(|answer| answer.status() == 200)
         })
         .await;
         for printer in &farm.printers {
             let body = json!({"name": printer.name, "url": printer.url, "api_key": printer.api_key});
-            let (status, answer) = server.post("/printers", &body).await;
-            assert_eq!(status, 201, "{answer}");
+            let (status, response) = server.post("/printers", &body).await;
+            assert_eq!(status, 201, "{response}");
             // Stays within the request limit of one token.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let count = farm.printers.len();
-        until("every printer is online", || async {
+        wait_until("every printer is online", || async {
             // Polls rarely: each request costs the server memory that it keeps, and this memory would be measured too.
             tokio::time::sleep(Duration::from_millis(500)).await;
-            server.online().await == count
+            server.count_online().await == count
         })
         .await;
         server
     }
 
     /// Counts the printers that are online with their event socket open.
-    pub async fn online(&self) -> usize {
-        self.printers().await.iter().filter(|item| item["status"]["channel"] == "push").count()
+    pub async fn count_online(&self) -> usize {
+        self.list_printers().await.iter().filter(|item| item["status"]["channel"] == "push").count()
     }
 
     /// Counts the printers in this state.
-    pub async fn count(&self, state: &str) -> usize {
-        self.printers().await.iter().filter(|item| item["status"]["state"] == state).count()
+    pub async fn count_in_state(&self, state: &str) -> usize {
+        self.list_printers().await.iter().filter(|item| item["status"]["state"] == state).count()
     }
 
     /// Returns every printer as the API returns it.
-    pub async fn printers(&self) -> Vec<Value> {
+    pub async fn list_printers(&self) -> Vec<Value> {
         let mut cursor = String::new();
         let mut printers = Vec::new();
         loop {
@@ -159,12 +159,12 @@ impl Server {
     /// Sends a POST below `/api/v1`.
     pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         let request = self.client.post(format!("{}/api/v1{path}", self.url)).bearer_auth(TOKEN).json(body);
-        let answer = request.send().await.expect("an answer");
-        (answer.status().as_u16(), answer.json().await.expect("JSON"))
+        let response = request.send().await.expect("an answer");
+        (response.status().as_u16(), response.json().await.expect("JSON"))
     }
 
     /// Runs a batch to its end and returns it with all its commands.
-    pub async fn batch(&self, body: &Value) -> (Value, Vec<Value>) {
+    pub async fn run_batch(&self, body: &Value) -> (Value, Vec<Value>) {
         let (status, batch) = self.post("/batches", body).await;
         assert_eq!(status, 202, "{batch}");
         let id = batch["id"].as_str().expect("an id").to_owned();
@@ -197,7 +197,7 @@ impl Server {
     }
 
     /// Returns the URL of the server's database.
-    pub fn database(&self) -> String {
+    pub fn database_url(&self) -> String {
         format!("sqlite:{}", self.dir.path().join("printyard.db").display())
     }
 
@@ -209,12 +209,12 @@ impl Server {
     }
 
     /// Returns the processor time used so far, in milliseconds.
-    pub fn busy_ms(&self) -> f64 {
-        busy_ms(self.child.id())
+    pub fn cpu_ms(&self) -> f64 {
+        cpu_ms(self.child.id())
     }
 
     /// Returns the processor time used so far, in ticks of 10 ms, from `/proc`.
-    pub fn ticks(&self) -> u64 {
+    pub fn cpu_ticks(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("its stat");
         let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
         fields[11].parse::<u64>().expect("user") + fields[12].parse::<u64>().expect("system")
@@ -238,20 +238,20 @@ pub fn client() -> reqwest::Client {
 
 /// A client that returns redirects as they are.
 #[expect(clippy::disallowed_methods, reason = "a browser without a page")]
-pub fn without_redirects() -> reqwest::Client {
+pub fn client_without_redirects() -> reqwest::Client {
     let client = reqwest::Client::builder().http1_only().no_proxy().redirect(reqwest::redirect::Policy::none());
     client.build().expect("a client")
 }
 
 /// Returns the smallest, the median and the largest of some figures.
-pub fn median(figures: &[f64]) -> (f64, f64, f64) {
+pub fn min_median_max(figures: &[f64]) -> (f64, f64, f64) {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
     (sorted[0], sorted[sorted.len() / 2], sorted[sorted.len() - 1])
 }
 
 /// Waits until `done` returns true, for at most two minutes.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut done: impl FnMut() -> F) {
+pub async fn wait_until<F: Future<Output = bool>>(what: &str, mut done: impl FnMut() -> F) {
     let deadline = Instant::now() + Duration::from_secs(120);
     while !done().await {
         assert!(Instant::now() < deadline, "waited too long: {what}");
@@ -260,7 +260,7 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut done: impl FnMut() 
 }
 
 /// Returns the milliseconds since `start`.
-pub fn ms(start: Instant) -> f64 {
+pub fn elapsed_ms(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1_000.0
 }
 

@@ -14,17 +14,17 @@ import urllib.parse
 from printyard import Printyard, Problem
 
 
-def handle(event):
+def handle_event(event):
     print(event["at"], event["type"], event["external_ref"] or "-", event["data"].get("printer_name") or "", flush=True)
 
 
 def main():
-    kept = pathlib.Path(sys.argv[1])
+    cursor_file = pathlib.Path(sys.argv[1])
     types = f"&types={sys.argv[2]}" if len(sys.argv) > 2 else ""
-    left = int(sys.argv[3]) if len(sys.argv) > 3 else None
+    remaining = int(sys.argv[3]) if len(sys.argv) > 3 else None
     client = Printyard(os.environ["PRINTYARD_URL"], os.environ["PRINTYARD_TOKEN"])
-    while left is None or left > 0:
-        after = f"&after={urllib.parse.quote(kept.read_text().strip())}" if kept.exists() else ""
+    while remaining is None or remaining > 0:
+        after = f"&after={urllib.parse.quote(cursor_file.read_text().strip())}" if cursor_file.exists() else ""
         try:
             page = client.request("GET", f"/events?limit=500&wait=25{types}{after}")
         except Problem as problem:
@@ -32,13 +32,13 @@ def main():
                 raise
             # This program was off for more than 30 days, or a backup of Printyard was restored. Read the lists again here.
             print("the feed has moved on: read the lists again", flush=True)
-            kept.write_text(problem.body["restart_cursor"])
+            cursor_file.write_text(problem.body["restart_cursor"])
             continue
         for event in page["items"]:
-            handle(event)
-            left = None if left is None else left - 1
+            handle_event(event)
+            remaining = None if remaining is None else remaining - 1
         # Store the cursor after all events are handled. After a crash in between, some events come again with the same `id`.
-        kept.write_text(page["next_cursor"])
+        cursor_file.write_text(page["next_cursor"])
     return 0
 
 

@@ -25,7 +25,7 @@ import threading
 import time
 
 TOLERANCE_S = 5 * 60
-LARGEST = 1024 * 1024
+MAX_BODY_BYTES = 1024 * 1024
 
 
 class Rejected(Exception):
@@ -69,8 +69,8 @@ def verify(secret, headers, body):
     signed = f"{delivery_id}.{sent_at}.".encode() + body
     expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
     # While a secret is replaced, a delivery has two signatures. One that matches is enough.
-    given = [part.removeprefix("v1,") for part in headers.get("webhook-signature", "").split() if part.startswith("v1,")]
-    if not any(hmac.compare_digest(expected, one) for one in given):
+    signatures = [part.removeprefix("v1,") for part in headers.get("webhook-signature", "").split() if part.startswith("v1,")]
+    if not any(hmac.compare_digest(expected, signature) for signature in signatures):
         raise Rejected("the signature does not match")
     return json.loads(body)
 
@@ -81,27 +81,27 @@ class Receiver(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         length = int(self.headers.get("content-length") or 0)
-        if length > LARGEST:
-            return self.answer(413)
+        if length > MAX_BODY_BYTES:
+            return self.respond(413)
         body = self.rfile.read(length)
         try:
             event = verify(self.secret, self.headers, body)
-        except Rejected as why:
-            print(f"rejected: {why}", flush=True)
-            return self.answer(401)
+        except Rejected as error:
+            print(f"rejected: {error}", flush=True)
+            return self.respond(401)
         delivery_id = self.headers["webhook-id"]
         # Store first, then answer: after a 2xx, Printyard does not send the event again. If storing fails, the exception
         # closes the connection without an answer, and Printyard sends the event again later.
         is_new = self.inbox.store(delivery_id, event)
         # Printyard waits 15 s for the answer. Longer work comes after it.
-        self.answer(204)
+        self.respond(204)
         if is_new:
-            handle(delivery_id, event)
+            handle_event(delivery_id, event)
         else:
             print(f"again: {event['type']}", flush=True)
         return None
 
-    def answer(self, status):
+    def respond(self, status):
         self.send_response(status)
         self.send_header("content-length", "0")
         self.end_headers()
@@ -110,7 +110,7 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def handle(delivery_id, event):
+def handle_event(delivery_id, event):
     """In an ERP: make the change and mark the event as handled in one transaction."""
     print(f"{event['type']} {event.get('external_ref') or '-'} {json.dumps(event['data'])}", flush=True)
     Receiver.inbox.mark_handled(delivery_id)
@@ -125,7 +125,7 @@ def main():
     print(f"listening on http://127.0.0.1:{server.server_address[1]}", flush=True)
     # Events that were stored, but not handled, before the last stop.
     for delivery_id, event in Receiver.inbox.unhandled():
-        handle(delivery_id, event)
+        handle_event(delivery_id, event)
     # Each request is answered in its own thread, so check twice a second whether the last one is handled.
     server.timeout = 0.5
     while how_many is None or Receiver.inbox.handled < how_many:

@@ -1,67 +1,79 @@
-batch-accepted-effect-not-seen = Angenommen, Wirkung nicht gesehen
-batch-accepted-watching = Angenommen, wird beobachtet
-batch-accepted-watching-2 = angenommen, wird beobachtet
+batch-accepted = Angenommen, wird geprüft
 batch-all-done = Alles erledigt
-batch-another-number = Das war eine andere Zahl.
-batch-back-do-nothing = Zurück, nichts tun
-batch-batch-stopped-first = Der Stapel wurde vorher angehalten.
+batch-back = Zurück
 batch-by = von { $name }
-batch-cancelled-print-cannot-taken = Ein abgebrochener Druck lässt sich nicht wieder aufnehmen.
-batch-done-part = Teilweise erledigt
-batch-effect-not-seen = Wirkung nicht gesehen
-batch-ended = von { $total } abgeschlossen
-batch-had-nothing-do = unverändert
-batch-i-looked-they-clear = Nachgesehen: sie sind frei. Ohne diesen Haken werden sie ausgelassen.
-batch-i-looked-they-not = Nachgesehen: sie drucken nicht
-batch-in = in { $time }
-batch-include-paused-on-site = Auch { $n } am Drucker pausierte (ich habe nachgesehen)
-batch-later-seen-done = Später war zu sehen: es ist geschehen.
-batch-later-seen-not-done = Später war zu sehen: es ist nicht geschehen.
-batch-later-still-not-clear = Auch später war es nicht klar.
-batch-left-they = Bleiben, wie sie sind:
-batch-load-page-again-see = Seite neu laden, um den Stand zu sehen.
-batch-look-printer = Beim Drucker nachsehen.
-batch-look-these = Hier nachsehen
-batch-more-printers-belong-batch = Zu diesem Stapel gehören mehr Drucker, als hier stehen; die Zahlen oben zählen alle.
-batch-none-yet-tick-printers = Noch keine. Auf der Farm Drucker anhaken, dann einen Knopf drücken: das Ergebnis jedes Druckers steht dann hier.
-batch-not-sent = Nicht gesendet
-batch-not-sent-2 = nicht gesendet
-batch-nothing-do = Nichts zu tun
-batch-nothing-sent-look-whether = Es wurde nichts gesendet. Nachsehen, ob er an ist, dann erneut versuchen.
-batch-octoprint-refused-api-key = OctoPrint lehnte den API-Schlüssel ab, oder ein Webserver davor die Anmeldung: beides in den Einstellungen des Druckers prüfen.
-batch-of = { $n } von { $total }
-batch-open = Öffnen
-batch-planned = Geplant
-batch-printer-refused = Der Drucker lehnte es ab.
-batch-refused = Abgelehnt
-batch-refused-2 = abgelehnt
-batch-refused-access = mit verweigertem Zugriff
-batch-retry = erneuter Versuch
-batch-retry-did-not-happen = Erneut versuchen: { $n } nicht ausgeführt
-batch-retry-not-certain = Erneut versuchen: { $n } nicht sicher
-batch-sent = Gesendet
-batch-sent-2 = gesendet
-batch-sent-no-answer = Gesendet, keine Antwort
-batch-sent-no-answer-2 = gesendet, keine Antwort
-batch-some-paused-on-site = Einige davon wurden am Drucker selbst pausiert, für Filament oder um hineinzugreifen.
-batch-some-their-plates-print = Auf einigen der Platten liegt vielleicht noch ein Druck.
-batch-start-plates-nobody-marked = Zum Starten auf Platten, die niemand als frei gemeldet hat, bitte aufschreiben, warum sie frei sind: es wird aufbewahrt.
-batch-stop-send-nothing-more = Anhalten: nichts mehr senden
-batch-stopped = Angehalten
-batch-stopped-what-sent-followed = Angehalten; was gesendet ist, wird bis zum Ende verfolgt
-batch-these-plates-not-marked = { $n ->
-    [one] { $n } dieser Platten ist nicht als frei gemeldet
-   *[other] { $n } dieser Platten sind nicht als frei gemeldet
+batch-check-printer = Prüfen Sie den Drucker.
+batch-confirm-cancel = Ein abgebrochener Druck lässt sich nicht fortsetzen.
+batch-confirm-restart = Jeder Druck wird abgebrochen und von vorn gestartet. Sein Fortschritt geht verloren.
+batch-confirm-resume = Einige dieser Drucke wurden am Drucker pausiert. Vielleicht fehlt Filament, oder es arbeitet gerade jemand am Drucker.
+batch-confirm-start = Auf einigen Druckplatten liegt vielleicht noch ein Druck.
+batch-count-accepted = angenommen, wird geprüft
+batch-count-expired = abgelaufen
+batch-count-queued = in Warteschlange
+batch-count-rejected = abgelehnt
+batch-count-sent = gesendet
+batch-count-skipped = nicht gesendet
+batch-count-unauthorized = mit verweigertem Zugriff
+batch-count-unchanged = unverändert
+batch-count-unconfirmed = Wirkung nicht gesehen
+batch-count-unknown = gesendet, keine Antwort
+batch-count-unreachable = ohne Antwort
+batch-duration = in { $time }
+batch-expired = Abgelaufen
+batch-expired-why = Der Befehl ist abgelaufen, bevor er gesendet werden konnte. Versuchen Sie es erneut, wenn Sie ihn noch brauchen.
+batch-finished-of = von { $total } abgeschlossen
+batch-in-progress = Läuft
+batch-include-paused-at-printer = { $n ->
+    [one] Auch { $n } am Drucker pausierten Druck einbeziehen (geprüft)
+   *[other] Auch { $n } am Drucker pausierte Drucke einbeziehen (geprüft)
 }
-batch-time-passed-before-could = Die Zeit war um, bevor es gesendet werden konnte. Erneut versuchen, wenn es noch gewünscht ist.
-batch-too-late = Zu spät
-batch-too-late-2 = zu spät
-batch-type-go = Zum Fortfahren { $number } eintippen
-batch-uncertain-check-printer = Ungewiss: am Drucker nachsehen
-batch-under-way = Läuft
+batch-later-done = Spätere Prüfung: Der Befehl hat gewirkt.
+batch-later-not-done = Spätere Prüfung: Der Befehl hat nicht gewirkt.
+batch-later-unknown = Spätere Prüfung: Die Wirkung ist weiterhin unbekannt.
+batch-left-as-they-are = Bleiben unverändert:
+batch-list-shortened = Diese Liste ist gekürzt. Die Zahlen oben zählen alle Drucker des Sammelbefehls.
+batch-none-yet = Noch keine Sammelbefehle. Wählen Sie auf der Farm-Seite Drucker aus, und klicken Sie auf einen Befehl. Hier steht dann das Ergebnis jedes Druckers.
+batch-not-printing-checked = Geprüft: Die Drucker drucken nicht
+batch-open-printer = Öffnen
+batch-partly-done = { $n } von { $total } { $done }
+batch-plates-checked = { $n ->
+    [one] Geprüft: Die Druckplatte ist frei. Sonst wird dieser Drucker ausgelassen.
+   *[other] Geprüft: Alle { $n } Druckplatten sind frei. Sonst werden diese Drucker ausgelassen.
+}
+batch-plates-not-clear = { $n ->
+    [one] { $n } Druckplatte ist nicht frei gemeldet
+   *[other] { $n } Druckplatten sind nicht frei gemeldet
+}
+batch-plates-reason-missing = Ein Start auf Druckplatten, die nicht frei gemeldet sind, braucht eine Begründung. Gehen Sie zurück, und geben Sie an, warum sie frei sind.
+batch-problems = Probleme
+batch-progress = { $n } von { $total }
+batch-queued = Wartet
+batch-reason = Begründung (steht im Protokoll)
+batch-rejected = Abgelehnt
+batch-rejected-why = Der Drucker hat den Befehl abgelehnt.
+batch-reload-hint = Laden Sie die Seite neu, um den Fortschritt zu sehen.
+batch-retry-not-done = { $n ->
+    [one] { $n } nicht ausgeführten erneut senden
+   *[other] { $n } nicht ausgeführte erneut senden
+}
+batch-retry-of = Wiederholung eines früheren Sammelbefehls
+batch-retry-uncertain = { $n ->
+    [one] { $n } ungewissen erneut senden
+   *[other] { $n } ungewisse erneut senden
+}
+batch-scheduled = Geplant
+batch-sent = Gesendet
+batch-skipped = Nicht gesendet
+batch-skipped-why = Der Sammelbefehl wurde angehalten, bevor dieser Befehl gesendet wurde.
+batch-stop = Senden anhalten
+batch-stopped = Angehalten
+batch-stopping = Angehalten, gesendete Befehle laufen noch
+batch-type-number = Zur Bestätigung { $number } eingeben
+batch-unauthorized-why = OctoPrint hat den API-Schlüssel abgelehnt, oder ein Webserver davor hat den Zugriff verweigert. Prüfen Sie den API-Schlüssel und die Proxy-Einstellungen des Druckers.
+batch-uncertain = Ungewiss: Drucker prüfen
+batch-unchanged = Nichts zu tun
+batch-unconfirmed = Angenommen, Wirkung nicht gesehen
+batch-unknown = Gesendet, keine Antwort
 batch-unknown-printer = unbekannter Drucker
-batch-waiting = Wartet
-batch-waiting-2 = wartend
-batch-what-printed-so-far = Was bisher gedruckt ist, geht verloren: jeder Druck wird abgebrochen und beginnt dann von vorn.
-batch-why-kept-batch = Warum (wird beim Stapel aufbewahrt)
-batch-without-answer = ohne Antwort
+batch-unreachable-why = Der Drucker war nicht erreichbar, deshalb wurde nichts gesendet. Prüfen Sie, ob er eingeschaltet ist, und versuchen Sie es erneut.
+batch-wrong-number = Das ist nicht { $number }. Es wurde nichts gesendet.

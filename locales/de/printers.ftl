@@ -1,161 +1,151 @@
-printer-about = Angaben
-printer-add-printer = Drucker hinzufügen
-printer-add-printers-their-addresses = Drucker lassen sich über ihre Adresse hinzufügen oder aus einer Liste importieren.
-printer-added = wird hinzugefügt
+printer-access = Proxy, TLS, Kamera
+printer-access-hint = Nur nötig, wenn ein Webserver vor OctoPrint eine Anmeldung verlangt, wenn OctoPrint ein eigenes Zertifikat hat oder wenn die Kamera eine andere Adresse hat.
+printer-add = Drucker hinzufügen
+printer-add-by-address = Fügen Sie Drucker über ihre Adresse hinzu, oder importieren Sie eine Liste.
+printer-add-several = Mehrere Drucker:
 printer-address = Adresse
-printer-address-octoprint = Adresse seines OctoPrint
-printer-announcements-mdns-reach-server = Ankündigungen (mDNS) erreichen nur einen Server im selben Netzabschnitt und keinen Container in einem eigenen Netz: dem Container das Netz des Rechners geben. In OctoPrint muss das Plugin Discovery eingeschaltet sein. Sonst die Drucker über ihre Adresse hinzufügen oder aus einer Liste importieren.
-printer-another-api-key = Anderer API-Schlüssel
-printer-another-file = Weitere Datei
-printer-another-list = Andere Liste
-printer-another-print-lies-now = Darauf liegt jetzt ein anderer Druck als der angezeigte.
 printer-api-key = API-Schlüssel
-printer-ask-again-type-key = Noch einmal bitten oder einen Schlüssel eintippen.
-printer-ask-octoprint-key = OctoPrint um einen Schlüssel bitten
+printer-api-key-unchanged = leer lassen, um ihn zu behalten
 printer-back = Zurück
-printer-back-change-nothing = Zurück, nichts ändern
-printer-bed-width-depth-height = Bett: Breite, Tiefe und Höhe in mm
-printer-began = Beginn
-printer-ca-certificate-pem = CA-Zertifikat (PEM)
+printer-bed-size = Bett X × Y × Z (mm)
+printer-ca-certificate = CA-Zertifikat (PEM)
 printer-camera-address = Kamera-Adresse
-printer-change-remove = Ändern oder entfernen
-printer-change-tags = Schlagwörter ändern
-printer-changes-observed = Änderungen kommen
-printer-check-again = Noch einmal prüfen
-printer-color = Farbe des Materials
+printer-change-tags = Tags ändern
+printer-check-again = Erneut prüfen
+printer-color = Materialfarbe
 printer-commands = Befehle
+printer-connection-test = Verbindungstest
 printer-delete = Löschen
-printer-delete-2 = { $name } löschen
-printer-electrical-circuit = Stromkreis
-printer-event-socket = über seinen Ereigniskanal
-printer-event-socket-closed-does = Der Ereigniskanal wurde geschlossen oder antwortet nicht.
-printer-event-socket-refused-does = Der Ereigniskanal wird abgelehnt. Blockiert ein Proxy Websockets?
+printer-delete-file = { $name } löschen
+printer-details = Details
+printer-discard-changes = Änderungen verwerfen
+printer-discovery = Drucker im Netz
+printer-discovery-again = Erneut suchen
+printer-discovery-blocked = In einem Netz, mit dem dieser Server sich nicht verbinden darf
+printer-discovery-disabled = Die Suche im Netz ist auf diesem Server deaktiviert (PRINTYARD_DISCOVERY). Fügen Sie Drucker über ihre Adresse hinzu, oder importieren Sie eine Liste.
+printer-discovery-failed = Dieser Server kann keine Ankündigungen (mDNS) empfangen: { $why }.
+printer-discovery-link = im Netz suchen
+printer-discovery-none = Innerhalb von drei Sekunden wurde kein OctoPrint gefunden.
+printer-discovery-none-next = Ankündigungen (mDNS) erreichen nur Server im selben Netzsegment. Ein Container braucht dafür das Netz des Hosts. In OctoPrint muss das Plugin Discovery aktiviert sein. Sonst fügen Sie Drucker über ihre Adresse hinzu, oder importieren Sie eine Liste.
+printer-discovery-registered = Bereits hinzugefügt
+printer-discovery-registered-as = Bereits hinzugefügt als { $name }
+printer-discovery-running = Das Netz wird nach OctoPrint durchsucht. Das dauert drei Sekunden.
+printer-discovery-show = Ergebnis anzeigen, falls die Seite nicht wechselt
+printer-edit = Drucker bearbeiten
+printer-enabled = Aktiviert: wird überwacht, nimmt Befehle an
 printer-file = Datei
-printer-file-2 = Die Datei
+printer-file-unknown = unbekannte Datei
 printer-files = Dateien
-printer-files-can-listed-when = Die Dateien sind zu sehen, sobald der Drucker antwortet.
-printer-files-could-not-listed = Die Dateien konnten nicht aufgelistet werden.
-printer-first-line-names-columns = Die erste Zeile nennt die Spalten: { $columns }. Nur name und url müssen da sein. Höchstens 1.000 Zeilen und 1 MB.
-printer-given-none-yet = Er hat noch keine bekommen.
-printer-had-tags-so-already = { $n ->
-    [one] { $n } hatte seine Schlagwörter schon so.
-   *[other] { $n } hatten ihre Schlagwörter schon so.
-}
-printer-headers-one-per-line = Header, einer je Zeile
-printer-i-am-sure = Ja, ich bin sicher
-printer-import-list = eine Liste importieren
-printer-import-printer = { $n } Drucker importieren
-printer-import-printers = Drucker importieren
-printer-kept-before-type-here = von vorhin aufbewahrt; zum Ersetzen hier tippen
-printer-key = mit Schlüssel
-printer-key-denied = OctoPrint hat keinen Schlüssel gegeben: Die Anfrage wurde dort abgelehnt, oder OctoPrint wurde neu gestartet.
-printer-left-out = wird ausgelassen
-printer-line = Zeile
-printer-list-spreadsheet-saved-csv = Eine Liste aus einer Tabelle, als CSV gespeichert: ein Drucker je Zeile. Was aus jeder Zeile würde, wird zuerst gezeigt.
-printer-login-events-fails = Die Anmeldung für Ereignisse scheitert.
-printer-look = Ansehen
-printer-look-again = Noch einmal suchen
-printer-look-network = im Netz suchen
-printer-looking-octoprints-announce-themselves = OctoPrints, die sich melden, werden gesucht. Das dauert drei Sekunden.
-printer-material = Material
-printer-material-2 = Eingelegtes Material
-printer-model = Modell
-printer-network = Im Netz
-printer-network-server-must-not = In einem Netz, mit dem dieser Server sich nicht verbinden darf
-printer-no-events = Keine Ereignisse
-printer-no-octoprint-announced-itself = Innerhalb von drei Sekunden hat sich kein OctoPrint gemeldet.
-printer-nobody-allowed-octoprint-within = In OctoPrint hat es niemand innerhalb von fünf Minuten erlaubt.
-printer-none-seen-yet = Noch keiner wurde gesehen.
-printer-not-known = nicht bekannt
-printer-not-use = nicht in Betrieb
-printer-not-watched = Nicht beobachtet
-printer-notes = Notizen
-printer-nothing-done-tick-you = Es wurde nichts getan. Vor dem Entfernen von { $name } bitte die Bestätigung anhaken.
-printer-nozzle = Düse
-printer-nozzle-mm = Düse in mm
-printer-octoprint = OctoPrint
-printer-octoprint-answers-knows-key = OctoPrint { $version } antwortet und kennt den Schlüssel als { $user }.
-printer-octoprint-asked-key = OctoPrint wurde um einen Schlüssel gebeten.
-printer-octoprint-behind-web-server = Für ein OctoPrint hinter einem Webserver mit Anmeldung, mit eigenem Zertifikat oder mit einer Kamera an anderer Adresse.
-printer-octoprint-does-not-confirm = OctoPrint bestätigt die Anmeldung für Ereignisse nicht. Enthält der Benutzername einen Doppelpunkt?
-printer-octoprint-gave-key-kept = OctoPrint hat einen Schlüssel gegeben. Er bleibt in diesem Formular und wird beim Absenden gespeichert; niemand muss ihn sehen.
-printer-octoprint-no-files = OctoPrint hat keine Dateien.
-printer-octoprint-refuses-login-events = OctoPrint lehnt die Anmeldung für Ereignisse ab.
-printer-older-commands = Ältere Befehle
-printer-older-prints = Ältere Drucke
-printer-one-there-stays = der vorhandene bleibt
-printer-open-page-log-allow = Seine Seite öffnen, anmelden und Printyard dort erlauben. Es wartet fünf Minuten.
-printer-optional = optional
-printer-optional-counts-who-heats = freiwillig: zählt, wer gleichzeitig heizt
-printer-password-web-server = Passwort für den Webserver
-printer-plate-not-marked-clear = Die Platte wurde nicht als frei gemeldet
-printer-polling = durch regelmäßiges Abfragen
-printer-power-group = Stromkreis
-printer-printer-changed = { $n ->
-    [one] { $n } Drucker wurde geändert.
-   *[other] { $n } Drucker wurden geändert.
-}
-printer-printer-imported = { $n ->
-    [one] { $n } Drucker wurde importiert.
-   *[other] { $n } Drucker wurden importiert.
-}
-printer-printer-polled = Der Drucker wird regelmäßig abgefragt.
-printer-printer-printing = Der Drucker druckt gerade darauf.
-printer-printer-will-added = { $n ->
+printer-files-failed = Die Dateien konnten nicht geladen werden. Laden Sie die Seite neu.
+printer-files-loading = Dateien werden geladen
+printer-files-unavailable = Die Dateien erscheinen hier, sobald der Drucker erreichbar ist.
+printer-headers = Header (einer pro Zeile)
+printer-import = Drucker importieren
+printer-import-added = { $n ->
     [one] { $n } Drucker wird hinzugefügt
    *[other] { $n } Drucker werden hinzugefügt
 }
-printer-prints = Drucke
-printer-proxy-tls-camera = Proxy, TLS, Kamera
-printer-proxy-tls-camera-settings = mit Proxy-, TLS- oder Kamera-Einstellungen
-printer-put-all-them-commas = Allen hinzufügen, mit Kommas dazwischen
-printer-reading-list-files = Die Dateiliste wird gelesen
-printer-registered = Bereits hinzugefügt
-printer-registered-2 = Bereits hinzugefügt als { $name }
-printer-registry-changed-during-import = Es wurde nichts importiert: Die Drucker haben sich seit dieser Vorschau geändert. Bitte noch einmal prüfen.
-printer-remove = Entfernen
-printer-remove-2 = { $name } entfernen
-printer-remove-camera-address = Kamera-Adresse entfernen
-printer-result = Ergebnis
-printer-row-cannot-imported = { $n ->
+printer-import-another = Andere Liste wählen
+printer-import-count = { $n } Drucker importieren
+printer-import-disabled = deaktiviert
+printer-import-existing = { $n } bereits vorhanden
+printer-import-file = CSV-Datei
+printer-import-format = Die erste Zeile enthält die Spaltennamen: { $columns }. Nur name und url sind Pflicht. Eine Liste darf höchstens 1.000 Zeilen und 1 MB haben.
+printer-import-intro = Speichern Sie eine Tabelle als CSV, mit einem Drucker pro Zeile. Vor dem Import zeigt eine Vorschau das Ergebnis für jede Zeile.
+printer-import-invalid = { $n ->
     [one] { $n } Zeile lässt sich nicht importieren
    *[other] { $n } Zeilen lassen sich nicht importieren
 }
-printer-rows-pasted = Oder ihre Zeilen, eingefügt
+printer-import-line = Zeile
+printer-import-link = eine Liste importieren
+printer-import-preview = Vorschau anzeigen
+printer-import-row-added = wird hinzugefügt
+printer-import-row-exists = bereits vorhanden
+printer-import-row-skipped = wird übersprungen
+printer-import-text = Oder Zeilen einfügen
+printer-import-with-access = mit Proxy-, TLS- oder Kamera-Einstellungen
+printer-import-with-key = mit API-Schlüssel
+printer-import-without-key = ohne API-Schlüssel
+printer-imported = { $n ->
+    [one] { $n } Drucker wurde importiert.
+   *[other] { $n } Drucker wurden importiert.
+}
+printer-key-allow = Öffnen Sie OctoPrint, melden Sie sich an, und erlauben Sie die Anfrage von Printyard. Sie verfällt nach fünf Minuten.
+printer-key-denied = OctoPrint hat keinen Schlüssel erteilt: Die Anfrage wurde dort abgelehnt, oder OctoPrint wurde neu gestartet.
+printer-key-granted = OctoPrint hat einen Schlüssel erteilt. Er wird gespeichert, wenn Sie dieses Formular absenden.
+printer-key-request = Schlüssel anfordern
+printer-key-request-lost = Dieser Server hat die Schlüsselanfrage nicht mehr.
+printer-key-request-next = Fordern Sie den Schlüssel erneut an, oder geben Sie einen ein.
+printer-key-requested = Bei OctoPrint wurde ein Schlüssel angefordert.
+printer-key-timeout = Die Anfrage wurde in OctoPrint nicht innerhalb von fünf Minuten erlaubt.
+printer-material = Material
+printer-model = Modell
+printer-new-api-key = Neuer API-Schlüssel
+printer-no-commands = Noch keine Befehle.
+printer-no-events = Keine Ereignisse
+printer-no-files = OctoPrint hat keine Dateien.
+printer-no-prints = Noch keine Drucke.
+printer-notes = Notizen
+printer-nozzle = Düse
+printer-nozzle-mm = Düse (mm)
+printer-octoprint = OctoPrint
+printer-octoprint-address = OctoPrint-Adresse
+printer-older-commands = Ältere Befehle
+printer-older-prints = Ältere Drucke
+printer-optional = optional
+printer-plate-changed = Auf der Druckplatte liegt inzwischen ein anderer Druck. Prüfen Sie die Druckplatte, und melden Sie sie dann erneut frei.
+printer-plate-not-marked-clear = Druckplatte nicht frei gemeldet
+printer-plate-printing = Der Drucker druckt gerade. Melden Sie die Druckplatte frei, nachdem Sie den Druck abgenommen haben.
+printer-polled-instead = Der Drucker wird stattdessen abgefragt.
+printer-power-group = Stromkreis
+printer-power-group-hint = optional, begrenzt das Heizen
+printer-print-duration = Dauer
+printer-print-end-not-seen = Ende unbekannt
+printer-print-start = Beginn
+printer-prints = Drucke
+printer-proxy-password = Proxy-Passwort
+printer-proxy-user = Proxy-Benutzer
+printer-registry-changed-during-import = Es wurde nichts importiert, weil sich die Drucker nach der Vorschau geändert haben. Prüfen Sie die neue Vorschau, und importieren Sie dann erneut.
+printer-remove = Drucker entfernen
+printer-remove-camera-address = Kamera-Adresse entfernen
+printer-remove-confirm = Ja, diesen Drucker entfernen
+printer-remove-effect = Wartende Befehle an diesen Drucker werden übersprungen, gesendete enden als unbekannt. Seine Drucke und Befehle bleiben im Verlauf. Ein laufender Druck geht weiter.
+printer-remove-named = { $name } entfernen
+printer-remove-unconfirmed = { $name } wurde nicht entfernt. Gehen Sie zurück, bestätigen Sie das Entfernen, und drücken Sie die Schaltfläche erneut.
+printer-removed = entfernter Drucker
+printer-result = Ergebnis
+printer-secret-entered = schon eingegeben; zum Ersetzen tippen
+printer-secret-stored = gespeichert; zum Ersetzen tippen
 printer-select = Auswählen
-printer-select-next-start-prints = Auswählen: das nächste Starten druckt sie
 printer-selected = ausgewählt
-printer-server-cannot-listen-network = Dieser Server kann nicht ins Netz hören: { $why }.
-printer-server-set-not-look = Dieser Server ist so eingestellt, dass er nicht im Netz sucht (PRINTYARD_DISCOVERY). Drucker lassen sich über ihre Adresse hinzufügen oder aus einer Liste importieren.
 printer-settings = Einstellungen von { $name }
-printer-several-once = Mehrere auf einmal:
 printer-show-files = Dateien anzeigen
-printer-show-what-found-where = Ergebnis zeigen, falls diese Seite stehen bleibt
-printer-stored-type-here-replace = gespeichert; zum Ersetzen hier tippen
-printer-tags = Schlagwörter
-printer-tags-commas-between = Schlagwörter, mit Kommas dazwischen
-printer-tags-printer = { $n ->
-    [one] Schlagwörter von { $n } Drucker
-   *[other] Schlagwörter von { $n } Druckern
+printer-tag-count = { $n ->
+    [one] bei { $n } Drucker
+   *[other] bei { $n } Druckern
 }
-printer-take-off = Wegnehmen
+printer-tags = Tags
+printer-tags-add = Tags hinzufügen (mit Komma getrennt)
+printer-tags-changed = { $n ->
+    [one] { $n } Drucker wurde geändert.
+   *[other] { $n } Drucker wurden geändert.
+}
+printer-tags-list = Tags (mit Komma getrennt)
+printer-tags-of = { $n ->
+    [one] Tags von { $n } Drucker
+   *[other] Tags von { $n } Druckern
+}
+printer-tags-remove = Tags entfernen
+printer-tags-unchanged = Bei { $n } war nichts zu ändern.
 printer-test-connection = Verbindung testen
-printer-test-connection-2 = Der Test der Verbindung
-printer-them = bei { $n } davon
-printer-there-already = ist schon da
-printer-there-already-2 = { $n ->
-    [one] { $n } ist schon da
-   *[other] { $n } sind schon da
-}
-printer-took = Dauer
+printer-test-hint = Das Testergebnis erscheint hier. Ihre Eingaben bleiben im Formular.
+printer-test-passed = OctoPrint { $version } antwortet und akzeptiert den API-Schlüssel von { $user }.
+printer-test-result = Testergebnis
+printer-updates = Aktualisierung
+printer-updates-live = live
+printer-updates-polled = durch Abfragen
 printer-upload = Hochladen
-printer-use = { $url } verwenden
-printer-use-watched-takes-commands = In Betrieb: wird beobachtet und nimmt Befehle an
-printer-user-web-server = Benutzer für den Webserver
+printer-upload-file = Datei zum Hochladen
+printer-upload-select = Für den nächsten Druck auswählen
+printer-use-address = { $url } verwenden
 printer-version = Version
-printer-what-asked-octoprint-not = Die Bitte an OctoPrint ist nicht mehr bekannt.
-printer-what-becomes = Was daraus wird
-printer-what-test-finds-shows = Was der Test findet, steht dann hier; das Formular bleibt, wie es ist.
-printer-what-test-found = Ergebnis des Tests
-printer-what-waits-skipped-what = Was auf ihn wartet, wird übersprungen, und was ihm gesendet wurde, endet als unbekannt. Seine Drucke und Befehle bleiben in der Geschichte. Der Drucker selbst macht weiter mit dem, was er tut.
-printer-without-key = ohne Schlüssel

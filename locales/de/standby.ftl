@@ -1,5 +1,5 @@
-standby-another-server-runs-farm = Ein anderer Server betreibt diese Farm. Dieser übernimmt, sobald er endet.
-standby-open-address-server-page = Öffnen Sie die Adresse jenes Servers. Diese Seite prüft alle 5 Sekunden erneut.
-standby-running = Läuft auf { $holder }
+standby-active-server = Aktiver Server: { $holder }
+standby-another-server = Ein anderer Server betreibt diese Farm. Dieser Server übernimmt, sobald der andere stoppt.
+standby-open-other-server = Öffnen Sie die Adresse des anderen Servers. Diese Seite prüft alle 5 Sekunden erneut.
 standby-since = seit
-standby-standby = Standby
+standby-title = Standby

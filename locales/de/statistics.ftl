@@ -1,45 +1,45 @@
-statistics-bars-prints-over-time = Balken der Drucke über die Zeit; die Tabelle darunter sagt dasselbe in Zahlen
-statistics-bars-utilisation-over-time = Balken der Auslastung über die Zeit; die Tabelle darunter sagt dasselbe in Zahlen
-statistics-beginning-print-end-pauses = Vom Beginn eines Drucks bis zu seinem Ende, Pausen eingeschlossen, an den Tagen, an denen diese Zeit verging; bei einem laufenden Druck, bis sein Drucker zuletzt gesehen wurde. Von einem Druck, dessen Ende niemand gesehen hat, ist keine Zeit bekannt.
-statistics-counting = Alte Drucke werden noch gezählt, daher sind die Zahlen zu niedrig. Die Seite später neu laden.
+statistics-bar-is-day = Jeder Balken zeigt einen Tag.
+statistics-bar-is-days = Jeder Balken zeigt { $n } Tage.
+statistics-bar-title = { $when }: { $done } fertig, { $failed } fehlgeschlagen, { $cancelled } abgebrochen, { $unknown } Ende unbekannt
+statistics-by-printer = Nach Drucker, meistgenutzte zuerst
+statistics-by-tag = Nach Tag
+statistics-counting = Alte Drucke werden noch gezählt, daher sind die Zahlen zu niedrig. Laden Sie die Seite später neu.
+statistics-csv-not-ready = Datei noch nicht verfügbar
+statistics-csv-not-ready-text = Alte Drucke werden noch gezählt, daher wäre die Datei unvollständig. Versuchen Sie es später erneut.
 statistics-day = Tag
-statistics-day-2 = { $n ->
+statistics-days = { $n ->
     [one] { $n } Tag
    *[other] { $n } Tage
 }
-statistics-days-begin-midnight-utc = Tage beginnen um Mitternacht UTC.
-statistics-done-failed-cancelled-not = { $when }: { $done } fertig, { $failed } fehlgeschlagen, { $cancelled } abgebrochen, { $unknown } nicht beobachtet
-statistics-each-bar-day = Jeder Balken ist ein Tag.
-statistics-each-bar-days = Jeder Balken sind { $n } Tage.
-statistics-each-counts-day-ended = Jeder zählt an dem Tag, an dem er endete.
-statistics-each-printer-day-csv = Jeder Drucker und Tag als CSV
-statistics-from = Ab
-statistics-list-prints = Liste der Drucke
-statistics-no-print-fits = Kein Druck passt dazu.
-statistics-not-yet = Noch nicht
-statistics-old-prints-still-being-counted = Alte Drucke werden noch gezählt, und in der Datei würden welche fehlen. In einer Weile noch einmal versuchen.
-statistics-page-printer = Seite des Druckers
-statistics-printed = Gedruckt
-statistics-printer-most-used-first = Nach Drucker, die meistgenutzten zuerst
-statistics-printer-used-less-file = { $n ->
-    [one] { $n } weniger genutzter Drucker steht in der Datei.
-   *[other] { $n } weniger genutzte Drucker stehen in der Datei.
+statistics-download-csv = Tageswerte als CSV herunterladen
+statistics-meaning = Erläuterungen
+statistics-more-printers = { $n ->
+    [one] Die Datei enthält { $n } weiteren Drucker.
+   *[other] Die Datei enthält { $n } weitere Drucker.
 }
-statistics-prints-done-among-those = Die fertig gewordenen Drucke unter denen, die fertig wurden, fehlschlugen oder abgebrochen wurden. Die, deren Ende niemand gesehen hat, bleiben außen vor.
-statistics-prints-how-they-ended = Drucke nach ihrem Ende
-statistics-removed = { $n ->
-    [one] { $n } entfernter
-   *[other] { $n } entfernte
+statistics-no-match = Keine passenden Drucke.
+statistics-open-printer = Drucker öffnen
+statistics-period = Zeitraum
+statistics-period-reversed = Der Zeitraum endet vor seinem Beginn. Ändern Sie eines der Daten
+statistics-period-too-long = Der Zeitraum hat mehr als { $n } Tage. Wählen Sie einen kürzeren
+statistics-print-list = Liste der Drucke
+statistics-print-time = Druckzeit
+statistics-print-time-meaning = Die Zeit vom Beginn bis zum Ende eines Drucks, mit Pausen, gezählt an den Tagen, an denen sie verging. Ein laufender Druck zählt bis zum letzten Kontakt mit seinem Drucker. Ein Druck mit unbekanntem Ende hat keine Druckzeit.
+statistics-prints-by-result = Drucke nach Ergebnis
+statistics-prints-chart = Diagramm der Drucke im Zeitverlauf; die Tabelle darunter enthält die Zahlen
+statistics-prints-meaning = Jeder Druck zählt an dem Tag, an dem er endete.
+statistics-removed-printers = { $n ->
+    [one] { $n } entfernter Drucker
+   *[other] { $n } entfernte Drucker
 }
-statistics-same-numbers = Dasselbe in Zahlen
 statistics-show = Anzeigen
-statistics-statistics = Statistik
+statistics-show-table = Tabelle anzeigen
+statistics-step-start = Ab
 statistics-success = Erfolg
-statistics-tag = Nach Schlagwort
-statistics-time = Zeitraum
-statistics-time-ends-before-begins = Der Zeitraum endet, bevor er beginnt
-statistics-time-printed-among-time = Die gedruckte Zeit an der Zeit, in der die Drucker hier eingetragen waren, Tag und Nacht, ob eingeschaltet oder nicht. Entfernte Drucker haben keine.
-statistics-too-many-days = Höchstens { $n } Tage können auf einmal gezeigt werden
+statistics-success-meaning = Anteil der fertigen Drucke an allen fertigen, fehlgeschlagenen und abgebrochenen Drucken. Drucke mit unbekanntem Ende zählen nicht.
+statistics-title = Statistik
+statistics-utc-days = Tage beginnen um Mitternacht UTC.
 statistics-utilisation = Auslastung
-statistics-what-counted = Was gezählt wird
+statistics-utilisation-chart = Diagramm der Auslastung im Zeitverlauf; die Tabelle darunter enthält die Zahlen
+statistics-utilisation-meaning = Anteil der Druckzeit an der Zeit, in der die Drucker hier eingetragen waren, Tag und Nacht, ein- oder ausgeschaltet. Entfernte Drucker haben keine Auslastung.
 statistics-whole-farm = Ganze Farm

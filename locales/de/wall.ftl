@@ -1,12 +1,12 @@
+wall-all-running = Alles läuft
+wall-attention = { $n ->
+    [one] braucht Eingriff
+   *[other] brauchen Eingriff
+}
 wall-finishing-next = Als Nächstes fertig
 wall-more = { $n ->
     [one] Und { $n } weiterer
    *[other] Und { $n } weitere
 }
-wall-needs-you = { $n ->
-    [one] braucht Sie
-   *[other] brauchen Sie
-}
-wall-no-printers-look = Keine Drucker zu sehen
-wall-nobody-needed = Niemand wird gebraucht
-wall-wall-screen = Wandbildschirm
+wall-no-printers = Keine Drucker vorhanden
+wall-screen = Wandbildschirm

@@ -1,164 +1,157 @@
-printer-about = About it
-printer-add-printer = Add a printer
-printer-add-printers-their-addresses = Add printers by their addresses, or import a list.
-printer-added = is added
+printer-access = Proxy, TLS, camera
+printer-access-hint = Only needed if a web server in front of OctoPrint requires a login, if OctoPrint has its own certificate, or if the camera has another address.
+printer-add = Add printer
+printer-add-by-address = Add printers by address, or import a list.
+printer-add-several = Several printers:
 printer-address = Address
-printer-address-octoprint = Address of its OctoPrint
-printer-announcements-mdns-reach-server = Announcements (mDNS) reach a server on the same network segment only, and no container on a network of its own: give the container the network of its host. OctoPrint's plugin Discovery has to be on. Otherwise add printers by their addresses, or import a list.
-printer-another-api-key = Another API key
-printer-another-file = Another file
-printer-another-list = Another list
-printer-another-print-lies-now = Another print lies on it now than the one that you saw.
 printer-api-key = API key
-printer-ask-again-type-key = Ask again, or type a key.
-printer-ask-octoprint-key = Ask OctoPrint for a key
+printer-api-key-unchanged = leave empty to keep the key
 printer-back = Back
-printer-back-change-nothing = Back, change nothing
-printer-bed-width-depth-height = Bed: width, depth and height in mm
-printer-began = Began
-printer-ca-certificate-pem = CA certificate (PEM)
+printer-bed-size = Bed X × Y × Z (mm)
+printer-ca-certificate = CA certificate (PEM)
 printer-camera-address = Camera address
-printer-change-remove = Change or remove
-printer-change-tags = Change the tags
-printer-changes-observed = Changes are observed
+printer-change-tags = Change tags
 printer-check-again = Check again
-printer-color = Its color
+printer-color = Material color
 printer-commands = Commands
+printer-connection-test = Connection test
 printer-delete = Delete
-printer-delete-2 = Delete { $name }
-printer-electrical-circuit = Electrical circuit
-printer-event-socket = by its event socket
-printer-event-socket-closed-does = The event socket was closed or does not reply.
-printer-event-socket-refused-does = The event socket is refused. Does a proxy block websockets?
+printer-delete-file = Delete { $name }
+printer-details = Details
+printer-discard-changes = Discard changes
+printer-discovery = Printers on the network
+printer-discovery-again = Search again
+printer-discovery-blocked = In a network that this server must not connect to
+printer-discovery-disabled = The network search is disabled on this server (PRINTYARD_DISCOVERY). Add printers by address, or import a list.
+printer-discovery-failed = This server cannot receive announcements (mDNS): { $why }.
+printer-discovery-link = search the network
+printer-discovery-none = No OctoPrint was found within three seconds.
+printer-discovery-none-next = Announcements (mDNS) only reach servers in the same network segment. In a container, use the host network. In OctoPrint, enable the plugin Discovery. Otherwise add printers by address, or import a list.
+printer-discovery-registered = Already added
+printer-discovery-registered-as = Already added as { $name }
+printer-discovery-running = Searching the network for OctoPrint. This takes three seconds.
+printer-discovery-show = Show the result if this page does not change
+printer-edit = Edit printer
+printer-enabled = Enabled: monitored, accepts commands
 printer-file = File
-printer-file-2 = The file
+printer-file-unknown = unknown file
 printer-files = Files
-printer-files-can-listed-when = The files can be listed when the printer answers.
-printer-files-could-not-listed = The files could not be listed.
-printer-first-line-names-columns = The first line names the columns: { $columns }. Only name and url have to be there. At most 1,000 rows and 1 MB.
-printer-given-none-yet = It was given none yet.
-printer-had-tags-so-already = { $n ->
-    [one] { $n } had its tags so already.
-   *[other] { $n } had their tags so already.
-}
-printer-headers-one-per-line = Headers, one per line
-printer-i-am-sure = I am sure
-printer-import-list = import a list
-printer-import-printer = { $n ->
-    [one] Import { $n } printer
-   *[other] Import { $n } printers
-}
-printer-import-printers = Import printers
-printer-kept-before-type-here = kept from before; type here to replace it
-printer-key = with a key
-printer-key-denied = OctoPrint gave no key: the request was denied there, or OctoPrint was restarted.
-printer-left-out = is left out
-printer-line = Line
-printer-list-spreadsheet-saved-csv = A list from a spreadsheet, saved as CSV: a printer in each row. What would become of each row is shown first.
-printer-login-events-fails = The login for events fails.
-printer-look = Look at it
-printer-look-again = Look again
-printer-look-network = look on the network
-printer-looking-octoprints-announce-themselves = Looking for OctoPrints that announce themselves. That takes three seconds.
-printer-material = Material
-printer-material-2 = Material in it
-printer-model = Model
-printer-network = On the network
-printer-network-server-must-not = In a network that this server must not connect to
-printer-no-events = No events
-printer-no-octoprint-announced-itself = No OctoPrint announced itself within three seconds.
-printer-nobody-allowed-octoprint-within = Nobody allowed it in OctoPrint within five minutes.
-printer-none-seen-yet = None was seen yet.
-printer-not-known = not known
-printer-not-use = not in use
-printer-not-watched = Not watched
-printer-notes = Notes
-printer-nothing-done-tick-you = Nothing was done. Tick that you are sure before you remove { $name }.
-printer-nozzle = Nozzle
-printer-nozzle-mm = Nozzle in mm
-printer-octoprint = OctoPrint
-printer-octoprint-answers-knows-key = OctoPrint { $version } answers, and knows the key as { $user }.
-printer-octoprint-asked-key = OctoPrint was asked for a key.
-printer-octoprint-behind-web-server = For an OctoPrint behind a web server that asks for a login, with a certificate of your own, or with a camera elsewhere.
-printer-octoprint-does-not-confirm = OctoPrint does not confirm the login for events. Does the user name contain a colon?
-printer-octoprint-gave-key-kept = OctoPrint gave a key. It is kept in this form, and stored when you send it; nobody has to see it.
-printer-octoprint-no-files = OctoPrint has no files.
-printer-octoprint-refuses-login-events = OctoPrint refuses the login for events.
-printer-older-commands = Older commands
-printer-older-prints = Older prints
-printer-one-there-stays = the one that is there stays
-printer-open-page-log-allow = Open its page, log in, and allow Printyard there. It waits for five minutes.
-printer-optional = optional
-printer-optional-counts-who-heats = optional: counts who heats at once
-printer-password-web-server = Password for the web server
-printer-plate-not-marked-clear = The plate was not marked as clear
-printer-polling = by polling
-printer-power-group = Power group
-printer-printer-changed = { $n ->
-    [one] { $n } printer was changed.
-   *[other] { $n } printers were changed.
-}
-printer-printer-imported = { $n ->
-    [one] { $n } printer was imported.
-   *[other] { $n } printers were imported.
-}
-printer-printer-polled = The printer is polled.
-printer-printer-printing = The printer is printing on it.
-printer-printer-will-added = { $n ->
+printer-files-failed = The files could not be loaded. Reload the page.
+printer-files-loading = Loading files
+printer-files-unavailable = The files appear here when the printer is reachable.
+printer-headers = Headers (one per line)
+printer-import = Import printers
+printer-import-added = { $n ->
     [one] { $n } printer will be added
    *[other] { $n } printers will be added
 }
-printer-prints = Prints
-printer-proxy-tls-camera = Proxy, TLS, camera
-printer-proxy-tls-camera-settings = with proxy, TLS or camera settings
-printer-put-all-them-commas = Put on all of them, with commas between
-printer-reading-list-files = Reading the list of files
-printer-registered = Registered
-printer-registered-2 = Registered as { $name }
-printer-registry-changed-during-import = Nothing was imported: the printers have changed since this preview. Check it again.
-printer-remove = Remove it
-printer-remove-2 = Remove { $name }
-printer-remove-camera-address = Remove the camera address
-printer-result = Result
-printer-row-cannot-imported = { $n ->
+printer-import-another = Choose another list
+printer-import-count = { $n ->
+    [one] Import { $n } printer
+   *[other] Import { $n } printers
+}
+printer-import-disabled = disabled
+printer-import-existing = { $n ->
+    [one] { $n } already exists
+   *[other] { $n } already exist
+}
+printer-import-file = CSV file
+printer-import-format = The first line names the columns: { $columns }. Only name and url are required. A list can have 1,000 rows and 1 MB.
+printer-import-intro = Save a spreadsheet as CSV, with one printer in each row. Before the import, a preview shows the result for each row.
+printer-import-invalid = { $n ->
     [one] { $n } row cannot be imported
    *[other] { $n } rows cannot be imported
 }
-printer-rows-pasted = Or its rows, pasted
+printer-import-line = Line
+printer-import-link = import a list
+printer-import-preview = Show preview
+printer-import-row-added = will be added
+printer-import-row-exists = already exists
+printer-import-row-skipped = will be skipped
+printer-import-text = Or paste the rows
+printer-import-with-access = with proxy, TLS or camera settings
+printer-import-with-key = with API key
+printer-import-without-key = without API key
+printer-imported = { $n ->
+    [one] { $n } printer was imported.
+   *[other] { $n } printers were imported.
+}
+printer-key-allow = Open OctoPrint, log in, and allow the request of Printyard. The request ends after five minutes.
+printer-key-denied = OctoPrint did not grant a key: the request was denied there, or OctoPrint was restarted.
+printer-key-granted = OctoPrint granted a key. It is stored when you submit this form.
+printer-key-request = Request a key
+printer-key-request-lost = This server no longer has the key request.
+printer-key-request-next = Request the key again, or enter one.
+printer-key-requested = A key was requested from OctoPrint.
+printer-key-timeout = The request was not allowed in OctoPrint within five minutes.
+printer-material = Material
+printer-model = Model
+printer-new-api-key = New API key
+printer-no-commands = No commands yet.
+printer-no-events = No events
+printer-no-files = OctoPrint has no files.
+printer-no-prints = No prints yet.
+printer-notes = Notes
+printer-nozzle = Nozzle
+printer-nozzle-mm = Nozzle (mm)
+printer-octoprint = OctoPrint
+printer-octoprint-address = OctoPrint address
+printer-older-commands = Older commands
+printer-older-prints = Older prints
+printer-optional = optional
+printer-plate-changed = Another print is on the plate now. Check the plate, then mark it clear again.
+printer-plate-not-marked-clear = Plate not marked clear
+printer-plate-printing = The printer is printing. Mark the plate clear after you have removed the print.
+printer-polled-instead = The printer is polled instead.
+printer-power-group = Power group
+printer-power-group-hint = optional, limits heating at once
+printer-print-duration = Duration
+printer-print-end-not-seen = End not seen
+printer-print-start = Started
+printer-prints = Prints
+printer-proxy-password = Proxy password
+printer-proxy-user = Proxy user
+printer-registry-changed-during-import = Nothing was imported, because the printers changed after the preview. Check the new preview, then import again.
+printer-remove = Remove printer
+printer-remove-camera-address = Remove the camera address
+printer-remove-confirm = Yes, remove this printer
+printer-remove-effect = Waiting commands to this printer are skipped, and sent commands end as unknown. Its prints and commands stay in the history. A running print continues.
+printer-remove-named = Remove { $name }
+printer-remove-unconfirmed = { $name } was not removed. Go back, confirm the removal, then press the button again.
+printer-removed = removed printer
+printer-result = Result
+printer-secret-entered = already entered; type to replace
+printer-secret-stored = stored; type to replace
 printer-select = Select
-printer-select-next-start-prints = Select it: the next start prints it
 printer-selected = selected
-printer-server-cannot-listen-network = This server cannot listen on the network: { $why }.
-printer-server-set-not-look = This server is set not to look around on the network (PRINTYARD_DISCOVERY). Add printers by their addresses, or import a list.
 printer-settings = Settings of { $name }
-printer-several-once = Several at once:
 printer-show-files = Show files
-printer-show-what-found-where = Show what was found, where this page stays
-printer-stored-type-here-replace = stored; type here to replace it
+printer-tag-count = { $n ->
+    [one] on { $n } printer
+   *[other] on { $n } printers
+}
 printer-tags = Tags
-printer-tags-commas-between = Tags, with commas between
-printer-tags-printer = { $n ->
+printer-tags-add = Add tags (comma-separated)
+printer-tags-changed = { $n ->
+    [one] { $n } printer was changed.
+   *[other] { $n } printers were changed.
+}
+printer-tags-list = Tags (comma-separated)
+printer-tags-of = { $n ->
     [one] Tags of { $n } printer
    *[other] Tags of { $n } printers
 }
-printer-take-off = Take off
-printer-test-connection = Test the connection
-printer-test-connection-2 = The test of the connection
-printer-them = on { $n } of them
-printer-there-already = is there already
-printer-there-already-2 = { $n ->
-    [one] { $n } is there already
-   *[other] { $n } are there already
-}
-printer-took = Took
+printer-tags-remove = Remove tags
+printer-tags-unchanged = { $n } needed no change.
+printer-test-connection = Test connection
+printer-test-hint = The test result appears here. Your input stays in the form.
+printer-test-passed = OctoPrint { $version } answers, and accepts the API key of { $user }.
+printer-test-result = Test result
+printer-updates = Updates
+printer-updates-live = live
+printer-updates-polled = by polling
 printer-upload = Upload
-printer-use = Use { $url }
-printer-use-watched-takes-commands = In use: it is watched, and takes commands
-printer-user-web-server = User for the web server
+printer-upload-file = File to upload
+printer-upload-select = Select for the next print
+printer-use-address = Use { $url }
 printer-version = Version
-printer-what-asked-octoprint-not = What was asked of OctoPrint is not known any more.
-printer-what-becomes = What becomes of it
-printer-what-test-finds-shows = What the test finds shows here; the form stays as it is.
-printer-what-test-found = What the test found
-printer-what-waits-skipped-what = What waits for it is skipped, and what was sent to it ends as unknown. Its prints and what it was commanded stay in the history. The printer itself goes on with what it does.
-printer-without-key = without a key

@@ -1,5 +1,5 @@
-standby-another-server-runs-farm = Another server runs this farm. This one takes over when it ends.
-standby-open-address-server-page = Open the address of that server. This page looks again every 5 seconds.
-standby-running = Running on { $holder }
+standby-active-server = Active server: { $holder }
+standby-another-server = Another server runs this farm. This server takes over when the other one stops.
+standby-open-other-server = Open the address of the other server. This page checks again every 5 seconds.
 standby-since = since
-standby-standby = Standby
+standby-title = Standby

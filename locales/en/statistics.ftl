@@ -1,45 +1,45 @@
-statistics-bars-prints-over-time = Bars of prints over time; the table below says the same in numbers
-statistics-bars-utilisation-over-time = Bars of utilisation over time; the table below says the same in numbers
-statistics-beginning-print-end-pauses = From the beginning of a print to its end, pauses included, on the days on which that time passed; of a print that goes on, until its printer was seen last. Of a print whose end nobody watched no time is known.
-statistics-counting = Old prints are still being counted, so the figures are too low. Load the page again later.
+statistics-bar-is-day = Each bar is one day.
+statistics-bar-is-days = Each bar is { $n } days.
+statistics-bar-title = { $when }: { $done } done, { $failed } failed, { $cancelled } cancelled, { $unknown } end not seen
+statistics-by-printer = By printer, most used first
+statistics-by-tag = By tag
+statistics-counting = Old prints are still being counted, so the figures are too low. Reload the page later.
+statistics-csv-not-ready = File not ready yet
+statistics-csv-not-ready-text = Old prints are still being counted, so the file would be incomplete. Try again later.
 statistics-day = Day
-statistics-day-2 = { $n ->
+statistics-days = { $n ->
     [one] { $n } day
    *[other] { $n } days
 }
-statistics-days-begin-midnight-utc = Days begin at midnight UTC.
-statistics-done-failed-cancelled-not = { $when }: { $done } done, { $failed } failed, { $cancelled } cancelled, { $unknown } not watched
-statistics-each-bar-day = Each bar is a day.
-statistics-each-bar-days = Each bar is { $n } days.
-statistics-each-counts-day-ended = Each counts on the day on which it ended.
-statistics-each-printer-day-csv = Each printer and day as CSV
-statistics-from = From
-statistics-list-prints = List of prints
-statistics-no-print-fits = No print fits.
-statistics-not-yet = Not yet
-statistics-old-prints-still-being-counted = Old prints are still being counted, and the file would lack some. Try again in a while.
-statistics-page-printer = Page of the printer
-statistics-printed = Printed
-statistics-printer-most-used-first = By printer, the most used first
-statistics-printer-used-less-file = { $n ->
-    [one] { $n } printer that was used less is in the file.
-   *[other] { $n } printers that were used less are in the file.
+statistics-download-csv = Download daily CSV
+statistics-meaning = Definitions
+statistics-more-printers = { $n ->
+    [one] The file has { $n } more printer.
+   *[other] The file has { $n } more printers.
 }
-statistics-prints-done-among-those = The prints that were done among those that were done, failed or were cancelled. Those whose end nobody watched are left out.
-statistics-prints-how-they-ended = Prints by how they ended
-statistics-removed = { $n ->
-    [one] { $n } that was removed
-   *[other] { $n } that were removed
+statistics-no-match = No matching prints.
+statistics-open-printer = Open printer
+statistics-period = Period
+statistics-period-reversed = The period ends before it starts. Change one of the dates
+statistics-period-too-long = The period has more than { $n } days. Choose a shorter one
+statistics-print-list = List of prints
+statistics-print-time = Print time
+statistics-print-time-meaning = The time from start to end of a print, with its pauses, counted on the days on which it passed. A running print counts until its printer was last seen. A print whose end was not seen has no print time.
+statistics-prints-by-result = Prints by result
+statistics-prints-chart = Chart of prints over time; the table below has the numbers
+statistics-prints-meaning = Each print counts on the day on which it ended.
+statistics-removed-printers = { $n ->
+    [one] { $n } removed printer
+   *[other] { $n } removed printers
 }
-statistics-same-numbers = The same in numbers
 statistics-show = Show
-statistics-statistics = Statistics
+statistics-show-table = Show table
+statistics-step-start = From
 statistics-success = Success
-statistics-tag = By tag
-statistics-time = Time
-statistics-time-ends-before-begins = The time ends before it begins
-statistics-time-printed-among-time = The time that was printed among the time that the printers were registered here, day and night, whether they were switched on or not. Printers that were removed have none.
-statistics-too-many-days = At most { $n } days can be shown at once
+statistics-success-meaning = Done prints as a share of all done, failed and cancelled prints. Prints whose end was not seen do not count.
+statistics-title = Statistics
+statistics-utc-days = Days begin at midnight UTC.
 statistics-utilisation = Utilisation
-statistics-what-counted = What is counted
+statistics-utilisation-chart = Chart of utilisation over time; the table below has the numbers
+statistics-utilisation-meaning = Print time as a share of the time for which the printers were registered, day and night, switched on or off. Removed printers have no utilisation.
 statistics-whole-farm = Whole farm

@@ -1,9 +1,9 @@
+wall-all-running = All running
+wall-attention = { $n ->
+    [one] needs attention
+   *[other] need attention
+}
 wall-finishing-next = Finishing next
 wall-more = And { $n } more
-wall-needs-you = { $n ->
-    [one] needs you
-   *[other] need you
-}
-wall-no-printers-look = No printers to look at
-wall-nobody-needed = Nobody is needed
-wall-wall-screen = Wall screen
+wall-no-printers = No printers to show
+wall-screen = Wall screen

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use printyard::{
     Server,
-    config::Given,
+    config::RawConfig,
     domain::{audit::ActorKind, printer::PrinterDetails, printer_access::PrinterAccess},
     lifecycle, secrets,
     service::{Services, access::Principal},
@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 /// Arguments of `demo`.
 #[derive(clap::Args)]
-pub struct Demo {
+pub struct DemoArgs {
     /// Number of simulated printers
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=5_000))]
     printers: u32,
@@ -28,35 +28,35 @@ pub struct Demo {
     speed: f64,
 }
 
-impl Demo {
+impl DemoArgs {
     /// Runs the demo until a signal arrives.
     pub async fn run(self) -> anyhow::Result<()> {
         telemetry::init("printyard=warn,warn");
-        super::raise_descriptors();
-        let folder = Folder::new()?;
+        super::raise_file_limit();
+        let folder = DemoFolder::new()?;
         let farm = Farm::start(FarmConfig {
             printers: usize::try_from(self.printers)?,
             with_sample_files: true,
-            select: Some("bracket.gcode".to_owned()),
+            selected_file: Some("bracket.gcode".to_owned()),
             time_scale: self.speed.clamp(0.01, 1_000.0),
             ..FarmConfig::default()
         })
         .await?;
         let (token, _) = secrets::new_token()?;
-        let config = Given {
+        let config = RawConfig {
             listen: Some(self.listen.clone()),
             database_url: Some(format!("sqlite:{}", folder.0.join("demo.db").display())),
             data_dir: Some(folder.0.clone()),
             admin_token: Some(token.clone()),
-            ..Given::default()
+            ..RawConfig::default()
         }
-        .checked()?;
+        .validate()?;
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("{} cannot be listened on; choose another with --listen", self.listen))?;
         let address = listener.local_addr()?;
         let server = Server::start(&config).await?;
-        register(&server.services, farm.printers()).await?;
+        register_printers(&server.services, farm.printers()).await?;
         println!("Printyard runs {} simulated printers.", self.printers);
         println!();
         println!("  Open   http://{address}/login?token={token}");
@@ -70,8 +70,8 @@ impl Demo {
     }
 }
 
-async fn register(services: &Services, printers: &[SimulatedPrinter]) -> anyhow::Result<()> {
-    let who = Principal::operator_of_the_server(ActorKind::Terminal);
+async fn register_printers(services: &Services, printers: &[SimulatedPrinter]) -> anyhow::Result<()> {
+    let principal = Principal::server_admin(ActorKind::Terminal);
     let models = [("MK4", "PETG", "#f2711c"), ("MINI+", "PLA", "#2185d0"), ("XL", "ASA", "#333333")];
     for (i, printer) in printers.iter().enumerate() {
         let (model, material, color) = models[i % models.len()];
@@ -83,30 +83,30 @@ async fn register(services: &Services, printers: &[SimulatedPrinter]) -> anyhow:
         details.color = Some(color.to_owned());
         details.nozzle_mm = Some(0.4);
         details.power_group = Some(format!("{hall}-{}", i / 8));
-        services.register_printer(&who, details, PrinterAccess::with_key(printer.api_key())).await?;
+        services.register_printer(&principal, details, PrinterAccess::with_api_key(printer.api_key())).await?;
     }
     Ok(())
 }
 
 /// A private folder in the system's temporary folder. It is deleted on drop.
-struct Folder(PathBuf);
+struct DemoFolder(PathBuf);
 
-impl Folder {
+impl DemoFolder {
     fn new() -> anyhow::Result<Self> {
         let path = std::env::temp_dir().join(format!("printyard-demo-{}", printyard::clock::new_id()));
-        make_private(&path)?;
+        create_private_folder(&path)?;
         Ok(Self(path))
     }
 }
 
-impl Drop for Folder {
+impl Drop for DemoFolder {
     fn drop(&mut self) {
         // If this fails, the folder stays. It contains only the demo's data.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
-fn make_private(path: &Path) -> std::io::Result<()> {
+fn create_private_folder(path: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

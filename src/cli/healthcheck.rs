@@ -7,24 +7,24 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use printyard::{config::Given, outbound::ask_own_server};
-const PATIENCE: Duration = Duration::from_secs(5);
+use printyard::{config::RawConfig, outbound::request_own_server};
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Arguments of `healthcheck`.
 #[derive(clap::Args)]
-pub struct Healthcheck {
+pub struct HealthcheckArgs {
     #[command(flatten)]
-    given: Given,
+    raw: RawConfig,
 }
 
-impl Healthcheck {
+impl HealthcheckArgs {
     /// Succeeds if the server is ready, and on a standby, which must not be restarted because it waits.
     pub async fn run(self) -> anyhow::Result<()> {
-        let config = self.given.with_file()?.checked()?;
+        let config = self.raw.with_file()?.validate()?;
         let scheme = if config.tls.is_some() { "https" } else { "http" };
-        let url = format!("{scheme}://{}/readyz", reachable(config.listen));
+        let url = format!("{scheme}://{}/readyz", loopback_address(config.listen));
         let (status, body) =
-            ask_own_server(&url, PATIENCE).await.with_context(|| format!("{url} cannot be reached"))?;
+            request_own_server(&url, REQUEST_TIMEOUT).await.with_context(|| format!("{url} cannot be reached"))?;
         let problem: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
         if status.is_success() || problem["code"] == "standby" {
             return Ok(());
@@ -34,7 +34,7 @@ impl Healthcheck {
 }
 
 /// Returns the loopback address for a server that listens on all addresses.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+fn loopback_address(listen: SocketAddr) -> SocketAddr {
     match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, listen.port()).into(),
         IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, listen.port()).into(),

@@ -14,14 +14,14 @@ use std::{net::SocketAddr, process::ExitCode};
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use printyard::{
-    NotSending,
-    config::{Config, Given},
-    service::sending::newer,
-    storage::{Db, Schema},
+    FarmClaimError,
+    config::{Config, RawConfig},
+    service::sending::newer_schema_error,
+    storage::{Db, SchemaState},
 };
 
 /// Exit code if another server runs the farm.
-const NOT_SENDING: u8 = 3;
+const FARM_CLAIM_EXIT_CODE: u8 = 3;
 
 /// Server for 3D-print farms: sends one command to many OctoPrint instances, and verifies the result for each printer.
 #[derive(Parser)]
@@ -34,21 +34,21 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run the server
-    Serve(serve::Serve),
+    Serve(serve::ServeArgs),
     /// Run the server with a simulated farm, and print a login link
-    Demo(demo::Demo),
+    Demo(demo::DemoArgs),
     /// Run a simulated farm only, and print its printers as JSON
-    Simulate(simulate::Simulate),
+    Simulate(simulate::SimulateArgs),
     /// Create, list and revoke API tokens
-    Token(token::Token),
+    Token(token::TokenArgs),
     /// Add and change users who log in by name and password
-    User(user::User),
+    User(user::UserArgs),
     /// Verify that the audit log is complete and unaltered
-    Audit(audit::Audit),
+    Audit(audit::AuditArgs),
     /// Rotate the key that seals stored secrets, while the server runs
-    Secrets(secrets::Secrets),
+    Secrets(secrets::SecretsArgs),
     /// Check that the server on this machine is ready; for containers
-    Healthcheck(healthcheck::Healthcheck),
+    Healthcheck(healthcheck::HealthcheckArgs),
 }
 
 /// Runs the subcommand. An error is printed to standard error as one sentence.
@@ -77,44 +77,44 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("printyard: {error:#}");
-            if error.is::<NotSending>() { ExitCode::from(NOT_SENDING) } else { ExitCode::FAILURE }
+            if error.is::<FarmClaimError>() { ExitCode::from(FARM_CLAIM_EXIT_CODE) } else { ExitCode::FAILURE }
         }
     }
 }
 
 /// Binds a port. A standby accepts connections on it before and after its take-over.
-fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+fn bind_listener(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
 /// Opens the database of the server's settings. A server may be using it: it is neither created nor changed.
-async fn open(given: Given) -> anyhow::Result<Db> {
-    open_database(&given.with_file()?.checked()?).await
+async fn open_configured_database(raw: RawConfig) -> anyhow::Result<Db> {
+    open_database(&raw.with_file()?.validate()?).await
 }
 
 async fn open_database(config: &Config) -> anyhow::Result<Db> {
     let db = Db::open(&config.database_url).await.context("the database cannot be used")?;
-    match db.schema().await? {
-        Schema::Current => Ok(db),
-        Schema::Empty => bail!("the database is empty: start the server once, which makes its tables"),
-        Schema::Older => {
+    match db.schema_state().await? {
+        SchemaState::Current => Ok(db),
+        SchemaState::Empty => bail!("the database is empty: start the server once, which makes its tables"),
+        SchemaState::Older => {
             bail!("the database is of an older version: start the server once, which brings it up to date")
         }
-        Schema::Newer => Err(newer().into()),
+        SchemaState::Newer => Err(newer_schema_error().into()),
     }
 }
 
 /// Raises the soft limit of open files to the hard limit.
-fn raise_descriptors() {
+fn raise_file_limit() {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         eprintln!("printyard: the limit of open files cannot be raised: {error}");
     }
 }
 
 /// Warns if the limit of open files is too low for this number of printers.
-fn warn_of_few_descriptors(printers: usize) {
+fn warn_about_file_limit(printers: usize) {
     // A printer has its event socket and a connection for requests. Clients have up to 2,048 connections.
     let needed = 2 * printers as u64 + 2_048;
     match rlimit::Resource::NOFILE.get_soft() {

@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use printyard::{
-    config::{Config, Given},
-    domain::audit::{Action as AuditAction, ActorKind, fields},
+    config::{Config, RawConfig},
+    domain::audit::{Action as AuditAction, ActorKind, object_fields},
     open_vault,
-    secrets::{KEY_FILE, RingLock, Vault},
-    service::{access::Principal, secrets as keys},
+    secrets::{KEY_FILE, KeyFileLock, Vault},
+    service::{access::Principal, resealing},
     storage::{self, Db},
 };
 use serde_json::json;
@@ -20,62 +20,62 @@ const SETTLED_AFTER: Duration = Duration::from_secs(60);
 
 /// Arguments of `secrets`.
 #[derive(clap::Args)]
-pub struct Secrets {
+pub struct SecretsArgs {
     #[command(subcommand)]
-    action: Action,
+    command: SecretsCommand,
 }
 
 #[derive(Subcommand)]
-enum Action {
+enum SecretsCommand {
     /// Create a new key and seal all stored secrets with it; former keys are kept, and the server keeps running
     ///
     /// If the keys are in PRINTYARD_SECRET_KEY, all stored secrets are sealed with the first key of the list. Every
     /// running server must already have this key
     Rotate {
         #[command(flatten)]
-        given: Given,
+        raw: RawConfig,
     },
     /// Remove the former keys, if no stored secret needs them
     Prune {
         #[command(flatten)]
-        given: Given,
+        raw: RawConfig,
     },
 }
 
-impl Secrets {
+impl SecretsArgs {
     /// Runs the subcommand.
     pub async fn run(self) -> anyhow::Result<()> {
-        match self.action {
-            Action::Rotate { given } => rotate(&given.with_file()?.checked()?).await,
-            Action::Prune { given } => prune(&given.with_file()?.checked()?).await,
+        match self.command {
+            SecretsCommand::Rotate { raw } => rotate_keys(&raw.with_file()?.validate()?).await,
+            SecretsCommand::Prune { raw } => prune_keys(&raw.with_file()?.validate()?).await,
         }
     }
 }
 
-async fn open(config: &Config) -> anyhow::Result<(Db, Vault)> {
+async fn open_with_vault(config: &Config) -> anyhow::Result<(Db, Vault)> {
     let db = super::open_database(config).await?;
     let vault = open_vault(config, &db).await?;
     // Checked before anything is written: with a wrong key, nothing can be rotated.
-    keys::check_keys(&db, &vault).await?;
+    resealing::check_keys(&db, &vault).await?;
     Ok((db, vault))
 }
 
-async fn rotate(config: &Config) -> anyhow::Result<()> {
+async fn rotate_keys(config: &Config) -> anyhow::Result<()> {
     let in_file = config.secret_key.is_none();
     // Held until all values are sealed, so that no other process prunes keys in the meantime.
-    let lock = if in_file { Some(RingLock::take(&config.data_dir)?) } else { None };
-    let (db, mut vault) = open(config).await?;
+    let lock = if in_file { Some(KeyFileLock::acquire(&config.data_dir)?) } else { None };
+    let (db, mut vault) = open_with_vault(config).await?;
     if let Some(lock) = &lock {
-        lock.replace(&vault.ring().turned()?)?;
+        lock.replace(&vault.ring().rotated()?)?;
         vault = open_vault(config, &db).await?;
-        println!("{} has a new key; {} former kept.", vault.place(), vault.ring().former());
+        println!("{} has a new key; {} former kept.", vault.key_source(), vault.ring().former_count());
     }
-    let done = keys::reseal_keys(&db, &vault).await.with_context(
+    let done = resealing::reseal_keys(&db, &vault).await.with_context(
         || "not everything was sealed with the new key; nothing is lost, former keys are kept: run this again",
     )?;
-    let by = Principal::operator_of_the_server(ActorKind::Terminal);
-    let told = fields(&json!({"resealed": done.resealed, "lost": done.lost}));
-    storage::audit::add(&db, &by.entry(AuditAction::SecretsRotated, told)).await?;
+    let principal = Principal::server_admin(ActorKind::Terminal);
+    let details = object_fields(&json!({"resealed": done.resealed, "lost": done.lost}));
+    storage::audit::append_single(&db, &principal.audit_entry(AuditAction::SecretsRotated, details)).await?;
     println!("{} stored secret(s) sealed with the current key.", done.resealed);
     if !done.lost.is_empty() {
         bail!(
@@ -84,31 +84,31 @@ async fn rotate(config: &Config) -> anyhow::Result<()> {
         );
     }
     if in_file {
-        println!("Back up {} now: no former copy opens what is sealed from here on.", vault.place());
+        println!("Back up {} now: no former copy opens what is sealed from here on.", vault.key_source());
         println!("A running server goes on by itself. After a minute, `printyard secrets prune` forgets former keys.");
-    } else if vault.ring().former() > 0 {
+    } else if vault.ring().former_count() > 0 {
         println!("The other keys of PRINTYARD_SECRET_KEY can be taken out of the list once `printyard secrets prune`");
         println!("finds none of them in use; then start every server with the shorter list.");
     }
     Ok(())
 }
 
-async fn prune(config: &Config) -> anyhow::Result<()> {
+async fn prune_keys(config: &Config) -> anyhow::Result<()> {
     let in_file = config.secret_key.is_none();
-    let lock = if in_file { Some(RingLock::take(&config.data_dir)?) } else { None };
-    let (db, vault) = open(config).await?;
-    let former = vault.ring().former();
+    let lock = if in_file { Some(KeyFileLock::acquire(&config.data_dir)?) } else { None };
+    let (db, vault) = open_with_vault(config).await?;
+    let former = vault.ring().former_count();
     if former == 0 {
         println!("There are no former keys.");
         return Ok(());
     }
-    let needy = keys::in_need_of_former_keys(&db, &vault).await?;
-    if !needy.is_empty() {
+    let in_need = resealing::find_former_key_owners(&db, &vault).await?;
+    if !in_need.is_empty() {
         bail!(
             "the former keys are still needed for what is stored of {}: {}. Run `printyard secrets rotate` first; nothing \
              was changed",
-            needy.len(),
-            needy.join(", ")
+            in_need.len(),
+            in_need.join(", ")
         );
     }
     let Some(lock) = lock else {
@@ -124,6 +124,6 @@ async fn prune(config: &Config) -> anyhow::Result<()> {
         );
     }
     lock.replace(&vault.ring().pruned())?;
-    println!("{former} former key(s) forgotten. Back up {} now.", vault.place());
+    println!("{former} former key(s) forgotten. Back up {} now.", vault.key_source());
     Ok(())
 }

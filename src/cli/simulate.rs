@@ -10,7 +10,7 @@ use serde_json::json;
 
 /// Arguments of `simulate`.
 #[derive(clap::Args)]
-pub struct Simulate {
+pub struct SimulateArgs {
     /// Number of simulated printers
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     printers: u32,
@@ -31,17 +31,17 @@ pub struct Simulate {
     speed: f64,
 }
 
-impl Simulate {
+impl SimulateArgs {
     /// Runs the simulation until a signal arrives.
     pub async fn run(self) -> anyhow::Result<()> {
-        super::raise_descriptors();
+        super::raise_file_limit();
         let farm = Farm::start(FarmConfig {
             printers: usize::try_from(self.printers)?,
             latency: Duration::from_millis(self.latency_ms),
             base_port: self.port,
             time_scale: self.speed.clamp(0.01, 1_000.0),
             with_sample_files: true,
-            select: self.select,
+            selected_file: self.select,
             control_port: self.control_port,
             ..FarmConfig::default()
         })

@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use printyard::{
     clock,
-    config::Given,
+    config::RawConfig,
     domain::{
         access::{Role, Token as ApiToken},
-        audit::{Action, ActorKind, Entry, fields},
+        audit::{Action, ActorKind, AuditEntry, object_fields},
     },
     secrets,
     service::access::Principal,
@@ -20,13 +20,13 @@ use uuid::Uuid;
 
 /// Arguments of `token`.
 #[derive(clap::Args)]
-pub struct Token {
+pub struct TokenArgs {
     #[command(subcommand)]
-    action: Subject,
+    command: TokenCommand,
 }
 
 #[derive(Subcommand)]
-enum Subject {
+enum TokenCommand {
     /// Create a token; it is printed only once, to standard output
     Create {
         /// Purpose of the token
@@ -42,33 +42,38 @@ enum Subject {
         #[arg(long)]
         expires_at: Option<DateTime<Utc>>,
         #[command(flatten)]
-        given: Given,
+        raw: RawConfig,
     },
     /// List the tokens, newest first
     List {
         #[command(flatten)]
-        given: Given,
+        raw: RawConfig,
     },
     /// Revoke a token at once
     Revoke {
         /// Id of the token, as shown by `list`
         id: Uuid,
         #[command(flatten)]
-        given: Given,
+        raw: RawConfig,
     },
 }
 
-impl Token {
+impl TokenArgs {
     /// Runs the subcommand.
     pub async fn run(self) -> anyhow::Result<()> {
-        match self.action {
-            Subject::Create { name, role, tags, expires_at, given } => {
-                create(given, name, &role, tags, expires_at).await
+        match self.command {
+            TokenCommand::Create { name, role, tags, expires_at, raw } => {
+                create_token(raw, name, &role, tags, expires_at).await
             }
-            Subject::List { given } => list(given).await,
-            Subject::Revoke { id, given } => {
-                let entry = Entry { subject: Some(id), ..terminal().entry(Action::TokenRevoked, Map::new()) };
-                if !storage::tokens::revoke(&super::open(given).await?, id, clock::now(), &entry).await? {
+            TokenCommand::List { raw } => list_tokens(raw).await,
+            TokenCommand::Revoke { id, raw } => {
+                let entry = AuditEntry {
+                    subject: Some(id),
+                    ..terminal_principal().audit_entry(Action::TokenRevoked, Map::new())
+                };
+                if !storage::tokens::revoke(&super::open_configured_database(raw).await?, id, clock::now(), &entry)
+                    .await?
+                {
                     bail!("there is no token {id} that is not revoked");
                 }
                 Ok(())
@@ -77,8 +82,8 @@ impl Token {
     }
 }
 
-async fn create(
-    given: Given,
+async fn create_token(
+    raw: RawConfig,
     name: String,
     role: &str,
     tags: Vec<String>,
@@ -88,7 +93,7 @@ async fn create(
     if name.trim().is_empty() || name.chars().count() > 100 {
         bail!("--name must be 1 to 100 characters long");
     }
-    let db = super::open(given).await?;
+    let db = super::open_configured_database(raw).await?;
     let (secret, hash) = secrets::new_token()?;
     let id = clock::new_id();
     let token = ApiToken {
@@ -99,25 +104,28 @@ async fn create(
         created_at: clock::now(),
         expires_at,
         last_used_at: None,
-        line: id,
+        root_id: id,
         requires_key: false,
     };
-    let told = json!({"name": token.name, "role": token.role, "tags": token.tags, "expires_at": token.expires_at});
-    let entry = Entry { subject: Some(token.id), ..terminal().entry(Action::TokenCreated, fields(&told)) };
+    let details = json!({"name": token.name, "role": token.role, "tags": token.tags, "expires_at": token.expires_at});
+    let entry = AuditEntry {
+        subject: Some(token.id),
+        ..terminal_principal().audit_entry(Action::TokenCreated, object_fields(&details))
+    };
     storage::tokens::insert(&db, &token, &hash, &entry).await?;
     println!("{secret}");
     Ok(())
 }
 
-async fn list(given: Given) -> anyhow::Result<()> {
-    let db = super::open(given).await?;
-    for token in storage::tokens::page(&db, None, 500).await? {
+async fn list_tokens(raw: RawConfig) -> anyhow::Result<()> {
+    let db = super::open_configured_database(raw).await?;
+    for token in storage::tokens::list_page(&db, None, 500).await? {
         let used = token.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("used {at}"));
         println!("{}  {:8}  {}  {used}", token.id, token.role, token.name);
     }
     Ok(())
 }
 
-fn terminal() -> Principal {
-    Principal::operator_of_the_server(ActorKind::Terminal)
+fn terminal_principal() -> Principal {
+    Principal::server_admin(ActorKind::Terminal)
 }

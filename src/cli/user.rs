@@ -6,32 +6,33 @@ use std::io::{BufRead, IsTerminal};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use printyard::{
-    config::Given,
+    config::RawConfig,
     domain::{
         access::Role,
         audit::ActorKind,
         user::{User as Person, UserDetails},
     },
+    http::messages::english,
     secrets,
     service::{
         access::Principal,
-        users::{changed, check_new, made},
+        users::{changed_user, check_new_user, new_user},
     },
     storage::{
         self, Db,
-        users::{EndSessions, Updated, UserUpdate},
+        users::{SessionsToEnd, UserUpdate, UserUpdateResult},
     },
 };
 
 /// Arguments of `user`.
 #[derive(clap::Args)]
-pub struct User {
+pub struct UserArgs {
     #[command(subcommand)]
-    action: Subject,
+    command: UserCommand,
 }
 
 #[derive(Subcommand)]
-enum Subject {
+enum UserCommand {
     /// Add a user; the password is asked for, or read as one line from standard input
     Add {
         name: String,
@@ -42,50 +43,51 @@ enum Subject {
         #[arg(long = "tag")]
         tags: Vec<String>,
         #[command(flatten)]
-        given: Given,
+        raw: RawConfig,
     },
     /// Change a user's password, and end all sessions of the user
     Passwd {
         name: String,
         #[command(flatten)]
-        given: Given,
+        raw: RawConfig,
     },
     /// Disable a user at once
     Disable {
         name: String,
         #[command(flatten)]
-        given: Given,
+        raw: RawConfig,
     },
     /// Enable a user again
     Enable {
         name: String,
         #[command(flatten)]
-        given: Given,
+        raw: RawConfig,
     },
     /// List all users, newest first
     List {
         #[command(flatten)]
-        given: Given,
+        raw: RawConfig,
     },
 }
 
-impl User {
+impl UserArgs {
     /// Runs the subcommand.
     pub async fn run(self) -> anyhow::Result<()> {
-        match self.action {
-            Subject::Add { name, role, tags, given } => add(given, name, &role, tags).await,
-            Subject::Passwd { name, given } => {
-                let db = super::open(given).await?;
-                let (person, _) = found(&db, &name).await?;
-                let password = password()?;
-                check(&person.details, Some(&password))?;
+        match self.command {
+            UserCommand::Add { name, role, tags, raw } => add_user(raw, name, &role, tags).await,
+            UserCommand::Passwd { name, raw } => {
+                let db = super::open_configured_database(raw).await?;
+                let (person, _) = find_user(&db, &name).await?;
+                let password = read_password()?;
+                check_details(&person.details, Some(&password))?;
                 let details = person.details.clone();
-                change(&db, person, details, Some(&password)).await
+                update_user(&db, person, details, Some(&password)).await
             }
-            Subject::Disable { name, given } => set_enabled(given, &name, false).await,
-            Subject::Enable { name, given } => set_enabled(given, &name, true).await,
-            Subject::List { given } => {
-                for person in storage::users::page(&super::open(given).await?, None, 500).await? {
+            UserCommand::Disable { name, raw } => set_user_enabled(raw, &name, false).await,
+            UserCommand::Enable { name, raw } => set_user_enabled(raw, &name, true).await,
+            UserCommand::List { raw } => {
+                for person in storage::users::list_page(&super::open_configured_database(raw).await?, None, 500).await?
+                {
                     let state = if person.details.enabled { "" } else { "  disabled" };
                     println!("{:8}  {}{state}", person.details.role, person.details.name);
                 }
@@ -95,53 +97,55 @@ impl User {
     }
 }
 
-async fn add(given: Given, name: String, role: &str, tags: Vec<String>) -> anyhow::Result<()> {
+async fn add_user(raw: RawConfig, name: String, role: &str, tags: Vec<String>) -> anyhow::Result<()> {
     let role = Role::parse(role).context("--role must be viewer, operator, manager or admin")?;
     let details = UserDetails { name, role, tags, enabled: true };
-    check(&details, None)?;
-    let db = super::open(given).await?;
-    let password = password()?;
-    check(&details, Some(&password))?;
-    let (person, entry) = made(&terminal(), details);
+    check_details(&details, None)?;
+    let db = super::open_configured_database(raw).await?;
+    let password = read_password()?;
+    check_details(&details, Some(&password))?;
+    let (person, entry) = new_user(&terminal_principal(), details);
     match storage::users::insert(&db, &person, Some(&secrets::password::hash(&password)?), &entry).await {
         Err(storage::Error::NameTaken) => bail!("there is a user {} already", person.details.name),
         other => Ok(other?),
     }
 }
 
-async fn set_enabled(given: Given, name: &str, enabled: bool) -> anyhow::Result<()> {
-    let db = super::open(given).await?;
-    let (person, _) = found(&db, name).await?;
+async fn set_user_enabled(raw: RawConfig, name: &str, enabled: bool) -> anyhow::Result<()> {
+    let db = super::open_configured_database(raw).await?;
+    let (person, _) = find_user(&db, name).await?;
     let details = UserDetails { enabled, ..person.details.clone() };
-    change(&db, person, details, None).await
+    update_user(&db, person, details, None).await
 }
 
-async fn change(db: &Db, before: Person, details: UserDetails, password: Option<&str>) -> anyhow::Result<()> {
+async fn update_user(db: &Db, before: Person, details: UserDetails, password: Option<&str>) -> anyhow::Result<()> {
     let hash = password.map(secrets::password::hash).transpose()?;
-    let sessions = if hash.is_some() || !details.enabled { EndSessions::All } else { EndSessions::None };
+    let sessions = if hash.is_some() || !details.enabled { SessionsToEnd::All } else { SessionsToEnd::None };
     let expected_version = before.version;
-    let (person, entry) = changed(&terminal(), before, details, hash.is_some());
+    let (person, entry) = changed_user(&terminal_principal(), before, details, hash.is_some());
     let password_hash = hash.as_deref();
     // The terminal can always add another admin.
-    let change = UserUpdate { user: &person, expected_version, password_hash, sessions, keep_an_admin: false };
+    let change = UserUpdate { user: &person, expected_version, password_hash, sessions, require_other_admin: false };
     match storage::users::update(db, &change, &entry).await? {
-        Updated::Yes => Ok(()),
-        Updated::Stale | Updated::LastAdmin => bail!("{} was changed in the meantime; try again", person.details.name),
+        UserUpdateResult::Stored => Ok(()),
+        UserUpdateResult::Stale | UserUpdateResult::LastAdmin => {
+            bail!("{} was changed in the meantime; try again", person.details.name)
+        }
     }
 }
 
-async fn found(db: &Db, name: &str) -> anyhow::Result<(Person, Option<String>)> {
-    storage::users::by_name(db, name).await?.with_context(|| format!("there is no user {name}"))
+async fn find_user(db: &Db, name: &str) -> anyhow::Result<(Person, Option<String>)> {
+    storage::users::find_by_name(db, name).await?.with_context(|| format!("there is no user {name}"))
 }
 
-fn check(details: &UserDetails, password: Option<&str>) -> anyhow::Result<()> {
-    match check_new(details, password) {
+fn check_details(details: &UserDetails, password: Option<&str>) -> anyhow::Result<()> {
+    match check_new_user(details, password) {
         Ok(()) => Ok(()),
         Err(invalid) => {
             let rules: Vec<String> = invalid
                 .0
                 .iter()
-                .map(|error| format!("{} {}", error.pointer.trim_start_matches('/'), error.detail))
+                .map(|error| format!("{} {}", error.pointer.trim_start_matches('/'), english(&error.detail)))
                 .collect();
             bail!("{}", rules.join("; "))
         }
@@ -149,7 +153,7 @@ fn check(details: &UserDetails, password: Option<&str>) -> anyhow::Result<()> {
 }
 
 /// At a terminal, asks for the password twice without showing it. Otherwise reads one line.
-fn password() -> anyhow::Result<String> {
+fn read_password() -> anyhow::Result<String> {
     if !std::io::stdin().is_terminal() {
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line)?;
@@ -162,6 +166,6 @@ fn password() -> anyhow::Result<String> {
     Ok(password)
 }
 
-fn terminal() -> Principal {
-    Principal::operator_of_the_server(ActorKind::Terminal)
+fn terminal_principal() -> Principal {
+    Principal::server_admin(ActorKind::Terminal)
 }

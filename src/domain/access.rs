@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::command::words;
+use super::command::string_enum;
 
-words! {
+string_enum! {
     /// The rights of a user or token. Ordered: each role includes the rights of the roles before it.
     Role {
         /// Reads the state of the farm.
@@ -31,7 +31,7 @@ pub struct Token {
     pub expires_at: Option<DateTime<Utc>>,
     pub last_used_at: Option<DateTime<Utc>>,
     /// Id of the first token in the chain of rotations. A token that replaced no other has its own id.
-    pub line: Uuid,
+    pub root_id: Uuid,
     /// The client must send an idempotency key with every request that has an effect.
     pub requires_key: bool,
 }

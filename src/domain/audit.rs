@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{command::words, idempotency::KeyUse};
+use super::{command::string_enum, idempotency::KeyUse};
 
-words! {
+string_enum! {
     /// The action of an audit entry.
     Action {
         PrinterRegistered = "printer.registered",
@@ -51,7 +51,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// Who did it.
     #[schema(as = AuditActorKind)]
     ActorKind {
@@ -73,7 +73,7 @@ words! {
 /// Who did something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = AuditActor)]
-pub struct Actor {
+pub struct AuditActor {
     pub kind: ActorKind,
     /// A user's or a token's.
     pub id: Option<Uuid>,
@@ -82,16 +82,16 @@ pub struct Actor {
 
 /// Id and client address of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origin {
+pub struct RequestOrigin {
     pub request_id: Option<String>,
     pub address: Option<String>,
 }
 
 /// An audit entry that is to be stored. It never contains secrets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct AuditEntry {
     pub at: DateTime<Utc>,
-    pub actor: Actor,
+    pub actor: AuditActor,
     pub action: Action,
     pub printer_ids: Vec<Uuid>,
     /// Id of another object that was changed: a batch, a token or a user.
@@ -102,22 +102,22 @@ pub struct Entry {
     pub changes: Map<String, Value>,
     /// The idempotency key of the request. It is not stored with the entry.
     #[serde(skip)]
-    pub key: Option<Arc<KeyUse>>,
+    pub idempotency_key: Option<Arc<KeyUse>>,
 }
 
-impl Entry {
+impl AuditEntry {
     /// Returns an entry without a request: an action that the server takes by a rule, or that happened at a printer.
-    pub fn unasked(kind: ActorKind, action: Action, at: DateTime<Utc>) -> Self {
+    pub fn without_request(kind: ActorKind, action: Action, at: DateTime<Utc>) -> Self {
         Self {
             at,
-            actor: Actor { kind, id: None, name: kind.as_str().to_owned() },
+            actor: AuditActor { kind, id: None, name: kind.as_str().to_owned() },
             action,
             printer_ids: Vec::new(),
             subject: None,
             request_id: None,
             address: None,
             changes: Map::new(),
-            key: None,
+            idempotency_key: None,
         }
     }
 
@@ -155,17 +155,17 @@ impl Entry {
 
 /// A stored audit entry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub struct AuditRecord {
     /// Numbered from 1 without gaps.
     pub seq: i64,
     #[serde(flatten)]
-    pub entry: Entry,
+    pub entry: AuditEntry,
 }
 
 /// A row of the audit log, as it was read.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Found {
-    Whole(Record),
+pub enum CheckedRecord {
+    Intact(AuditRecord),
     /// The row cannot be read, or its parts contradict each other: it was altered by a person or by the disk.
     Damaged {
         seq: i64,
@@ -175,18 +175,18 @@ pub enum Found {
     },
 }
 
-impl Found {
+impl CheckedRecord {
     /// Returns the position in the chain.
     pub fn seq(&self) -> i64 {
         match self {
-            Self::Whole(record) => record.seq,
+            Self::Intact(record) => record.seq,
             Self::Damaged { seq, .. } => *seq,
         }
     }
 }
 
 /// Returns the fields that differ between two objects, each as `[before, after]`.
-pub fn differences(before: &Value, after: &Value) -> Map<String, Value> {
+pub fn changed_fields(before: &Value, after: &Value) -> Map<String, Value> {
     let empty = Map::new();
     let (before, after) = (before.as_object().unwrap_or(&empty), after.as_object().unwrap_or(&empty));
     let mut changes = Map::new();
@@ -200,8 +200,8 @@ pub fn differences(before: &Value, after: &Value) -> Map<String, Value> {
 }
 
 /// Returns the fields of a created or removed object.
-pub fn fields(of: &impl Serialize) -> Map<String, Value> {
-    match serde_json::to_value(of) {
+pub fn object_fields(object: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(object) {
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),
     }
@@ -214,8 +214,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_differs_is_told() {
-        let changes = differences(&json!({"a": 1, "b": 2, "gone": 3}), &json!({"a": 1, "b": 4, "new": null}));
+    fn only_differing_fields_are_returned() {
+        let changes = changed_fields(&json!({"a": 1, "b": 2, "gone": 3}), &json!({"a": 1, "b": 4, "new": null}));
         assert_eq!(Value::Object(changes), json!({"b": [2, 4], "gone": [3, null]}));
     }
 }

@@ -7,16 +7,17 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    command::{Command, ExpectedJob, FileRef, Outcome, words},
-    invalid::{Invalid, check_line, check_text},
+    command::{Command, ExpectedJob, FileRef, Outcome, string_enum},
+    message::Message,
     state::PrinterState,
+    validation::{ValidationErrors, check_line, check_text},
 };
-pub use counts::{BatchCounts, Counts};
+pub use counts::{BatchCounts, OutcomeCounts};
 
 /// The highest number of printers in one batch.
 pub const MAX_TARGETS: usize = 5_000;
 
-words! {
+string_enum! {
     /// Where a batch is.
     BatchState {
         Scheduled = "scheduled",
@@ -29,7 +30,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// The result of a batch. A closed vocabulary.
     BatchResult {
         /// Every effect is done.
@@ -42,17 +43,17 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// Whether a start may go onto a plate that nobody has cleared.
     PlatePolicy { Check = "check", AssumeClear = "assume_clear", }
 }
 
-words! {
+string_enum! {
     /// What to do about a printer that does not answer.
     WhenUnreachable { Fail = "fail", Wait = "wait", }
 }
 
-words! {
+string_enum! {
     /// What a failure means for the rest of the batch.
     OnFailure { Continue = "continue", Stop = "stop", }
 }
@@ -124,8 +125,8 @@ pub struct BatchSpec {
     #[serde(default)]
     pub user_id: Option<Uuid>,
     /// The first token in the chain of rotations that led to this token.
-    #[serde(default)]
-    pub token_line: Option<Uuid>,
+    #[serde(default, alias = "token_line")]
+    pub root_token_id: Option<Uuid>,
     pub reason: Option<String>,
     pub external_ref: Option<String>,
 }
@@ -134,11 +135,11 @@ impl BatchSpec {
     /// Returns the principal whose limits count: a user, or a token with its successors. `None`: the server's own admin
     /// token.
     pub fn owner(&self) -> Option<Uuid> {
-        self.user_id.or(self.token_line).or(self.token_id)
+        self.user_id.or(self.root_token_id).or(self.token_id)
     }
 
     /// Returns a specification with the defaults of the API contract.
-    pub fn of(command: Command) -> Self {
+    pub fn new(command: Command) -> Self {
         Self {
             command,
             file: None,
@@ -158,17 +159,18 @@ impl BatchSpec {
             states: Vec::new(),
             token_id: None,
             user_id: None,
-            token_line: None,
+            root_token_id: None,
             reason: None,
             external_ref: None,
         }
     }
 
     /// Checks the fields against the rules of the API contract. Pointers refer to the body of `POST /batches`.
-    pub fn check(&self, invalid: &mut Invalid) {
+    pub fn check(&self, invalid: &mut ValidationErrors) {
         let mut range = |pointer: &str, value: u32, min: u32, max: u32| {
             if value < min || value > max {
-                invalid.add(pointer, "range", format!("must be {min} to {max}, and is {value}"));
+                let rule = Message::new("rule-range").with("min", min).with("max", max).with("value", value);
+                invalid.add(pointer, "range", rule);
             }
         };
         range("/max_in_flight", self.max_in_flight, 0, 5_000);
@@ -179,33 +181,38 @@ impl BatchSpec {
         range("/confirm_within_s", self.confirm_within_s, 1, 900);
         if let Some(file) = &self.file {
             if self.command != Command::Start {
-                invalid.add("/file", "not_for_this_command", "a file can only be named for start");
+                let rule = Message::new("rule-only-with").with("other", Command::Start.as_str());
+                invalid.add("/file", "not_for_this_command", rule);
             }
             file.check(invalid, "/file");
         }
         if let Some(expected) = &self.expected_job {
-            check_expected(invalid, "/expected_job", expected);
+            check_expected_job(invalid, "/expected_job", expected);
         }
+        let value_only_with = |value: &'static str, other: &'static str| {
+            Message::new("rule-value-only-with").with("value", value).with("other", other)
+        };
         if self.plate == PlatePolicy::AssumeClear {
+            let assume_clear = PlatePolicy::AssumeClear.as_str();
             if !matches!(self.command, Command::Start | Command::Restart) {
-                invalid.add("/plate", "not_for_this_command", "assume_clear is for start and restart");
+                let rule = value_only_with(assume_clear, "start, restart");
+                invalid.add("/plate", "not_for_this_command", rule);
             }
             if !self.named {
-                invalid.add(
-                    "/plate",
-                    "needs_printer_ids",
-                    "assume_clear needs the printers named in select.printer_ids",
-                );
+                let rule = value_only_with(assume_clear, "select.printer_ids");
+                invalid.add("/plate", "needs_printer_ids", rule);
             }
             if self.reason.as_deref().is_none_or(|reason| reason.trim().is_empty()) {
-                invalid.add("/reason", "required", "assume_clear needs a reason");
+                invalid.add("/reason", "required", Message::new("rule-given-with").with("other", assume_clear));
             }
         }
         if self.when_unreachable == WhenUnreachable::Wait && !matches!(self.command, Command::Pause | Command::Cancel) {
-            invalid.add("/when_unreachable", "not_for_this_command", "wait is for pause and cancel");
+            let rule = value_only_with(WhenUnreachable::Wait.as_str(), "pause, cancel");
+            invalid.add("/when_unreachable", "not_for_this_command", rule);
         }
         if self.force && self.command != Command::Disconnect {
-            invalid.add("/force", "not_for_this_command", "force is for disconnect");
+            let rule = Message::new("rule-only-with").with("other", Command::Disconnect.as_str());
+            invalid.add("/force", "not_for_this_command", rule);
         }
         if let Some(reason) = &self.reason {
             check_text(invalid, "/reason", reason, 0, 500);
@@ -217,9 +224,9 @@ impl BatchSpec {
 }
 
 /// Checks that an expected job names a path, a print, or both.
-pub fn check_expected(invalid: &mut Invalid, pointer: &str, expected: &ExpectedJob) {
+pub fn check_expected_job(invalid: &mut ValidationErrors, pointer: &str, expected: &ExpectedJob) {
     match (&expected.path, expected.print_id) {
-        (None, None) => invalid.add(pointer, "required", "must name a path or a print_id"),
+        (None, None) => invalid.add(pointer, "required", "rule-expected-job"),
         (Some(path), _) => check_line(invalid, &format!("{pointer}/path"), path, 1, 1_000),
         (None, Some(_)) => {}
     }
@@ -240,7 +247,7 @@ pub struct Batch {
 
 impl Batch {
     /// Returns whether every command may be released when the batch is created: no schedule, spacing or limit applies.
-    pub fn goes_at_once(&self) -> bool {
+    pub fn releases_immediately(&self) -> bool {
         let spec = &self.spec;
         spec.not_before.is_none_or(|at| at <= self.created_at)
             && spec.max_in_flight == 0
@@ -260,9 +267,9 @@ mod tests {
 
     #[test]
     fn assume_clear_needs_named_printers_and_a_reason() {
-        let mut spec = BatchSpec::of(Command::Start);
+        let mut spec = BatchSpec::new(Command::Start);
         spec.plate = PlatePolicy::AssumeClear;
-        let mut invalid = Invalid::default();
+        let mut invalid = ValidationErrors::default();
         spec.check(&mut invalid);
         assert_eq!(invalid.0.len(), 2);
     }

@@ -9,9 +9,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// At a start, the clock may be this far past the newest stored time.
-const MOST_GAP: TimeDelta = TimeDelta::days(1);
+const MAX_GAP: TimeDelta = TimeDelta::days(1);
 /// While the server runs, the wall clock may differ this much from the monotonic clock.
-const MOST_DRIFT: TimeDelta = TimeDelta::hours(1);
+const MAX_DRIFT: TimeDelta = TimeDelta::hours(1);
 /// The clock is trusted again after this uptime without a jump.
 pub const STEADY_FOR: TimeDelta = TimeDelta::hours(24);
 
@@ -31,7 +31,7 @@ pub struct ClockCheck {
     /// Wall clock and uptime at the start, or at the last jump.
     base: Option<(DateTime<Utc>, Duration)>,
     /// Uptime of the last observation.
-    seen: Duration,
+    last_uptime: Duration,
     steady: TimeDelta,
 }
 
@@ -39,7 +39,7 @@ impl ClockCheck {
     /// Continues the check of the previous run. `None`: the database is new, so it has no rows to lose.
     pub fn new(stored: Option<StoredClock>) -> Self {
         let steady = stored.map_or(STEADY_FOR, |stored| stored.steady);
-        Self { stored, base: None, seen: Duration::ZERO, steady }
+        Self { stored, base: None, last_uptime: Duration::ZERO, steady }
     }
 
     /// Observes the wall clock at an uptime of the monotonic clock. The error is the time at which the clock will be
@@ -48,16 +48,16 @@ impl ClockCheck {
         let has_jumped = match (self.base, self.stored) {
             (Some((base, at)), _) => {
                 let passed = TimeDelta::from_std(uptime.saturating_sub(at)).unwrap_or(TimeDelta::MAX);
-                wall.signed_duration_since(base).checked_sub(&passed).is_none_or(|drift| drift.abs() > MOST_DRIFT)
+                wall.signed_duration_since(base).checked_sub(&passed).is_none_or(|drift| drift.abs() > MAX_DRIFT)
             }
-            (None, Some(stored)) => wall.signed_duration_since(stored.newest) > MOST_GAP,
+            (None, Some(stored)) => wall.signed_duration_since(stored.newest) > MAX_GAP,
             (None, None) => false,
         };
         if has_jumped || self.base.is_none() {
             self.base = Some((wall, uptime));
         }
-        let passed = TimeDelta::from_std(uptime.saturating_sub(self.seen)).unwrap_or(STEADY_FOR);
-        self.seen = uptime;
+        let passed = TimeDelta::from_std(uptime.saturating_sub(self.last_uptime)).unwrap_or(STEADY_FOR);
+        self.last_uptime = uptime;
         self.steady =
             if has_jumped { TimeDelta::zero() } else { (self.steady + passed.min(STEADY_FOR)).min(STEADY_FOR) };
         if self.steady < STEADY_FOR { Err(wall + (STEADY_FOR - self.steady)) } else { Ok(()) }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_clock_is_trusted_at_once_and_so_is_that_of_a_new_database() {
+    fn a_steady_clock_and_the_clock_of_a_new_database_are_trusted_at_once() {
         let mut check = resumed();
         for n in 0..1_000 {
             assert_eq!(check.observe(start() + hours(23) + hours(n), HOUR * n as u32), Ok(()), "hour {n}");
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_years_ahead_at_a_start_removes_nothing_also_at_the_second_start_and_when_it_is_right_again() {
+    fn a_clock_years_ahead_at_a_start_is_untrusted_for_a_day_even_after_restarts_and_corrections() {
         let ahead = start() + TimeDelta::days(3 * 365);
         let mut check = resumed();
         assert_eq!(check.observe(ahead, Duration::ZERO), Err(ahead + hours(24)));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_while_the_server_runs_costs_a_day_and_small_steps_add_up_to_one() {
+    fn a_clock_jump_makes_the_clock_untrusted_for_a_day_and_small_jumps_add_up() {
         for jump in [hours(2), -hours(2), TimeDelta::days(9_000), -TimeDelta::days(9_000)] {
             let mut check = resumed();
             assert_eq!(check.observe(start(), Duration::ZERO), Ok(()));

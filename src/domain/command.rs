@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    invalid::{Invalid, check_line},
+    message::Message,
     state::PrinterState,
+    validation::{ValidationErrors, check_line},
 };
 
 /// Declares an enum of string values. The API, the database and the pages use the same values.
-macro_rules! words {
+macro_rules! string_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, utoipa::ToSchema)]
         $(#[$meta])*
@@ -50,9 +51,9 @@ macro_rules! words {
         }
     };
 }
-pub(crate) use words;
+pub(crate) use string_enum;
 
-words! {
+string_enum! {
     /// A command for printers.
     Command {
         Start = "start",
@@ -69,7 +70,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// Where a command is. The vocabulary may grow; `final` and `effect` are what clients act on.
     Outcome {
         Queued = "queued",
@@ -96,12 +97,12 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// What a client may conclude. A closed vocabulary.
     Effect { Done = "done", None = "none", Maybe = "maybe", }
 }
 
-words! {
+string_enum! {
     /// Why a command ended as it did. New reasons may appear within v1.
     Reason {
         NoFileSelected = "no_file_selected",
@@ -139,7 +140,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// One request that changes a printer. A restart is two of them; every other command is one.
     Step {
         Start = "start",
@@ -191,46 +192,9 @@ impl Step {
 }
 
 impl Reason {
-    /// Returns one sentence that says what happened and what to do next. The `detail` of a row begins with it.
-    pub fn sentence(self) -> &'static str {
-        match self {
-            Self::NoFileSelected => "No file is selected on the printer: select one, or name it in the command.",
-            Self::FileNotFound => "The printer does not have this file: upload it first.",
-            Self::NotOperational => "OctoPrint has no working connection to its printer: connect it first.",
-            Self::AlreadyPrinting => "The printer has a job already.",
-            Self::NotActive => "The printer has no job that this could act on.",
-            Self::JobActive => "A job is active and would be lost: cancel it first, or use force.",
-            Self::JobChanged => "The printer has another job than the one that was meant.",
-            Self::StateChanged => "The printer was no longer in a state that was asked for when the batch was due.",
-            Self::PlateNotClear => "The last print may still lie on the plate: clear the plate, then say so.",
-            Self::CommandInFlight => "Another command to this printer has not ended yet.",
-            Self::PausedAtPrinter => {
-                "The print was paused at the printer, not by Printyard: look at it, then resume it by its id."
-            }
-            Self::PrinterDisabled => "The printer is disabled in Printyard.",
-            Self::PrinterRemoved => "The printer was removed from Printyard.",
-            Self::NotFound => "There is no printer with this id.",
-            Self::Forbidden => "This printer is outside what you may control.",
-            Self::BatchStopped => "The batch was stopped before this was sent.",
-            Self::OvertakenByCancel => "A cancel for this printer came first.",
-            Self::PrinterRefused => "OctoPrint refused the command.",
-            Self::PrinterProtocol => "What answers at this address does not answer as OctoPrint does.",
-            Self::PrinterUnreachable => "The printer did not answer when it was last tried.",
-            Self::PrinterUnauthorized => {
-                "The printer, or a web server before it, refused access when it was last tried: check the API key and the proxy settings."
-            }
-            Self::UnknownState => "The printer is in a state that Printyard does not know.",
-            Self::WaitedTooLong => "The printer did not leave a passing state within 15 minutes.",
-            Self::WindowOver => "The time window of the batch was over before this was sent.",
-            Self::NoEffect => "OctoPrint accepted the command, but its effect was not seen in time.",
-            Self::StillStarting => "The printer is still starting.",
-            Self::StillPausing => "The printer is still pausing.",
-            Self::StillResuming => "The printer is still resuming.",
-            Self::StillCancelling => "The printer is still cancelling.",
-            Self::CancelledNotStarted => "The print was cancelled, and not started again: look at the printer.",
-            Self::NoAnswer => "The command was sent and no answer came: look at the printer.",
-            Self::NotRecorded => "The database refused to record this command: see the server's log.",
-        }
+    /// Returns the text that says what happened and what to do next.
+    pub fn message(self) -> Message {
+        Message::from_code("reason", self.as_str())
     }
 }
 
@@ -257,41 +221,41 @@ pub struct FileRef {
 
 impl FileRef {
     /// Returns the reference if it names a file.
-    pub fn checked(self) -> Result<Self, Invalid> {
-        let mut invalid = Invalid::default();
+    pub fn validate(self) -> Result<Self, ValidationErrors> {
+        let mut invalid = ValidationErrors::default();
         self.check(&mut invalid, "");
-        invalid.or_ok(self)
+        invalid.into_result(self)
     }
 
     /// Checks path and origin, because both become parts of a URL.
-    pub fn check(&self, invalid: &mut Invalid, pointer: &str) {
+    pub fn check(&self, invalid: &mut ValidationErrors, pointer: &str) {
         let (path, origin) = (format!("{pointer}/path"), format!("{pointer}/origin"));
         check_line(invalid, &path, &self.path, 1, 1_000);
-        if !leads_to_a_file(&self.path) {
-            invalid.add(path, "path", "must name a file, without . and .. as parts");
+        if !is_file_path(&self.path) {
+            invalid.add(path, "path", "rule-file-path");
         }
         check_line(invalid, &origin, &self.origin, 1, 50);
-        if self.origin.contains('/') || !leads_to_a_file(&self.origin) {
-            invalid.add(origin, "origin", "must be a word like local");
+        if self.origin.contains('/') || !is_file_path(&self.origin) {
+            invalid.add(origin, "origin", "rule-file-origin");
         }
     }
 }
 
 /// Returns whether a path names a file. `.` and `..` would lead to another place. Control characters are refused,
 /// because URL parsing removes some of them, which could create a `..`.
-pub fn leads_to_a_file(path: &str) -> bool {
+pub fn is_file_path(path: &str) -> bool {
     let parts = || path.split('/').filter(|part| !part.is_empty());
     parts().next().is_some() && !parts().any(|part| matches!(part, "." | "..")) && !path.contains(char::is_control)
 }
 
 fn local() -> String {
-    super::reading::LOCAL.to_owned()
+    super::reading::LOCAL_ORIGIN.to_owned()
 }
 
 /// An effect that was observed after the command had ended: of one whose effect was unknown, or of a pause or resume that
 /// was undone within 10 s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Settled {
+pub struct SettledEffect {
     pub effect: Effect,
     pub state: PrinterState,
     pub at: DateTime<Utc>,
@@ -313,7 +277,8 @@ pub struct CommandRow {
     pub expected_job: Option<ExpectedJob>,
     pub outcome: Outcome,
     pub reason: Option<Reason>,
-    pub detail: Option<String>,
+    /// More than the reason says, or why the command waits. Pages and the API show the text of the reason otherwise.
+    pub detail: Option<Message>,
     pub step: Option<Step>,
     pub print_id: Option<Uuid>,
     /// The file that a start or a restart is to print. It is stored before the send.
@@ -327,10 +292,15 @@ pub struct CommandRow {
     pub sent_at: Option<DateTime<Utc>>,
     pub accepted_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
-    pub settled: Option<Settled>,
+    pub settled: Option<SettledEffect>,
 }
 
 impl CommandRow {
+    /// Returns the text for users: the detail, or else the text of the reason.
+    pub fn explanation(&self) -> Option<Message> {
+        self.detail.clone().or_else(|| self.reason.map(Reason::message))
+    }
+
     /// Returns a new row in the outcome `queued`.
     pub fn queued(id: Uuid, batch_id: Uuid, printer_id: Uuid, printer_name: String, command: Command) -> Self {
         Self {
@@ -373,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_the_same_in_json_and_in_the_database() {
+    fn values_are_the_same_in_json_and_in_the_database() {
         for reason in Reason::ALL {
             assert_eq!(serde_json::to_value(reason).ok(), Some(serde_json::Value::from(reason.as_str())));
             assert_eq!(Reason::parse(reason.as_str()), Some(*reason));

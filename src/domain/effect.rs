@@ -68,7 +68,7 @@ pub enum Verdict {
 /// States and prints that were observed since a command was sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Evidence {
-    passed: Vec<PrinterState>,
+    states: Vec<PrinterState>,
     /// Path of a print that began since the send, known from its event or from the print counters of the file.
     pub started: Option<String>,
     /// No reading and no event contains the file, because `GET /api/job` fails and the printer is polled.
@@ -77,26 +77,26 @@ pub struct Evidence {
 
 impl Evidence {
     /// Adds a state. Each state is stored once.
-    pub fn note(&mut self, state: PrinterState) {
-        if !self.passed.contains(&state) {
-            self.passed.push(state);
+    pub fn add_state(&mut self, state: PrinterState) {
+        if !self.states.contains(&state) {
+            self.states.push(state);
         }
     }
 
     /// Returns whether the printer was in this state since the send.
-    pub fn passed(&self, state: PrinterState) -> bool {
-        self.passed.contains(&state)
+    pub fn has_state(&self, state: PrinterState) -> bool {
+        self.states.contains(&state)
     }
 
     /// Returns whether one of these states was observed since the send, before the job of that time ended.
-    fn showed(&self, states: &[PrinterState]) -> bool {
-        let of_this_job = self.passed.iter().take_while(|state| !ends_a_job(**state));
-        of_this_job.into_iter().any(|state| states.contains(state))
+    fn had_state_before_job_end(&self, states: &[PrinterState]) -> bool {
+        let states_of_job = self.states.iter().take_while(|state| !is_job_over(**state));
+        states_of_job.into_iter().any(|state| states.contains(state))
     }
 }
 
 /// Returns whether an earlier job has ended when the printer shows this state.
-fn ends_a_job(state: PrinterState) -> bool {
+fn is_job_over(state: PrinterState) -> bool {
     matches!(
         state,
         PrinterState::Operational | PrinterState::Transferring | PrinterState::Offline | PrinterState::Error
@@ -125,9 +125,9 @@ pub fn decide(command: Command, observation: &Observation, guards: &Guards) -> D
     if !guards.enabled {
         return Decision::Reject(Reason::PrinterDisabled);
     }
-    match by_state(command, observation, guards) {
+    match decide_by_state(command, observation, guards) {
         refused @ Decision::Reject(_) => refused,
-        allowed => match guard(command, allowed, observation, guards) {
+        allowed => match check_guards(command, allowed, observation, guards) {
             Some(reason) => Decision::Reject(reason),
             None => allowed,
         },
@@ -135,7 +135,7 @@ pub fn decide(command: Command, observation: &Observation, guards: &Guards) -> D
 }
 
 /// The decision table: state by command.
-fn by_state(command: Command, observation: &Observation, guards: &Guards) -> Decision {
+fn decide_by_state(command: Command, observation: &Observation, guards: &Guards) -> Decision {
     use Decision::{Reject, Send, Unchanged, Wait};
     use PrinterState as S;
     let state = observation.state;
@@ -181,7 +181,7 @@ fn by_state(command: Command, observation: &Observation, guards: &Guards) -> Dec
             S::Unknown => Reject(Reason::UnknownState),
         },
         Command::Toggle => match resolve_toggle(state) {
-            Ok(resolved) => by_state(resolved, observation, guards),
+            Ok(resolved) => decide_by_state(resolved, observation, guards),
             Err(reason) => Reject(reason),
         },
         Command::Connect => match state {
@@ -200,22 +200,22 @@ fn by_state(command: Command, observation: &Observation, guards: &Guards) -> Dec
 }
 
 /// Returns the reason why a guard refuses a command that the state allows.
-fn guard(command: Command, allowed: Decision, observation: &Observation, guards: &Guards) -> Option<Reason> {
+fn check_guards(command: Command, allowed: Decision, observation: &Observation, guards: &Guards) -> Option<Reason> {
     // An unknown state may be the state of a job. So a command is sent only if the expected job is on the printer. A
     // transfer is a different job from the expected print.
-    let on_a_job = observation.state.is_active()
+    let concerns_job = observation.state.is_active()
         || matches!(observation.state, PrinterState::Transferring | PrinterState::Unknown);
     if let Some(expected) = &guards.expected_job
-        && (on_a_job || command == Command::Start)
-        && !is_job(expected, observation)
+        && (concerns_job || command == Command::Start)
+        && !is_expected_job(expected, observation)
     {
         return Some(Reason::JobChanged);
     }
     if allowed == Decision::Unchanged {
         return None;
     }
-    let places_a_print = matches!(command, Command::Start | Command::Restart);
-    if places_a_print && !guards.plate_clear {
+    let starts_print = matches!(command, Command::Start | Command::Restart);
+    if starts_print && !guards.plate_clear {
         return Some(Reason::PlateNotClear);
     }
     let resumes = command == Command::Resume
@@ -226,7 +226,7 @@ fn guard(command: Command, allowed: Decision, observation: &Observation, guards:
     None
 }
 
-fn is_job(expected: &ExpectedJob, observation: &Observation) -> bool {
+fn is_expected_job(expected: &ExpectedJob, observation: &Observation) -> bool {
     let path =
         expected.path.as_deref().is_none_or(|path| observation.file.as_ref().is_some_and(|file| file.path == path));
     let print = expected.print_id.is_none_or(|id| observation.print_id == Some(id));
@@ -270,14 +270,14 @@ pub fn judge(
 
 fn judge_start(expected: Option<&FileRef>, evidence: &Evidence, now: &Observation) -> Verdict {
     use PrinterState as S;
-    let wanted = |path: &str| expected.is_some_and(|file| file.path == path);
+    let is_expected = |path: &str| expected.is_some_and(|file| file.path == path);
     match (&evidence.started, now.state) {
-        (Some(path), _) if wanted(path) => Verdict::Confirmed,
+        (Some(path), _) if is_expected(path) => Verdict::Confirmed,
         (Some(_), _) => Verdict::Gone(Reason::JobChanged),
         // The print was cancelled before it was observed.
         (None, S::Cancelling) => Verdict::Pending { moving: true },
         (None, state) if state.is_active() => match &now.file {
-            Some(file) if wanted(&file.path) => Verdict::Confirmed,
+            Some(file) if is_expected(&file.path) => Verdict::Confirmed,
             Some(_) => Verdict::Gone(Reason::JobChanged),
             None => Verdict::Pending { moving: !evidence.is_file_hidden },
         },
@@ -295,9 +295,9 @@ fn judge_pause(before: &Observation, evidence: &Evidence, now: &Observation) -> 
     match now.state {
         S::Paused => Verdict::Confirmed,
         // The print was paused, and then resumed or cancelled before the reply to the pause arrived.
-        _ if evidence.showed(&[S::Paused]) => Verdict::Confirmed,
+        _ if evidence.had_state_before_job_end(&[S::Paused]) => Verdict::Confirmed,
         S::Pausing | S::Starting | S::Resuming => Verdict::Pending { moving: true },
-        S::Printing if evidence.passed(S::Pausing) => Verdict::Lost,
+        S::Printing if evidence.has_state(S::Pausing) => Verdict::Lost,
         S::Printing | S::Finishing | S::Cancelling | S::Connecting | S::Unknown => Verdict::Pending { moving: false },
         S::Operational | S::Transferring | S::Offline | S::Error => Verdict::Gone(Reason::JobChanged),
     }
@@ -311,9 +311,9 @@ fn judge_resume(before: &Observation, evidence: &Evidence, now: &Observation) ->
     match now.state {
         S::Printing | S::Resuming | S::Finishing => Verdict::Confirmed,
         // The print continued, and then ended or was paused again before the reply to the resume arrived.
-        _ if evidence.showed(&[S::Printing, S::Resuming, S::Finishing]) => Verdict::Confirmed,
+        _ if evidence.had_state_before_job_end(&[S::Printing, S::Resuming, S::Finishing]) => Verdict::Confirmed,
         S::Pausing => Verdict::Pending { moving: true },
-        S::Paused if evidence.passed(S::Pausing) => Verdict::Lost,
+        S::Paused if evidence.has_state(S::Pausing) => Verdict::Lost,
         S::Paused | S::Starting | S::Cancelling | S::Connecting | S::Unknown => Verdict::Pending { moving: false },
         S::Operational | S::Transferring | S::Offline | S::Error => Verdict::Gone(Reason::JobChanged),
     }
@@ -356,7 +356,7 @@ pub fn may_resend(step: Step, before: &Observation, now: &Observation) -> bool {
 }
 
 /// Returns why an effect was not observed in time.
-pub fn overdue(state: PrinterState) -> Reason {
+pub fn overdue_reason(state: PrinterState) -> Reason {
     match state {
         PrinterState::Starting => Reason::StillStarting,
         PrinterState::Pausing => Reason::StillPausing,

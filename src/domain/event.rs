@@ -6,17 +6,17 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
-    audit::{Action, Actor, Entry},
-    command::{CommandRow, words},
-    noisy::Noisy,
+    audit::{Action, AuditActor, AuditEntry},
+    command::{CommandRow, string_enum},
+    merged_facts::MergedFacts,
     print::{PrintFact, PrintOrigin, PrintResult},
 };
 
 /// Audit fields that contain access data of a printer. Events leave them out.
-const SECRETS: [&str; 7] =
+const SECRET_FIELDS: [&str; 7] =
     ["api_key", "proxy_user", "proxy_password", "header_names", "headers", "ca_certificate", "camera_url"];
 
-words! {
+string_enum! {
     /// The type of an event. New types may be added: ignore types that you do not know.
     EventType {
         PrinterRegistered = "printer.registered",
@@ -57,12 +57,12 @@ words! {
 
 impl EventType {
     /// Returns whether the event is about a command. Its data is the row of the command log.
-    pub fn is_of_command(self) -> bool {
+    pub fn is_about_command(self) -> bool {
         matches!(self, Self::CommandFinished | Self::CommandSettled)
     }
 
     /// Returns whether a print began, ended or changed.
-    pub fn is_of_print(self) -> bool {
+    pub fn is_about_print(self) -> bool {
         matches!(
             self,
             Self::PrintStarted
@@ -82,7 +82,7 @@ impl EventType {
 pub struct NewEvent {
     pub kind: EventType,
     pub at: DateTime<Utc>,
-    pub actor: Option<Actor>,
+    pub actor: Option<AuditActor>,
     pub printer_id: Option<Uuid>,
     /// The printer's name, if the printer registry may no longer have it.
     pub printer_name: Option<String>,
@@ -104,7 +104,7 @@ pub struct Event {
     pub id: Uuid,
     pub kind: EventType,
     pub at: DateTime<Utc>,
-    pub actor: Option<Actor>,
+    pub actor: Option<AuditActor>,
     pub printer_id: Option<Uuid>,
     pub subject: Option<Uuid>,
     /// The client's reference for the batch.
@@ -118,27 +118,27 @@ pub struct Event {
 pub struct Cursor {
     pub seq: i64,
     /// Part of the event's id; 0 if the event is not known.
-    pub mark: u64,
+    pub id_part: u64,
 }
 
 impl Cursor {
     /// Returns the position after an event.
-    pub fn behind(seq: i64, event_id: Option<Uuid>) -> Self {
-        Self { seq, mark: event_id.map_or(0, |id| id.as_u64_pair().1) }
+    pub fn after(seq: i64, event_id: Option<Uuid>) -> Self {
+        Self { seq, id_part: event_id.map_or(0, |id| id.as_u64_pair().1) }
     }
 
     /// Parses the output of [`std::fmt::Display`].
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; 16] = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let number = u128::from_be_bytes(bytes);
-        let [seq, mark] = [number >> 64, number & u128::from(u64::MAX)];
-        Some(Self { seq: i64::try_from(seq).ok()?, mark: u64::try_from(mark).ok()? })
+        let [seq, id_part] = [number >> 64, number & u128::from(u64::MAX)];
+        Some(Self { seq: i64::try_from(seq).ok()?, id_part: u64::try_from(id_part).ok()? })
     }
 }
 
 impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let number = u128::from(self.seq.unsigned_abs()) << 64 | u128::from(self.mark);
+        let number = u128::from(self.seq.unsigned_abs()) << 64 | u128::from(self.id_part);
         f.write_str(&BASE64_URL_SAFE_NO_PAD.encode(number.to_be_bytes()))
     }
 }
@@ -146,7 +146,7 @@ impl std::fmt::Display for Cursor {
 impl Event {
     /// Returns the position after this event.
     pub fn cursor(&self) -> Cursor {
-        Cursor::behind(self.seq, Some(self.id))
+        Cursor::after(self.seq, Some(self.id))
     }
 }
 
@@ -167,13 +167,13 @@ impl NewEvent {
     }
 
     /// Returns an event that a command has ended, or that its effect was observed later.
-    pub fn of_command(kind: EventType, at: DateTime<Utc>, command_id: Uuid, batch_id: Uuid, printer_id: Uuid) -> Self {
+    pub fn for_command(kind: EventType, at: DateTime<Utc>, command_id: Uuid, batch_id: Uuid, printer_id: Uuid) -> Self {
         let (printer_id, subject, batch_id) = (Some(printer_id), Some(command_id), Some(batch_id));
         Self { printer_id, subject, batch_id, ..Self::new(kind, at) }
     }
 
     /// Returns the events of an audit entry, one event for each of its printers.
-    pub fn of_entry(entry: &Entry) -> Vec<Self> {
+    pub fn from_audit_entry(entry: &AuditEntry) -> Vec<Self> {
         let kind = match entry.action {
             Action::PrinterRegistered => EventType::PrinterRegistered,
             Action::PrinterChanged => EventType::PrinterUpdated,
@@ -213,7 +213,7 @@ impl NewEvent {
                 let mut data = entry.changes.clone();
                 data.insert("total".to_owned(), json!(entry.printer_ids.len()));
                 // These fields are for the server only.
-                for inner in ["token_id", "token_line", "user_id", "named"] {
+                for inner in ["token_id", "root_token_id", "user_id", "named"] {
                     data.remove(inner);
                 }
                 vec![Self { subject: entry.subject, batch_id: entry.subject, data: Some(data), ..event }]
@@ -232,22 +232,22 @@ impl NewEvent {
                     _ => entry.changes.clone(),
                 };
                 // Access data of the printer is for the audit log only.
-                data.retain(|name, _| !SECRETS.contains(&name.as_str()));
+                data.retain(|name, _| !SECRET_FIELDS.contains(&name.as_str()));
                 let name = entry.changes.get("name").and_then(Value::as_str).map(str::to_owned);
-                let of = |id: &Uuid| Self {
+                let for_printer = |id: &Uuid| Self {
                     printer_id: Some(*id),
                     printer_name: name.clone(),
                     data: Some(data.clone()),
                     ..event.clone()
                 };
-                entry.printer_ids.iter().map(of).collect()
+                entry.printer_ids.iter().map(for_printer).collect()
             }
         }
     }
 
     /// Returns an event that facts about prints of a printer were merged.
-    pub fn of_noisy(printer_id: Uuid, noisy: &Noisy) -> Self {
-        let Noisy { prints, changes, from, until } = *noisy;
+    pub fn from_merged_facts(printer_id: Uuid, merged: &MergedFacts) -> Self {
+        let MergedFacts { prints, changes, from, until } = *merged;
         let data = json!({"prints": prints, "changes": changes, "from": from, "until": until});
         let data = data.as_object().cloned();
         Self { printer_id: Some(printer_id), data, ..Self::new(EventType::PrinterNoisy, until) }
@@ -255,7 +255,7 @@ impl NewEvent {
 
     /// Returns the events of a print. `origin` is the command that started the print. The events name its batch even if
     /// another actor changed the print later.
-    pub fn of_print(printer_id: Uuid, fact: &PrintFact, origin: &PrintOrigin, now: DateTime<Utc>) -> Vec<Self> {
+    pub fn from_print_fact(printer_id: Uuid, fact: &PrintFact, origin: &PrintOrigin, now: DateTime<Utc>) -> Vec<Self> {
         let (kind, at, by, data) = match fact {
             PrintFact::Began { file, at, by, .. } => (EventType::PrintStarted, *at, Some(by), json!({"file": file})),
             PrintFact::Paused { by, .. } => (EventType::PrintPaused, now, Some(by), json!({})),
@@ -297,12 +297,12 @@ impl NewEvent {
 }
 
 /// Returns the event data of a command: its current row.
-pub fn data_of_command(row: &CommandRow) -> Map<String, Value> {
+pub fn command_event_data(row: &CommandRow) -> Map<String, Value> {
     let latency = row.sent_at.zip(row.accepted_at).map(|(sent, accepted)| (accepted - sent).num_milliseconds());
     let data = json!({
         "command_id": row.id, "batch_id": row.batch_id, "printer_id": row.printer_id, "printer_name": row.printer_name,
         "command": row.command, "resolved_command": row.resolved_command, "outcome": row.outcome,
-        "final": row.outcome.is_final(), "effect": row.outcome.effect(), "reason": row.reason, "detail": row.detail,
+        "final": row.outcome.is_final(), "effect": row.outcome.effect(), "reason": row.reason, "detail": row.explanation(),
         "print_id": row.print_id, "state_before": row.state_before, "state_after": row.state_after,
         "attempts": row.attempts, "sent_at": row.sent_at, "accepted_at": row.accepted_at,
         "finished_at": row.finished_at, "latency_ms": latency, "settled": row.settled,
@@ -315,8 +315,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_reads_back_and_nothing_else_is_one() {
-        for cursor in [Cursor::default(), Cursor { seq: 1, mark: u64::MAX }, Cursor { seq: i64::MAX, mark: 7 }] {
+    fn a_cursor_parses_back_and_other_texts_are_refused() {
+        for cursor in [Cursor::default(), Cursor { seq: 1, id_part: u64::MAX }, Cursor { seq: i64::MAX, id_part: 7 }] {
             assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
         }
         for text in ["", "now", "AAAA", "_____________________w", "AAAAAAAAAAAAAAAAAAAAAAAA"] {

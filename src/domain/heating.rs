@@ -9,11 +9,11 @@ use std::{
 use super::reading::Temperatures;
 
 /// A reading of temperatures counts for this long. Heaters below their target are read every 3 s.
-pub const READING_COUNTS: Duration = Duration::from_secs(30);
+pub const READING_LIFETIME: Duration = Duration::from_secs(30);
 /// A heater that has not risen for this long does not count as heating.
-pub const NO_RISE: Duration = Duration::from_secs(15 * 60);
+pub const MAX_TIME_WITHOUT_RISE: Duration = Duration::from_secs(15 * 60);
 /// The smallest rise that counts, in degrees Celsius.
-const RISE_C: f64 = 1.0;
+const MIN_RISE_C: f64 = 1.0;
 
 /// Follows the heaters of one printer that are below their target.
 #[derive(Debug, Clone, Default)]
@@ -29,17 +29,17 @@ struct Rise {
 impl HeatingWatch {
     /// Processes a reading that was made at `now`. Returns until when the printer counts as heating, unless another
     /// reading arrives.
-    pub fn note(&mut self, temperatures: &Temperatures, now: Instant) -> Option<Instant> {
+    pub fn on_reading(&mut self, temperatures: &Temperatures, now: Instant) -> Option<Instant> {
         self.0.retain(|name, _| temperatures.get(name).is_some_and(|heater| heater.is_heating()));
         for (name, heater) in temperatures.iter().filter(|(_, heater)| heater.is_heating()) {
             let (Some(actual), Some(target)) = (heater.actual, heater.target) else { continue };
             let rise = self.0.entry(name.clone()).or_insert(Rise { target, highest: actual, at: now });
-            if actual >= rise.highest + RISE_C || target > rise.target {
+            if actual >= rise.highest + MIN_RISE_C || target > rise.target {
                 *rise = Rise { target, highest: actual, at: now };
             }
         }
-        let last = self.0.values().map(|rise| rise.at + NO_RISE).max()?;
-        Some(last.min(now + READING_COUNTS)).filter(|until| *until > now)
+        let last = self.0.values().map(|rise| rise.at + MAX_TIME_WITHOUT_RISE).max()?;
+        Some(last.min(now + READING_LIFETIME)).filter(|until| *until > now)
     }
 }
 
@@ -57,13 +57,13 @@ mod tests {
         let start = Instant::now();
         let at = |s| start + Duration::from_secs(s);
         let mut watch = HeatingWatch::default();
-        assert_eq!(watch.note(&bed(20.0, 60.0), at(0)), Some(at(30)));
-        assert_eq!(watch.note(&bed(20.9, 60.0), at(890)), Some(at(900)), "less than a degree is no rise");
-        assert_eq!(watch.note(&bed(20.9, 60.0), at(900)), None);
-        assert_eq!(watch.note(&bed(21.0, 60.0), at(901)), Some(at(931)), "it rises again");
-        assert_eq!(watch.note(&bed(21.0, 60.0), at(1_801)), None);
-        assert_eq!(watch.note(&bed(21.0, 80.0), at(1_802)), Some(at(1_832)), "a higher target is a new attempt");
-        assert_eq!(watch.note(&bed(78.0, 80.0), at(1_900)), None, "at its target");
-        assert_eq!(watch.note(&Temperatures::new(), at(1_901)), None);
+        assert_eq!(watch.on_reading(&bed(20.0, 60.0), at(0)), Some(at(30)));
+        assert_eq!(watch.on_reading(&bed(20.9, 60.0), at(890)), Some(at(900)), "less than a degree is no rise");
+        assert_eq!(watch.on_reading(&bed(20.9, 60.0), at(900)), None);
+        assert_eq!(watch.on_reading(&bed(21.0, 60.0), at(901)), Some(at(931)), "it rises again");
+        assert_eq!(watch.on_reading(&bed(21.0, 60.0), at(1_801)), None);
+        assert_eq!(watch.on_reading(&bed(21.0, 80.0), at(1_802)), Some(at(1_832)), "a higher target is a new attempt");
+        assert_eq!(watch.on_reading(&bed(78.0, 80.0), at(1_900)), None, "at its target");
+        assert_eq!(watch.on_reading(&Temperatures::new(), at(1_901)), None);
     }
 }

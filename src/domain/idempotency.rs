@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 /// Hours for which a key is stored.
-pub const KEPT_H: i64 = 24;
+pub const KEY_LIFETIME_H: i64 = 24;
 
 /// A key with the request that uses it. The same transaction stores the request's result under the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct KeyUse {
 
 /// The stored result of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bound {
+pub struct KeyBinding {
     pub fingerprint: Vec<u8>,
     /// API path of the created or changed object.
     pub location: Option<String>,
@@ -31,7 +31,7 @@ pub struct Bound {
 }
 
 /// Parses the value of the header: 1 to 255 visible characters, bare or quoted. `None`: it is not a key.
-pub fn key_of(header: &str) -> Option<&str> {
+pub fn parse_key(header: &str) -> Option<&str> {
     let text = header.trim();
     let text = match text.strip_prefix('"') {
         Some(quoted) => quoted.strip_suffix('"')?,
@@ -48,12 +48,12 @@ mod tests {
 
     #[test]
     fn a_key_is_bare_or_quoted_and_has_1_to_255_characters() {
-        assert_eq!(key_of("MO/1"), Some("MO/1"));
-        assert_eq!(key_of("\"MO/1\""), Some("MO/1"));
+        assert_eq!(parse_key("MO/1"), Some("MO/1"));
+        assert_eq!(parse_key("\"MO/1\""), Some("MO/1"));
         let longest = "x".repeat(255);
-        assert_eq!(key_of(&longest), Some(longest.as_str()));
+        assert_eq!(parse_key(&longest), Some(longest.as_str()));
         for bad in ["", "\"\"", "\"a", "a\"", "a\tb", "ä", &"x".repeat(256)] {
-            assert_eq!(key_of(bad), None, "{bad}");
+            assert_eq!(parse_key(bad), None, "{bad}");
         }
     }
 }

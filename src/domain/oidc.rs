@@ -7,7 +7,7 @@ use super::access::Role;
 
 /// The settings of the identity provider. `Debug` is not derived, because the value contains a secret.
 #[derive(Clone)]
-pub struct Provider {
+pub struct OidcProvider {
     /// Base URL of the discovery document, and the exact issuer of the tokens.
     pub issuer: String,
     pub client_id: String,
@@ -33,7 +33,7 @@ pub struct Identity {
 }
 
 /// Returns the highest role of the claims. `None`: the claims give no role, so the user cannot log in.
-pub fn role_of(provider: &Provider, claims: &Map<String, Value>) -> Option<Role> {
+pub fn highest_role(provider: &OidcProvider, claims: &Map<String, Value>) -> Option<Role> {
     let nested = || {
         let mut steps = provider.role_claim.split('.');
         let first = claims.get(steps.next()?)?;
@@ -44,21 +44,21 @@ pub fn role_of(provider: &Provider, claims: &Map<String, Value>) -> Option<Role>
         Value::Array(values) => values.as_slice(),
         one => std::slice::from_ref(one),
     };
-    let of = |value: &Value| {
+    let role_for = |value: &Value| {
         let mapped = provider.roles.iter().filter(|(name, _)| value.as_str() == Some(name));
         mapped.map(|(_, role)| *role).max()
     };
-    values.iter().filter_map(of).max()
+    values.iter().filter_map(role_for).max()
 }
 
 /// Returns a display name: the first of the usual claims with visible text, otherwise the subject.
-pub fn name_of(claims: &Map<String, Value>, subject: &str) -> String {
-    let said = ["preferred_username", "name", "email"].iter().filter_map(|claim| claims.get(*claim)?.as_str());
-    let tidy = |text: &str| -> String {
+pub fn display_name(claims: &Map<String, Value>, subject: &str) -> String {
+    let claimed_names = ["preferred_username", "name", "email"].iter().filter_map(|claim| claims.get(*claim)?.as_str());
+    let clean = |text: &str| -> String {
         let text: String = text.chars().filter(|c| !c.is_control()).take(40).collect();
         text.trim().to_owned()
     };
-    said.chain([subject]).map(tidy).find(|name| !name.is_empty()).unwrap_or_else(|| "somebody".to_owned())
+    claimed_names.chain([subject]).map(clean).find(|name| !name.is_empty()).unwrap_or_else(|| "somebody".to_owned())
 }
 
 #[cfg(test)]
@@ -67,8 +67,8 @@ mod tests {
 
     use super::*;
 
-    fn provider(claim: &str) -> Provider {
-        Provider {
+    fn provider(claim: &str) -> OidcProvider {
+        OidcProvider {
             issuer: "https://id.example".to_owned(),
             client_id: "printyard".to_owned(),
             client_secret: None,
@@ -81,24 +81,24 @@ mod tests {
     }
 
     fn role(claim: &str, claims: Value) -> Option<Role> {
-        role_of(&provider(claim), claims.as_object().expect("an object"))
+        highest_role(&provider(claim), claims.as_object().expect("an object"))
     }
 
     #[test]
-    fn the_largest_role_of_a_claim_counts_wherever_it_is() {
+    fn the_highest_role_of_a_claim_counts_even_if_nested() {
         assert_eq!(role("groups", json!({"groups": ["others", "staff", "leads"]})), Some(Role::Admin));
         assert_eq!(role("groups", json!({"groups": "staff"})), Some(Role::Operator));
         assert_eq!(role("realm_access.roles", json!({"realm_access": {"roles": ["staff"]}})), Some(Role::Operator));
     }
 
     #[test]
-    fn a_claim_named_by_a_url_is_found_as_it_is_written() {
+    fn dots_in_a_claim_named_by_a_url_do_not_separate_names() {
         let claim = "https://farm.example/roles";
         assert_eq!(role(claim, json!({claim: ["staff"]})), Some(Role::Operator));
     }
 
     #[test]
-    fn whatever_else_a_claim_says_gives_no_role() {
+    fn unmapped_claim_values_give_no_role() {
         for claims in [
             json!({}),
             json!({"groups": ["Staff", "staff "]}),
@@ -110,8 +110,8 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_the_first_that_is_one() {
-        let name = |claims: Value| name_of(claims.as_object().expect("an object"), "sub-1");
+    fn the_display_name_is_the_first_claim_with_visible_text() {
+        let name = |claims: Value| display_name(claims.as_object().expect("an object"), "sub-1");
         assert_eq!(name(json!({"preferred_username": " ann\n", "name": "Ann"})), "ann");
         assert_eq!(name(json!({"preferred_username": "\u{7}", "email": "ann@farm.example"})), "ann@farm.example");
         assert_eq!(name(json!({})), "sub-1");

@@ -4,14 +4,14 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::command::words;
+use super::command::string_enum;
 
-words! {
+string_enum! {
     /// What is known of a plate.
     PlateState { Clear = "clear", Occupied = "occupied", }
 }
 
-words! {
+string_enum! {
     /// The result of a request to mark a plate as clear.
     ClearResult {
         Cleared = "cleared",
@@ -50,10 +50,10 @@ impl Plate {
     }
 
     /// Returns the plate after the print was removed from it. `None`: this print is not on the plate.
-    pub fn without(&self, cleared: &ClearedPlate) -> Option<Self> {
-        let is_on_it = self.state == PlateState::Occupied && self.print_id == cleared.print_id;
+    pub fn after_clear(&self, cleared: &ClearedPlate) -> Option<Self> {
+        let is_on_plate = self.state == PlateState::Occupied && self.print_id == cleared.print_id;
         let (since, cleared_by) = (Some(cleared.at), Some(cleared.by.clone()));
-        is_on_it.then_some(Self { state: PlateState::Clear, print_id: None, since, cleared_by })
+        is_on_plate.then_some(Self { state: PlateState::Clear, print_id: None, since, cleared_by })
     }
 
     /// Returns a plate with a print on it.

@@ -13,35 +13,33 @@ mod events;
 mod fact;
 mod gap;
 mod mark;
-mod moment;
-mod stream;
 mod tracker;
 
+pub use context::{SentStart, TrackerContext};
 pub use fact::PrintFact;
-pub use mark::{Mark, MarkOf};
-pub use moment::{Moment, StartSent};
-pub use tracker::{OpenPrint, Tracker};
+pub use mark::{JobMark, MarkPhase};
+pub use tracker::{OpenPrint, PrintTracker};
 
-use super::command::{FileRef, words};
+use super::command::{FileRef, string_enum};
 
-words! {
+string_enum! {
     /// How a print ended.
     PrintResult { Done = "done", Failed = "failed", Cancelled = "cancelled", Unknown = "unknown", }
 }
 
-words! {
+string_enum! {
     /// Who did something to a print.
     ActorKind { Command = "command", Printer = "printer", Unknown = "unknown", }
 }
 
 /// Who started or paused a print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct By {
+pub struct PrintActor {
     pub kind: ActorKind,
     pub command_id: Option<Uuid>,
 }
 
-impl By {
+impl PrintActor {
     /// Returns the author for one of Printyard's commands.
     pub fn command(id: Uuid) -> Self {
         Self { kind: ActorKind::Command, command_id: Some(id) }
@@ -70,8 +68,8 @@ pub struct Print {
     pub result: Option<PrintResult>,
     /// The reason as the firmware or OctoPrint reports it.
     pub reason: Option<String>,
-    pub started_by: By,
-    pub paused_by: Option<By>,
+    pub started_by: PrintActor,
+    pub paused_by: Option<PrintActor>,
     /// The batch of the command that started the print.
     pub batch_id: Option<Uuid>,
     /// The external reference of that batch.
@@ -92,5 +90,7 @@ pub fn file_ref(file: &super::reading::JobFile) -> FileRef {
     FileRef { path: file.path.clone(), origin: file.origin.clone() }
 }
 
+mod context;
+mod event_lag;
 #[cfg(test)]
 mod tests;

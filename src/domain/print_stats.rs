@@ -10,11 +10,11 @@ use super::print::PrintResult;
 
 const DAY_S: i64 = 86_400;
 /// The longest plausible print. A longer one has a wrong clock.
-const LONGEST_S: i64 = 100 * DAY_S;
+const MAX_PRINT_S: i64 = 100 * DAY_S;
 
 /// Number of prints by result, and the printed time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct PrintTally {
     pub printed_s: i64,
     pub done: i64,
     pub failed: i64,
@@ -23,9 +23,9 @@ pub struct Tally {
     pub unknown: i64,
 }
 
-impl Tally {
+impl PrintTally {
     /// Counts one print with this result, without printed time.
-    pub fn of(result: PrintResult) -> Self {
+    pub fn for_result(result: PrintResult) -> Self {
         let one = |counted: bool| i64::from(counted);
         Self {
             printed_s: 0,
@@ -42,12 +42,12 @@ impl Tally {
     }
 
     /// Returns the share of done prints among the prints with a known result, 0 to 1. `None`: there are no such prints.
-    pub fn success(&self) -> Option<f64> {
+    pub fn success_rate(&self) -> Option<f64> {
         share(self.done, self.done + self.failed + self.cancelled)
     }
 }
 
-impl std::ops::AddAssign for Tally {
+impl std::ops::AddAssign for PrintTally {
     fn add_assign(&mut self, other: Self) {
         self.printed_s += other.printed_s;
         self.done += other.done;
@@ -64,27 +64,32 @@ pub fn share(part: i64, whole: i64) -> Option<f64> {
 }
 
 /// Returns the day of a time, counted from 1970-01-01.
-pub fn day_of(at: DateTime<Utc>) -> i64 {
+pub fn day_number(at: DateTime<Utc>) -> i64 {
     at.timestamp().div_euclid(DAY_S)
 }
 
 /// Returns the seconds of a day that lie between two times.
-pub fn seconds_of(day: i64, from: DateTime<Utc>, until: DateTime<Utc>) -> i64 {
+pub fn seconds_within_day(day: i64, from: DateTime<Utc>, until: DateTime<Utc>) -> i64 {
     let begin = day.saturating_mul(DAY_S);
     (until.timestamp().min(begin.saturating_add(DAY_S)) - from.timestamp().max(begin)).max(0)
 }
 
 /// Returns what a print adds to each day. `result` is `None` for a print that has not ended and is known until `until`.
-pub fn of_print(started: DateTime<Utc>, until: DateTime<Utc>, result: Option<PrintResult>) -> Vec<(i64, Tally)> {
-    let last = day_of(until);
+pub fn tallies_by_day(
+    started: DateTime<Utc>,
+    until: DateTime<Utc>,
+    result: Option<PrintResult>,
+) -> Vec<(i64, PrintTally)> {
+    let last = day_number(until);
     let mut days = Vec::new();
     if let Some(result) = result {
-        days.push((last, Tally::of(result)));
+        days.push((last, PrintTally::for_result(result)));
     }
     let length = until.timestamp() - started.timestamp();
-    if result != Some(PrintResult::Unknown) && length > 0 && length <= LONGEST_S {
-        let timed = |day| (day, Tally { printed_s: seconds_of(day, started, until), ..Tally::default() });
-        days.extend((day_of(started)..=last).map(timed).filter(|(_, tally)| tally.printed_s > 0));
+    if result != Some(PrintResult::Unknown) && length > 0 && length <= MAX_PRINT_S {
+        let timed =
+            |day| (day, PrintTally { printed_s: seconds_within_day(day, started, until), ..PrintTally::default() });
+        days.extend((day_number(started)..=last).map(timed).filter(|(_, tally)| tally.printed_s > 0));
     }
     days
 }
@@ -98,38 +103,38 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_a_print_belongs_to_the_days_on_which_it_passed() {
+    fn printed_time_is_split_over_the_days() {
         let (started, ended) = (at("2026-03-01T22:00:00"), at("2026-03-03T01:30:00"));
-        let first = day_of(started);
-        let timed = |s| Tally { printed_s: s, ..Tally::default() };
+        let first = day_number(started);
+        let timed = |s| PrintTally { printed_s: s, ..PrintTally::default() };
         let whole = [(first, timed(7_200)), (first + 1, timed(86_400)), (first + 2, timed(5_400))];
-        assert_eq!(of_print(started, ended, None), whole);
-        let done = of_print(started, ended, Some(PrintResult::Done));
-        assert_eq!(done[0], (first + 2, Tally { done: 1, ..Tally::default() }));
+        assert_eq!(tallies_by_day(started, ended, None), whole);
+        let done = tallies_by_day(started, ended, Some(PrintResult::Done));
+        assert_eq!(done[0], (first + 2, PrintTally { done: 1, ..PrintTally::default() }));
         assert_eq!(done[1..], whole);
         let midnight = at("2026-03-02T00:00:00");
-        assert_eq!(of_print(started, midnight, None), [(first, timed(7_200))]);
+        assert_eq!(tallies_by_day(started, midnight, None), [(first, timed(7_200))]);
     }
 
     #[test]
-    fn what_nobody_watched_and_what_cannot_be_has_no_time() {
+    fn unobserved_and_implausible_prints_have_no_time() {
         let (started, ended) = (at("2026-03-01T22:00:00"), at("2026-03-03T01:30:00"));
-        let unknown = Tally { unknown: 1, ..Tally::default() };
-        assert_eq!(of_print(started, ended, Some(PrintResult::Unknown)), [(day_of(ended), unknown)]);
-        let failed = Tally { failed: 1, ..Tally::default() };
+        let unknown = PrintTally { unknown: 1, ..PrintTally::default() };
+        assert_eq!(tallies_by_day(started, ended, Some(PrintResult::Unknown)), [(day_number(ended), unknown)]);
+        let failed = PrintTally { failed: 1, ..PrintTally::default() };
         for began in [at("1970-01-01T00:00:00"), at("2027-01-01T00:00:00")] {
-            assert_eq!(of_print(began, ended, Some(PrintResult::Failed)), [(day_of(ended), failed)]);
+            assert_eq!(tallies_by_day(began, ended, Some(PrintResult::Failed)), [(day_number(ended), failed)]);
         }
     }
 
     #[test]
-    fn the_rate_of_success_leaves_out_what_is_not_known() {
-        let mut tally = Tally::default();
-        assert_eq!(tally.success(), None);
+    fn the_success_rate_ignores_unknown_results() {
+        let mut tally = PrintTally::default();
+        assert_eq!(tally.success_rate(), None);
         for result in [PrintResult::Done, PrintResult::Done, PrintResult::Done, PrintResult::Cancelled] {
-            tally += Tally::of(result);
+            tally += PrintTally::for_result(result);
         }
-        tally += Tally::of(PrintResult::Unknown);
-        assert_eq!((tally.success(), tally.prints()), (Some(0.75), 5));
+        tally += PrintTally::for_result(PrintResult::Unknown);
+        assert_eq!((tally.success_rate(), tally.prints()), (Some(0.75), 5));
     }
 }

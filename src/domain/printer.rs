@@ -5,12 +5,17 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    invalid::{Invalid, check_line, check_text},
-    printer_access::{PrinterAccess, pasted_line},
+    message::Message,
+    printer_access::{PrinterAccess, clean_pasted_line},
+    validation::{ValidationErrors, check_line, check_text},
 };
 
 /// The highest number of tags of one printer.
 pub const MAX_TAGS: usize = 50;
+/// The highest number of characters in an API key.
+const MAX_API_KEY: usize = 1_000;
+/// The highest number of characters in an address.
+const MAX_URL: usize = 1_000;
 
 /// A registered printer. Its API key is not included: it stays encrypted in the printer registry.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,7 +82,7 @@ impl PrinterDetails {
     }
 
     /// Copies the parts of the access data that may be shown.
-    pub fn describe(&mut self, access: &PrinterAccess) {
+    pub fn copy_visible_access(&mut self, access: &PrinterAccess) {
         self.proxy_user = access.proxy_auth.as_ref().map(|auth| auth.user.clone());
         self.header_names = access.headers.keys().cloned().collect();
         self.ca_certificate.clone_from(&access.ca_certificate);
@@ -85,8 +90,8 @@ impl PrinterDetails {
     }
 
     /// Checks the fields and normalises the address and the tags.
-    pub fn checked(mut self) -> Result<Self, Invalid> {
-        let mut invalid = Invalid::default();
+    pub fn validate(mut self) -> Result<Self, ValidationErrors> {
+        let mut invalid = ValidationErrors::default();
         self.name = self.name.trim().to_owned();
         check_line(&mut invalid, "/name", &self.name, 1, 100);
         match normalise_url(&self.url) {
@@ -94,7 +99,7 @@ impl PrinterDetails {
             Err(rule) => invalid.add("/url", "url", rule),
         }
         if self.tags.len() > MAX_TAGS {
-            invalid.add("/tags", "too_many", format!("a printer has at most {MAX_TAGS} tags"));
+            invalid.add("/tags", "too_many", Message::new("rule-max-tags").with("max", MAX_TAGS));
         }
         for (i, tag) in self.tags.iter().enumerate() {
             check_tag(&mut invalid, &format!("/tags/{i}"), tag);
@@ -111,7 +116,7 @@ impl PrinterDetails {
         if let Some(color) = &self.color {
             let hex = color.strip_prefix('#').unwrap_or_default();
             if hex.len() != 6 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-                invalid.add("/color", "color", "must be a color like #1a2b3c");
+                invalid.add("/color", "color", "rule-color");
             }
         }
         check_mm(&mut invalid, "/nozzle_mm", self.nozzle_mm, 10.0);
@@ -119,46 +124,47 @@ impl PrinterDetails {
             check_mm(&mut invalid, &format!("/bed_mm/{i}"), Some(*mm), 10_000.0);
         }
         check_text(&mut invalid, "/notes", &self.notes, 0, 10_000);
-        invalid.or_ok(self)
+        invalid.into_result(self)
     }
 }
 
 /// Checks a tag: 1 to 50 characters, no white space at its ends, and no commas, because commas separate tags in a
 /// query.
-pub fn check_tag(invalid: &mut Invalid, pointer: &str, tag: &str) {
+pub fn check_tag(invalid: &mut ValidationErrors, pointer: &str, tag: &str) {
     check_line(invalid, pointer, tag, 1, 50);
     if tag.trim() != tag || tag.contains(',') {
-        invalid.add(pointer, "tag", "must not contain a comma, nor white space at its ends");
+        invalid.add(pointer, "tag", "rule-tag-comma");
     }
 }
 
-fn check_mm(invalid: &mut Invalid, pointer: &str, mm: Option<f64>, max: f64) {
+fn check_mm(invalid: &mut ValidationErrors, pointer: &str, mm: Option<f64>, max: f64) {
     if mm.is_some_and(|mm| !(mm > 0.0 && mm <= max)) {
-        invalid.add(pointer, "range", format!("must be more than 0 and at most {max} mm"));
+        invalid.add(pointer, "range", Message::new("rule-millimetres-range").with("max", max));
     }
 }
 
 /// Checks an API key, which is sent in a header. OctoPrint replies with 500 to a key with other bytes (measured on
 /// 1.11.8).
-pub fn check_api_key(invalid: &mut Invalid, key: &str) {
-    if key.is_empty() || key.len() > 1_000 || !key.bytes().all(|b| b.is_ascii_graphic()) {
-        invalid.add("/api_key", "api_key", "must be 1 to 1000 visible ASCII characters, without spaces");
+pub fn check_api_key(invalid: &mut ValidationErrors, key: &str) {
+    if key.is_empty() || key.len() > MAX_API_KEY || !key.bytes().all(|b| b.is_ascii_graphic()) {
+        invalid.add("/api_key", "api_key", Message::new("rule-api-key").with("max", MAX_API_KEY));
     }
 }
 
-/// Parses a length that people wrote. A decimal comma is allowed: `0,4`.
-pub fn millimetres(text: &str) -> Result<f64, &'static str> {
-    text.replace(',', ".").trim().parse().map_err(|_| "must be a number of mm")
+/// Parses a length that people wrote. A decimal comma is allowed: `0,4`. The error is the message id of the broken
+/// rule.
+pub fn parse_millimetres(text: &str) -> Result<f64, &'static str> {
+    text.replace(',', ".").trim().parse().map_err(|_| "rule-millimetres")
 }
 
-/// Parses width, depth and height that people wrote: `250 x 210 x 210`.
-pub fn bed(text: &str) -> Result<[f64; 3], &'static str> {
-    let numbers: Result<Vec<f64>, _> = text.split(['x', 'X', '×', '*', ';']).map(millimetres).collect();
-    numbers?.try_into().map_err(|_| "must be three numbers like 250 x 210 x 210")
+/// Parses width, depth and height that people wrote: `250 x 210 x 210`. The error is the message id of the broken rule.
+pub fn parse_bed(text: &str) -> Result<[f64; 3], &'static str> {
+    let numbers: Result<Vec<f64>, _> = text.split(['x', 'X', '×', '*', ';']).map(parse_millimetres).collect();
+    numbers.ok().and_then(|numbers| numbers.try_into().ok()).ok_or("rule-bed")
 }
 
 /// Parses tags that people wrote, separated by commas.
-pub fn tags_of(text: &str) -> Vec<String> {
+pub fn parse_tags(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
 }
 
@@ -167,36 +173,36 @@ pub fn tags_of(text: &str) -> Vec<String> {
 /// the only one.
 ///
 /// The input may be an address that a browser shows. A missing `http://` is added. Query, fragment and line breaks are
-/// removed.
-pub fn normalise_url(text: &str) -> Result<String, String> {
-    let mut text = pasted_line(text);
-    if text.len() > 1_000 {
-        return Err("must be at most 1000 characters long".to_owned());
+/// removed. The error is the broken rule.
+pub fn normalise_url(text: &str) -> Result<String, Message> {
+    let mut text = clean_pasted_line(text);
+    if text.len() > MAX_URL {
+        return Err(Message::new("rule-max-length").with("max", MAX_URL));
     }
     if !text.contains("://") {
         // A single word may be another pasted value, such as an API key.
         let host = text.split('/').next().unwrap_or_default();
         if !host.contains(['.', ':', '[']) {
-            return Err("must be an address like http://octopi.local".to_owned());
+            return Err(Message::new("rule-url-example"));
         }
         text.insert_str(0, "http://");
     }
-    let url = Url::parse(&text).map_err(|error| format!("is not an address: {error}"))?;
+    let url = Url::parse(&text).map_err(|error| Message::new("rule-url").with("error", error))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err("must begin with http:// or https://".to_owned());
+        return Err(Message::new("rule-url-scheme"));
     }
     // A dot at the end only marks the name as fully qualified. Two dots in a row are in no name; `0..` would become `0`, which
     // is the address 0.0.0.0.
     let host = url.host_str().unwrap_or_default();
     let host = host.strip_suffix('.').unwrap_or(host);
     if host.split('.').any(str::is_empty) {
-        return Err("must name a host".to_owned());
+        return Err(Message::new("rule-url-host"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not contain a user or a password: those of a proxy have fields of their own".to_owned());
+        return Err(Message::new("rule-url-proxy-user"));
     }
     if url.port() == Some(0) {
-        return Err("must not name port 0".to_owned());
+        return Err(Message::new("rule-url-port"));
     }
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let segments: Vec<&str> = url.path().split('/').filter(|segment| !segment.is_empty()).collect();
@@ -222,13 +228,13 @@ mod tests {
         assert_eq!(normalise_url("https://h:8443/octo/one/").as_deref(), Ok("https://h:8443/octo/one"));
         assert_eq!(normalise_url("http://[::1]:5000/").as_deref(), Ok("http://[::1]:5000"));
         for dots in ["http://0..", "http://a..b", "http://.a", "http://."] {
-            assert_eq!(normalise_url(dots), Err("must name a host".to_owned()), "{dots}");
+            assert_eq!(normalise_url(dots), Err(Message::new("rule-url-host")), "{dots}");
         }
     }
 
     proptest! {
         #[test]
-        fn what_is_stored_of_an_address_is_an_address_and_stays_as_it_is(
+        fn a_normalised_address_is_valid_and_stable(
             host in "[.]{1,2}|[.a-z0-9\\[:\\]%-]{0,12}|\\PC{0,8}",
             rest in "[/:.a-z0-9]{0,12}|\\PC{0,8}",
         ) {
@@ -240,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_none_is_refused_with_the_rule() {
+    fn an_invalid_address_is_refused_with_the_rule() {
         for bad in [
             "",
             "pi",
@@ -262,12 +268,12 @@ mod tests {
     }
 
     #[test]
-    fn a_bed_is_written_in_many_ways() {
+    fn a_bed_is_parsed_in_many_notations() {
         for text in ["250x210x210", "250 × 210 × 210", "250.0 x 210 X 210,0"] {
-            assert_eq!(bed(text), Ok([250.0, 210.0, 210.0]), "{text}");
+            assert_eq!(parse_bed(text), Ok([250.0, 210.0, 210.0]), "{text}");
         }
         for text in ["", "250", "250 x 210", "1x2x3x4", "a x b x c"] {
-            assert!(bed(text).is_err(), "{text}");
+            assert!(parse_bed(text).is_err(), "{text}");
         }
     }
 
@@ -277,7 +283,7 @@ mod tests {
         details.tags = vec![" a".into()];
         details.nozzle_mm = Some(f64::NAN);
         let pointers: Vec<String> =
-            details.checked().expect_err("four rules are broken").0.into_iter().map(|error| error.pointer).collect();
+            details.validate().expect_err("four rules are broken").0.into_iter().map(|error| error.pointer).collect();
         assert_eq!(pointers, ["/name", "/url", "/tags/0", "/nozzle_mm"]);
     }
 }

@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use super::{
-    invalid::{Invalid, check_line},
+    message::Message,
     printer::check_api_key,
+    validation::{ValidationErrors, check_line},
 };
 
 /// The highest number of headers of one printer.
 pub const MAX_HEADERS: usize = 20;
 /// The highest number of characters in the certificates of one printer, as PEM text.
 pub const MAX_CERTIFICATE_TEXT: usize = 64_000;
+/// The highest number of characters in the address of a camera.
+const MAX_CAMERA_URL: usize = 2_000;
 /// The highest number of characters in one secret.
 const MAX_SECRET: usize = 4_000;
 
@@ -46,13 +49,16 @@ pub struct ProxyAuth {
 }
 
 impl ProxyAuth {
-    /// Combines user and password: both or neither. The error is the missing field and its rule.
-    pub fn both(user: Option<String>, password: Option<String>) -> Result<Option<Self>, (&'static str, &'static str)> {
+    /// Combines user and password: both or neither. The error is the missing field and the message id of its rule.
+    pub fn from_parts(
+        user: Option<String>,
+        password: Option<String>,
+    ) -> Result<Option<Self>, (&'static str, &'static str)> {
         match (user, password) {
             (Some(user), Some(password)) => Ok(Some(Self { user, password })),
             (None, None) => Ok(None),
-            (Some(_), None) => Err(("password", "must be given with a user")),
-            (None, Some(_)) => Err(("user", "must be given with a password")),
+            (Some(_), None) => Err(("password", "rule-given-with-user")),
+            (None, Some(_)) => Err(("user", "rule-given-with-password")),
         }
     }
 }
@@ -73,7 +79,7 @@ pub struct PrinterAccess {
 
 impl PrinterAccess {
     /// Returns access with an API key only.
-    pub fn with_key(api_key: impl Into<String>) -> Self {
+    pub fn with_api_key(api_key: impl Into<String>) -> Self {
         Self { api_key: Some(api_key.into()), ..Self::default() }
     }
 
@@ -83,8 +89,8 @@ impl PrinterAccess {
     }
 
     /// Checks every value and normalises pasted ones. `outbound` parses the certificates.
-    pub fn checked(mut self) -> Result<Self, Invalid> {
-        let mut invalid = Invalid::default();
+    pub fn validate(mut self) -> Result<Self, ValidationErrors> {
+        let mut invalid = ValidationErrors::default();
         if let Some(key) = &mut self.api_key {
             *key = key.trim().to_owned();
             check_api_key(&mut invalid, key);
@@ -99,68 +105,64 @@ impl PrinterAccess {
             let value = value.trim().to_owned();
             check_header(&mut invalid, &name, &value);
             if headers.insert(name.clone(), value).is_some() {
-                invalid.add(header_pointer(&name), "twice", "must be given once");
+                invalid.add(header_pointer(&name), "twice", "rule-once");
             }
         }
         self.headers = headers;
         check_header_names(&mut invalid, self.headers.keys(), self.proxy_auth.is_some());
         if let Some(url) = &mut self.camera_url {
-            match camera_url(url) {
+            match normalise_camera_url(url) {
                 Ok(normal) => *url = normal,
                 Err(rule) => invalid.add("/camera_url", "url", rule),
             }
         }
-        invalid.or_ok(self)
+        invalid.into_result(self)
     }
 }
 
 /// Returns a pasted value without surrounding white space and without line breaks.
-pub fn pasted_line(text: &str) -> String {
+pub fn clean_pasted_line(text: &str) -> String {
     text.trim().chars().filter(|char| !matches!(char, '\r' | '\n')).collect()
 }
 
 /// Checks the user of a proxy. A colon is refused, because it ends the user name in basic authentication.
-pub fn check_proxy_user(invalid: &mut Invalid, user: &str) {
+pub fn check_proxy_user(invalid: &mut ValidationErrors, user: &str) {
     check_line(invalid, "/proxy_auth/user", user, 1, 200);
     if user.contains(':') {
-        invalid.add("/proxy_auth/user", "user", "must not contain a colon");
+        invalid.add("/proxy_auth/user", "user", "rule-no-colon");
     }
 }
 
 /// Checks the password of a proxy.
-pub fn check_proxy_password(invalid: &mut Invalid, password: &str) {
+pub fn check_proxy_password(invalid: &mut ValidationErrors, password: &str) {
     check_line(invalid, "/proxy_auth/password", password, 1, MAX_SECRET);
 }
 
-fn check_header(invalid: &mut Invalid, name: &str, value: &str) {
+fn check_header(invalid: &mut ValidationErrors, name: &str, value: &str) {
     let pointer = header_pointer(name);
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || name.len() > 100 || !name.bytes().all(is_token) {
-        invalid.add(pointer.as_str(), "header_name", "must be the name of a header, as in X-Access-Token");
+        invalid.add(pointer.as_str(), "header_name", "rule-header-name");
     } else if REFUSED_HEADERS.contains(&name) || name.starts_with("sec-websocket-") {
-        invalid.add(
-            pointer.as_str(),
-            "header_refused",
-            "must not be set: it belongs to the connection, to the body or to OctoPrint",
-        );
+        invalid.add(pointer.as_str(), "header_refused", "rule-header-reserved");
     }
     let is_sendable = value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
     if value.is_empty() || value.len() > MAX_SECRET || !is_sendable {
-        invalid.add(pointer, "header_value", "must be 1 to 4000 visible ASCII characters");
+        invalid.add(pointer, "header_value", Message::new("rule-header-value").with("max", MAX_SECRET));
     }
 }
 
 /// Checks the names of all headers together.
 pub fn check_header_names<'a>(
-    invalid: &mut Invalid,
+    invalid: &mut ValidationErrors,
     mut names: impl ExactSizeIterator<Item = &'a String>,
     has_proxy_auth: bool,
 ) {
     if names.len() > MAX_HEADERS {
-        invalid.add("/headers", "too_many", format!("must be at most {MAX_HEADERS} headers"));
+        invalid.add("/headers", "too_many", Message::new("rule-max-headers").with("max", MAX_HEADERS));
     }
     if has_proxy_auth && names.any(|name| name == "authorization") {
-        invalid.add("/headers/authorization", "header_refused", "must not be set beside a user and a password");
+        invalid.add("/headers/authorization", "header_refused", "rule-header-authorization");
     }
 }
 
@@ -170,27 +172,27 @@ fn header_pointer(name: &str) -> String {
     format!("/headers/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-/// Parses headers that people wrote: `Name: value`, one per line.
-pub fn headers_of(text: &str) -> Result<BTreeMap<String, String>, &'static str> {
+/// Parses headers that people wrote: `Name: value`, one per line. The error is the message id of the broken rule.
+pub fn parse_headers(text: &str) -> Result<BTreeMap<String, String>, &'static str> {
     let mut headers = BTreeMap::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let (name, value) = line.split_once(':').ok_or("must be one header per line, as in X-Access-Token: abc")?;
+        let (name, value) = line.split_once(':').ok_or("rule-header-lines")?;
         if headers.insert(name.trim().to_lowercase(), value.trim().to_owned()).is_some() {
-            return Err("must contain each header once");
+            return Err("rule-header-once");
         }
     }
     Ok(headers)
 }
 
-/// Normalises the address of a camera, which may contain a user and a password.
-pub fn camera_url(text: &str) -> Result<String, &'static str> {
-    let text = pasted_line(text);
-    if text.len() > 2_000 {
-        return Err("must be at most 2000 characters long");
+/// Normalises the address of a camera, which may contain a user and a password. The error is the broken rule.
+pub fn normalise_camera_url(text: &str) -> Result<String, Message> {
+    let text = clean_pasted_line(text);
+    if text.len() > MAX_CAMERA_URL {
+        return Err(Message::new("rule-max-length").with("max", MAX_CAMERA_URL));
     }
-    let url = Url::parse(&text).map_err(|_| "must be an address like http://10.0.3.17:8080/?action=snapshot")?;
+    let url = Url::parse(&text).map_err(|_| Message::new("rule-camera-url"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-        return Err("must begin with http:// or https://");
+        return Err(Message::new("rule-url-scheme"));
     }
     Ok(url.into())
 }
@@ -228,7 +230,7 @@ mod tests {
     use super::*;
 
     fn codes(access: PrinterAccess) -> Vec<(String, &'static str)> {
-        let invalid = access.checked().err().unwrap_or_default();
+        let invalid = access.validate().err().unwrap_or_default();
         invalid.0.into_iter().map(|error| (error.pointer, error.code)).collect()
     }
 
@@ -238,24 +240,24 @@ mod tests {
     }
 
     #[test]
-    fn pasted_values_are_brought_into_their_normal_form() {
+    fn pasted_values_are_normalised() {
         let access = PrinterAccess {
             api_key: Some(" K3Y\r\n".to_owned()),
             camera_url: Some("http://cam.local/shot\n".to_owned()),
             ..headers(&[("CF-Access-Client-Id", " id ")])
         };
-        let access = access.checked().unwrap_or_default();
+        let access = access.validate().unwrap_or_default();
         assert_eq!(access.api_key.as_deref(), Some("K3Y"));
         assert_eq!(access.camera_url.as_deref(), Some("http://cam.local/shot"));
         assert_eq!(access.headers.get("cf-access-client-id").map(String::as_str), Some("id"));
     }
 
     #[test]
-    fn headers_are_written_one_per_line() {
-        let headers = headers_of("X-Access-Token: a:b\r\n\n x-hall:3 ").unwrap_or_default();
+    fn headers_are_parsed_one_per_line() {
+        let headers = parse_headers("X-Access-Token: a:b\r\n\n x-hall:3 ").unwrap_or_default();
         let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(headers, [("x-access-token", "a:b"), ("x-hall", "3")]);
-        assert!(headers_of("token").is_err() && headers_of("a: 1\nA: 2").is_err());
+        assert!(parse_headers("token").is_err() && parse_headers("a: 1\nA: 2").is_err());
     }
 
     #[test]

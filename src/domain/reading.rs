@@ -12,7 +12,7 @@ use super::state::PrinterState;
 
 /// The `origin` of a file in OctoPrint's own storage. The other values are `sdcard` (1.x) and `printer` (2.x). The text
 /// is stored as OctoPrint sends it.
-pub const LOCAL: &str = "local";
+pub const LOCAL_ORIGIN: &str = "local";
 
 /// A G-code file as a job names it. OctoPrint has no other identity of a job than `path` and `origin`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -54,7 +54,7 @@ pub struct JobReading {
 
 impl JobReading {
     /// Returns a reading with a state and no job.
-    pub fn of_state(state: PrinterState, state_text: String) -> Self {
+    pub fn without_job(state: PrinterState, state_text: String) -> Self {
         Self {
             state,
             state_text,

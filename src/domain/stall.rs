@@ -18,7 +18,13 @@ pub struct StallWatch {
 impl StallWatch {
     /// Processes a reading that was made at `at`. Returns since when the position has not changed, if that is at least
     /// `limit` ago. A heating printer waits for its heaters, so it does not count as stalled.
-    pub fn note(&mut self, reading: &JobReading, is_heating: bool, at: Instant, limit: Duration) -> Option<Instant> {
+    pub fn on_reading(
+        &mut self,
+        reading: &JobReading,
+        is_heating: bool,
+        at: Instant,
+        limit: Duration,
+    ) -> Option<Instant> {
         let moved = reading.progress.file_position != self.position;
         self.position = reading.progress.file_position;
         if reading.state != PrinterState::Printing || is_heating || moved {
@@ -49,23 +55,23 @@ mod tests {
     }
 
     #[test]
-    fn a_print_whose_position_stands_is_stalled_after_the_limit() {
+    fn a_print_with_an_unchanged_position_is_stalled_after_the_limit() {
         let (start, limit) = (Instant::now(), Duration::from_secs(300));
         let at = |s| start + Duration::from_secs(s);
         let mut watch = StallWatch::default();
-        assert_eq!(watch.note(&reading(PrinterState::Printing, 7), false, at(0), limit), None);
-        assert_eq!(watch.note(&reading(PrinterState::Printing, 7), false, at(299), limit), None);
-        assert_eq!(watch.note(&reading(PrinterState::Printing, 7), false, at(300), limit), Some(start));
-        assert_eq!(watch.note(&reading(PrinterState::Printing, 8), false, at(301), limit), None);
-        assert_eq!(watch.note(&reading(PrinterState::Paused, 8), false, at(900), limit), None);
+        assert_eq!(watch.on_reading(&reading(PrinterState::Printing, 7), false, at(0), limit), None);
+        assert_eq!(watch.on_reading(&reading(PrinterState::Printing, 7), false, at(299), limit), None);
+        assert_eq!(watch.on_reading(&reading(PrinterState::Printing, 7), false, at(300), limit), Some(start));
+        assert_eq!(watch.on_reading(&reading(PrinterState::Printing, 8), false, at(301), limit), None);
+        assert_eq!(watch.on_reading(&reading(PrinterState::Paused, 8), false, at(900), limit), None);
     }
 
     #[test]
     fn waiting_for_a_heater_is_no_stall() {
         let (start, limit) = (Instant::now(), Duration::from_secs(300));
         let mut watch = StallWatch::default();
-        watch.note(&reading(PrinterState::Printing, 7), true, start, limit);
+        watch.on_reading(&reading(PrinterState::Printing, 7), true, start, limit);
         let later = start + Duration::from_secs(400);
-        assert_eq!(watch.note(&reading(PrinterState::Printing, 7), true, later, limit), None);
+        assert_eq!(watch.on_reading(&reading(PrinterState::Printing, 7), true, later, limit), None);
     }
 }

@@ -115,7 +115,7 @@ impl PrinterState {
 
     /// Returns the state by flags if the text left it unknown. Transient flags are checked first: while pausing,
     /// `printing` is set, too.
-    pub fn refined(self, flags: StateFlags) -> Self {
+    pub fn or_from_flags(self, flags: StateFlags) -> Self {
         if self != Self::Unknown {
             return self;
         }
@@ -254,14 +254,14 @@ mod tests {
     }
 
     #[test]
-    fn flags_refine_only_what_the_text_left_unknown() {
+    fn flags_decide_only_an_unknown_state() {
         let pausing = StateFlags { operational: true, printing: true, pausing: true, ..StateFlags::default() };
-        assert_eq!(PrinterState::Unknown.refined(pausing), PrinterState::Pausing);
-        assert_eq!(PrinterState::Paused.refined(pausing), PrinterState::Paused);
+        assert_eq!(PrinterState::Unknown.or_from_flags(pausing), PrinterState::Pausing);
+        assert_eq!(PrinterState::Paused.or_from_flags(pausing), PrinterState::Paused);
     }
 
     #[test]
-    fn every_word_reads_back() {
+    fn every_value_parses_back() {
         for state in PrinterState::ALL {
             assert_eq!(PrinterState::parse(state.as_str()), Some(state));
         }

@@ -8,21 +8,25 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    command::words,
+    command::string_enum,
     event::EventType,
-    invalid::{Invalid, check_text},
+    message::Message,
+    validation::{ValidationErrors, check_text},
 };
 
 /// The highest number of webhooks.
-pub const MOST_WEBHOOKS: usize = 100;
+pub const MAX_WEBHOOKS: usize = 100;
+
+/// The highest number of characters in the address of a receiver.
+const MAX_URL: usize = 2_000;
 
 /// Event type of a test delivery. The feed contains no such event.
-pub const TEST_TYPE: &str = "webhook.test";
+pub const TEST_EVENT_TYPE: &str = "webhook.test";
 
 /// Number of bytes that are stored of a response.
-pub const EXCERPT: usize = 1_024;
+pub const RESPONSE_EXCERPT_BYTES: usize = 1_024;
 
-words! {
+string_enum! {
     /// Why the server switched a webhook off.
     DisabledReason {
         /// The receiver replied with 410.
@@ -32,7 +36,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// How far a delivery has come.
     DeliveryState {
         /// It is due for the first attempt, or for another one.
@@ -60,45 +64,46 @@ pub struct WebhookDetails {
 
 impl WebhookDetails {
     /// Checks the fields, and sorts the types without duplicates.
-    pub fn checked(mut self) -> Result<Self, Invalid> {
-        let mut invalid = Invalid::default();
+    pub fn validate(mut self) -> Result<Self, ValidationErrors> {
+        let mut invalid = ValidationErrors::default();
         self.url = self.url.trim().to_owned();
-        match receiver(&self.url) {
+        match normalise_receiver_url(&self.url) {
             Ok(url) => self.url = url,
             Err(rule) => invalid.add("/url", "url", rule),
         }
         check_text(&mut invalid, "/description", &self.description, 0, 1_000);
         self.types.sort();
         self.types.dedup();
-        invalid.or_ok(self)
+        invalid.into_result(self)
     }
 
     /// Returns whether events of this type are sent.
-    pub fn wants(&self, kind: EventType) -> bool {
+    pub fn subscribes_to(&self, kind: EventType) -> bool {
         self.types.is_empty() || self.types.contains(&kind)
     }
 }
 
-/// Checks and normalises the address of a receiver. Unlike a printer's address, it may have a query.
-fn receiver(text: &str) -> Result<String, String> {
-    if text.len() > 2_000 {
-        return Err("must be at most 2000 characters long".to_owned());
+/// Checks and normalises the address of a receiver. Unlike a printer's address, it may have a query. The error is the
+/// broken rule.
+fn normalise_receiver_url(text: &str) -> Result<String, Message> {
+    if text.len() > MAX_URL {
+        return Err(Message::new("rule-max-length").with("max", MAX_URL));
     }
-    let url = Url::parse(text).map_err(|error| format!("is not an address: {error}"))?;
+    let url = Url::parse(text).map_err(|error| Message::new("rule-url").with("error", error))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err("must begin with http:// or https://".to_owned());
+        return Err(Message::new("rule-url-scheme"));
     }
     if url.host_str().is_none_or(str::is_empty) {
-        return Err("must name a host".to_owned());
+        return Err(Message::new("rule-url-host"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not contain a user or a password".to_owned());
+        return Err(Message::new("rule-url-user"));
     }
     if url.fragment().is_some() {
-        return Err("must not contain a fragment".to_owned());
+        return Err(Message::new("rule-url-fragment"));
     }
     if url.port() == Some(0) {
-        return Err("must not name port 0".to_owned());
+        return Err(Message::new("rule-url-port"));
     }
     Ok(url.into())
 }
@@ -118,7 +123,7 @@ pub struct Webhook {
     /// The time since which no delivery has succeeded.
     pub failing_since: Option<DateTime<Utc>>,
     pub last_success_at: Option<DateTime<Utc>>,
-    pub last_error: Option<String>,
+    pub last_error: Option<Message>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -139,7 +144,7 @@ pub struct Delivery {
     /// The HTTP status of the last response.
     pub status: Option<u16>,
     /// The error of the last attempt.
-    pub error: Option<String>,
+    pub error: Option<Message>,
     /// The beginning of the last response.
     pub response: Option<String>,
     pub latency_ms: Option<i64>,
@@ -149,7 +154,7 @@ pub struct Delivery {
 
 /// Pauses between attempts, and timeouts.
 #[derive(Debug, Clone, Copy)]
-pub struct Schedule {
+pub struct RetrySchedule {
     /// The pause after each failed attempt. After the last pause there is one more attempt.
     pub pauses: [Duration; 9],
     /// An attempt without a response within this time has failed.
@@ -158,7 +163,7 @@ pub struct Schedule {
     pub failing_for: Duration,
 }
 
-impl Default for Schedule {
+impl Default for RetrySchedule {
     fn default() -> Self {
         const MINUTE: u64 = 60;
         const HOUR: u64 = 60 * MINUTE;
@@ -171,15 +176,15 @@ impl Default for Schedule {
     }
 }
 
-impl Schedule {
+impl RetrySchedule {
     /// Returns the pause after failed attempt number `attempts` (from 1). `None`: it was the last attempt. `jitter` is
     /// 0 to 1 and extends the pause by up to a fifth, so that deliveries that failed together are not repeated
     /// together. A receiver can request a longer pause, at most the longest of the schedule.
-    pub fn pause(&self, attempts: i64, asked: Option<Duration>, jitter: f64) -> Option<Duration> {
+    pub fn pause(&self, attempts: i64, requested: Option<Duration>, jitter: f64) -> Option<Duration> {
         let index = usize::try_from(attempts.max(1) - 1).ok()?;
         let pause = self.pauses.get(index)?;
         let longest = self.pauses.iter().max().copied().unwrap_or_default();
-        Some(pause.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 5.0).max(asked.unwrap_or_default().min(longest)))
+        Some(pause.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 5.0).max(requested.unwrap_or_default().min(longest)))
     }
 
     /// Time after which a delivery in flight counts as lost, because the process that sent it has ended.
@@ -194,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_delivery_is_tried_ten_times_over_three_days_and_no_more() {
-        let schedule = Schedule::default();
+        let schedule = RetrySchedule::default();
         let pauses: Vec<u64> =
             (1..=9).filter_map(|n| schedule.pause(n, None, 0.0)).map(|pause| pause.as_secs()).collect();
         assert_eq!(pauses, [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]);
@@ -203,10 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_gets_the_time_that_it_asks_for_within_bounds() {
-        let schedule = Schedule::default();
-        let asked = |seconds| schedule.pause(1, Some(Duration::from_secs(seconds)), 0.0).map(|pause| pause.as_secs());
-        assert_eq!((asked(1), asked(60), asked(1 << 40)), (Some(5), Some(60), Some(86_400)));
+    fn a_receiver_can_request_a_longer_pause_within_limits() {
+        let schedule = RetrySchedule::default();
+        let pause_after_request =
+            |seconds| schedule.pause(1, Some(Duration::from_secs(seconds)), 0.0).map(|pause| pause.as_secs());
+        assert_eq!(
+            (pause_after_request(1), pause_after_request(60), pause_after_request(1 << 40)),
+            (Some(5), Some(60), Some(86_400))
+        );
     }
 
     #[test]
@@ -219,11 +228,11 @@ mod tests {
             ordered: false,
         };
         for good in ["http://erp.example/hook?key=1", " https://10.0.0.1:8443/a ", "http://[::1]/"] {
-            assert!(details(good).checked().is_ok(), "{good}");
+            assert!(details(good).validate().is_ok(), "{good}");
         }
         for bad in ["", "erp", "ftp://erp/", "http://u:p@erp/", "http://erp/#a", "http://erp:0/", "file:///etc/passwd"]
         {
-            let error = details(bad).checked().expect_err(bad);
+            let error = details(bad).validate().expect_err(bad);
             assert_eq!((error.0[0].pointer.as_str(), error.0[0].code), ("/url", "url"), "{bad}");
         }
     }

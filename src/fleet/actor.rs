@@ -19,28 +19,28 @@ use super::{
     recorder_queue::RecorderQueue,
     request::RequestResult,
     schedule::PollSchedule,
-    settings::NEWS_AT_ONCE,
+    settings::FRAMES_PER_TURN,
     view::View,
-    wanted::Wanted,
+    wanted_state::SharedWantedState,
 };
 use crate::{
     config::Settings,
     domain::{
         heating::HeatingWatch,
-        print::Tracker,
+        print::PrintTracker,
         reading::{JobReading, PrinterEvent},
         stall::StallWatch,
         state::PrinterState,
     },
-    octoprint::{Error, OctoPrint, PushFrame},
+    octoprint::{Error, EventFrame, OctoPrint},
 };
 
 /// The event that woke the actor.
 #[expect(clippy::large_enum_variant, reason = "each value is matched in the turn that it starts")]
-enum Turn {
+enum WakeEvent {
     Message(Option<ActorMessage>),
-    Frame(Result<PushFrame, Error>),
-    Done(RequestResult),
+    Frame(Result<EventFrame, Error>),
+    RequestDone(RequestResult),
     Tick,
 }
 
@@ -48,10 +48,10 @@ enum Turn {
 #[derive(Clone)]
 pub(super) struct FleetContext {
     pub settings: Settings,
-    pub ledger: mpsc::Sender<ActorEvent>,
+    pub dispatcher: mpsc::Sender<ActorEvent>,
     pub recorder: RecorderQueue,
     pub view: Arc<View>,
-    pub connects: Arc<Semaphore>,
+    pub connect_permits: Arc<Semaphore>,
 }
 
 /// The actor of one printer.
@@ -66,14 +66,14 @@ pub(super) struct Actor {
     pub(super) schedule: PollSchedule,
     pub(super) commands: Commands,
     pub(super) published: PublishedState,
-    pub(super) tracker: Tracker,
+    pub(super) tracker: PrintTracker,
     pub(super) stall: StallWatch,
     pub(super) state: PrinterState,
     pub(super) reading: Option<JobReading>,
     pub(super) heating: HeatingWatch,
     /// The client for a changed address or key. The actor switches to it when no command is in flight.
-    pub(super) change: Option<OctoPrint>,
-    wanted: Arc<Wanted>,
+    pub(super) new_client: Option<OctoPrint>,
+    wanted: Arc<SharedWantedState>,
     /// The version of the wanted state that the actor has applied.
     wanted_version: u64,
     pub(super) retiring: bool,
@@ -83,8 +83,8 @@ impl Actor {
     /// Creates an actor for a registered printer, with the state that is known from before.
     pub fn new(
         config: ActorConfig,
-        wanted: Arc<Wanted>,
-        tracker: Tracker,
+        wanted: Arc<SharedWantedState>,
+        tracker: PrintTracker,
         mailbox: mpsc::Receiver<ActorMessage>,
         outbox: Outbox,
         context: FleetContext,
@@ -98,13 +98,13 @@ impl Actor {
             connection: Connection::new(now),
             schedule: PollSchedule::new(now),
             commands: Commands::new(config.start.clone()),
-            published: PublishedState::new(config.unseen(), (config.last_state, tracker.mark().clone())),
+            published: PublishedState::new(config.unobserved_entry(), (config.last_state, tracker.mark().clone())),
             tracker,
             stall: StallWatch::default(),
             state: PrinterState::Unknown,
             reading: None,
             heating: HeatingWatch::default(),
-            change: None,
+            new_client: None,
             wanted,
             wanted_version: 0,
             retiring: false,
@@ -118,7 +118,7 @@ impl Actor {
         // time in every turn.
         let mut timer = pin!(tokio::time::sleep_until(self.next_wake().into()));
         loop {
-            self.follow_wanted();
+            self.apply_wanted_state();
             self.published.store_reachability(&self.context.recorder);
             self.publish();
             if self.retiring && self.commands.is_idle() && self.outbox.is_empty() && self.mailbox.is_empty() {
@@ -128,54 +128,54 @@ impl Actor {
             if timer.is_elapsed() || wake < timer.deadline() {
                 timer.as_mut().reset(wake);
             }
-            let turn = tokio::select! {
-                message = self.mailbox.recv(), if self.outbox.has_room() => Turn::Message(message),
-                frame = self.connection.next_frame() => Turn::Frame(frame),
-                Some(done) = self.requests.next(), if !self.requests.is_empty() => Turn::Done(done),
-                () = self.outbox.flush(), if !self.outbox.is_empty() => Turn::Tick,
-                () = &mut timer => Turn::Tick,
+            let event = tokio::select! {
+                message = self.mailbox.recv(), if self.outbox.has_capacity() => WakeEvent::Message(message),
+                frame = self.connection.next_frame() => WakeEvent::Frame(frame),
+                Some(done) = self.requests.next(), if !self.requests.is_empty() => WakeEvent::RequestDone(done),
+                () = self.outbox.flush(), if !self.outbox.is_empty() => WakeEvent::Tick,
+                () = &mut timer => WakeEvent::Tick,
             };
-            match turn {
-                Turn::Message(None) => return,
-                Turn::Message(Some(message)) => self.on_message(message),
-                Turn::Frame(Ok(frame)) => self.on_frames(frame),
-                Turn::Frame(Err(error)) => self.on_socket_lost(error),
-                Turn::Done(done) => self.on_done(done),
-                Turn::Tick => {}
+            match event {
+                WakeEvent::Message(None) => return,
+                WakeEvent::Message(Some(message)) => self.on_message(message),
+                WakeEvent::Frame(Ok(frame)) => self.on_frames(frame),
+                WakeEvent::Frame(Err(error)) => self.on_socket_lost(error),
+                WakeEvent::RequestDone(done) => self.on_request_done(done),
+                WakeEvent::Tick => {}
             }
-            self.on_time().await;
+            self.run_due_tasks().await;
             self.execute();
         }
     }
 
     fn on_message(&mut self, message: ActorMessage) {
         match message {
-            ActorMessage::Perform(command) => self.take(command),
+            ActorMessage::Perform(command) => self.accept_command(command),
             ActorMessage::Drop(command_id) => self.drop_unsent(command_id),
             ActorMessage::WatchUnsettled(command) => self.watch_unsettled(*command),
-            ActorMessage::Look => self.want_reading(Instant::now()),
-            ActorMessage::Watched => self.watch_closely(),
+            ActorMessage::Read => self.start_reading(Instant::now()),
+            ActorMessage::Viewed => self.on_viewed(),
             // The next turn starts with the wanted state.
             ActorMessage::Wake => {}
         }
     }
 
     /// Applies the wanted state if it has changed.
-    fn follow_wanted(&mut self) {
+    fn apply_wanted_state(&mut self) {
         let Some(wanted) = self.wanted.changed_since(self.wanted_version) else { return };
         self.retiring = wanted.is_retired;
         if let Some((version, octoprint)) = wanted.client
             && version > self.wanted_version
         {
-            self.change = Some(octoprint);
+            self.new_client = Some(octoprint);
         }
-        if wanted.cleared.is_some() {
+        if wanted.cleared_plate.is_some() {
             self.settle_print();
         }
         // If another print has begun since then, it stays on the plate.
-        if let Some(cleared) = wanted.cleared
+        if let Some(cleared) = wanted.cleared_plate
             && self.tracker.current().is_none()
-            && let Some(plate) = self.published.live().plate.without(&cleared)
+            && let Some(plate) = self.published.live().plate.after_clear(&cleared)
         {
             self.published.change().plate = plate;
         }
@@ -183,7 +183,7 @@ impl Actor {
     }
 
     /// Processes the frames that have already arrived.
-    pub(super) fn take_received_events(&mut self) {
+    pub(super) fn process_received_frames(&mut self) {
         match self.connection.received_frame() {
             Some(Ok(frame)) => self.on_frames(frame),
             Some(Err(error)) => self.on_socket_lost(error),
@@ -192,7 +192,7 @@ impl Actor {
     }
 
     /// Processes a frame and the frames that arrived with it. After a command, a printer sends several states at once.
-    fn on_frames(&mut self, first: PushFrame) {
+    fn on_frames(&mut self, first: EventFrame) {
         self.connection.on_frame(Instant::now());
         self.published.mark_observed();
         let mut next = Some(Ok(first));
@@ -200,15 +200,15 @@ impl Actor {
         let mut taken = 0;
         while let Some(frame) = next.take() {
             match frame {
-                Ok(PushFrame::Event(event)) => {
+                Ok(EventFrame::Event(event)) => {
                     self.on_event(event);
                     has_events = true;
                 }
-                Ok(PushFrame::Pong | PushFrame::Other) => {}
+                Ok(EventFrame::Pong | EventFrame::Other) => {}
                 Err(error) => self.on_socket_lost(error),
             }
             taken += 1;
-            if taken < NEWS_AT_ONCE {
+            if taken < FRAMES_PER_TURN {
                 next = self.connection.received_frame();
             }
         }
@@ -226,7 +226,7 @@ impl Actor {
             let live = self.published.change();
             live.state_text.clone_from(text);
             if !state.is_operational() {
-                live.end_temperatures();
+                live.clear_temperatures();
             }
             if *state != PrinterState::Error && state.is_operational() {
                 live.error = None;
@@ -240,10 +240,10 @@ impl Actor {
             self.schedule.on_event();
         }
         if let PrinterEvent::PrintStarted { path, .. } = &event {
-            self.commands.note_started(path);
+            self.commands.note_observed_start(path);
         }
         let facts = self.tracker.on_event(&event, &self.moment());
-        self.record(facts);
+        self.record_facts(facts);
         match &event {
             PrinterEvent::FileSelected { .. } | PrinterEvent::FileDeselected => self.schedule.read_soon(now, 400),
             PrinterEvent::StateChanged { .. } | PrinterEvent::Error { .. } => self.schedule.read_soon(now, 700),
@@ -252,7 +252,7 @@ impl Actor {
         self.published.touch();
     }
 
-    fn on_done(&mut self, done: RequestResult) {
+    fn on_request_done(&mut self, done: RequestResult) {
         match done {
             RequestResult::Contact { started, version, result } => self.on_contact(started, version, result),
             RequestResult::Socket(result) => self.on_socket(result),

@@ -5,12 +5,12 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    in_flight::{InFlightCommand, UNDONE_WITHIN, UNSETTLED_KEPT, Unsettled},
+    in_flight::{InFlightCommand, UNDONE_WITHIN, UNSETTLED_KEPT, UnsettledWatch},
     message::ActorCommand,
 };
 use crate::domain::{
     command::{Command, Step},
-    print::StartSent,
+    print::SentStart,
     state::PrinterState,
 };
 
@@ -24,71 +24,71 @@ struct DoneCommand {
 
 /// The commands of one printer.
 pub(super) struct Commands {
-    slot: Option<InFlightCommand>,
+    in_flight: Option<InFlightCommand>,
     /// The cancel that overtakes the command in flight.
-    next: Option<Box<ActorCommand>>,
-    unsettled: Vec<Unsettled>,
+    overtaking: Option<Box<ActorCommand>>,
+    unsettled: Vec<UnsettledWatch>,
     /// The last pause or resume that ended as done. It is kept while a change that undoes it is recorded.
-    done: Option<DoneCommand>,
+    last_done: Option<DoneCommand>,
     /// The start that the previous run of the server sent. It is kept until its print is observed.
-    start_before: Option<StartSent>,
+    previous_start: Option<SentStart>,
 }
 
 impl Commands {
     /// Starts without commands. `start_before` is the start that the previous run of the server sent.
-    pub fn new(start_before: Option<StartSent>) -> Self {
-        Self { slot: None, next: None, unsettled: Vec::new(), done: None, start_before }
+    pub fn new(previous_start: Option<SentStart>) -> Self {
+        Self { in_flight: None, overtaking: None, unsettled: Vec::new(), last_done: None, previous_start }
     }
 
     /// Whether no command is in flight.
     pub fn is_idle(&self) -> bool {
-        self.slot.is_none()
+        self.in_flight.is_none()
     }
 
     /// Returns the command in flight.
     pub fn current(&self) -> Option<&InFlightCommand> {
-        self.slot.as_ref()
+        self.in_flight.as_ref()
     }
 
     /// Returns the command in flight.
     pub fn current_mut(&mut self) -> Option<&mut InFlightCommand> {
-        self.slot.as_mut()
+        self.in_flight.as_mut()
     }
 
     /// Returns the command in flight if it has this id.
-    pub fn with_id(&mut self, command_id: Uuid) -> Option<&mut InFlightCommand> {
-        self.slot.as_mut().filter(|command| command.spec.command_id == command_id)
+    pub fn current_with_id(&mut self, command_id: Uuid) -> Option<&mut InFlightCommand> {
+        self.in_flight.as_mut().filter(|command| command.spec.command_id == command_id)
     }
 
     /// Puts a command in flight. No other command may be in flight.
     pub fn begin(&mut self, command: InFlightCommand) {
-        self.done = None;
-        self.slot = Some(command);
+        self.last_done = None;
+        self.in_flight = Some(command);
     }
 
     /// Removes the command in flight and returns it. The command has ended, or it was not sent.
-    pub fn take(&mut self) -> Option<InFlightCommand> {
-        self.slot.take()
+    pub fn take_current(&mut self) -> Option<InFlightCommand> {
+        self.in_flight.take()
     }
 
     /// Returns the cancel that overtakes the command in flight.
     pub fn overtaking(&self) -> Option<&ActorCommand> {
-        self.next.as_deref()
+        self.overtaking.as_deref()
     }
 
     /// Whether a cancel overtakes the command in flight.
     pub fn is_overtaken(&self) -> bool {
-        self.next.is_some()
+        self.overtaking.is_some()
     }
 
     /// Stores a cancel that overtakes the command in flight.
     pub fn overtake(&mut self, cancel: Box<ActorCommand>) {
-        self.next = Some(cancel);
+        self.overtaking = Some(cancel);
     }
 
     /// Removes the waiting cancel and returns it.
     pub fn take_overtaking(&mut self) -> Option<Box<ActorCommand>> {
-        self.next.take()
+        self.overtaking.take()
     }
 
     /// Keeps a pause or resume that ended as done. A change that undoes it within [`UNDONE_WITHIN`] is noticed.
@@ -104,15 +104,15 @@ impl Commands {
             | Command::Disconnect => return,
         };
         let command_id = command.spec.command_id;
-        self.done = Some(DoneCommand { command_id, step, print_id, until: now + UNDONE_WITHIN });
+        self.last_done = Some(DoneCommand { command_id, step, print_id, until: now + UNDONE_WITHIN });
     }
 
     /// Removes and returns the kept command if this state of the same print undoes it. Printyard sent no command for the
     /// change.
     pub fn take_undone(&mut self, state: PrinterState, print_id: Option<Uuid>, now: Instant) -> Option<Uuid> {
-        let done = self.done.as_ref()?;
+        let done = self.last_done.as_ref()?;
         if now >= done.until || done.print_id != print_id {
-            self.done = None;
+            self.last_done = None;
             return None;
         }
         let is_undone = match state {
@@ -120,11 +120,11 @@ impl Commands {
             PrinterState::Pausing | PrinterState::Paused => done.step == Step::Resume,
             _ => false,
         };
-        is_undone.then(|| self.done.take()).flatten().map(|done| done.command_id)
+        is_undone.then(|| self.last_done.take()).flatten().map(|done| done.command_id)
     }
 
     /// Continues to watch a command with an unknown effect. Beyond [`UNSETTLED_KEPT`] commands, the oldest is dropped.
-    pub fn keep_unsettled(&mut self, command: Unsettled) {
+    pub fn keep_unsettled(&mut self, command: UnsettledWatch) {
         if self.unsettled.len() >= UNSETTLED_KEPT {
             self.unsettled.remove(0);
         }
@@ -132,7 +132,7 @@ impl Commands {
     }
 
     /// Returns the watched commands with an unknown effect.
-    pub fn unsettled(&mut self) -> &mut Vec<Unsettled> {
+    pub fn unsettled_mut(&mut self) -> &mut Vec<UnsettledWatch> {
         &mut self.unsettled
     }
 
@@ -142,75 +142,77 @@ impl Commands {
     }
 
     /// Returns the command in flight if it is at this step, its request was sent, and its effect is open.
-    pub fn sent(&self, step: Step) -> Option<Uuid> {
-        let sent = self.slot.as_ref().filter(|command| command.is_out() && command.step == step);
+    pub fn sent_command_id(&self, step: Step) -> Option<Uuid> {
+        let sent = self.in_flight.as_ref().filter(|command| command.awaits_effect() && command.step == step);
         sent.map(|command| command.spec.command_id)
     }
 
     /// Returns the start that was sent and whose print has not been observed. It belongs to the command in flight, to the
     /// previous run of the server, or to a command without a reply.
-    pub fn start_sent(&self) -> Option<StartSent> {
-        if let Some(command) = self.slot.as_ref().filter(|command| command.is_out() && command.step == Step::Start) {
+    pub fn sent_start(&self) -> Option<SentStart> {
+        if let Some(command) =
+            self.in_flight.as_ref().filter(|command| command.awaits_effect() && command.step == Step::Start)
+        {
             let command_id = command.spec.command_id;
-            let before = self.start_before.as_ref().filter(|start| start.command_id == command_id);
-            return Some(before.cloned().unwrap_or_else(|| StartSent {
+            let before = self.previous_start.as_ref().filter(|start| start.command_id == command_id);
+            return Some(before.cloned().unwrap_or_else(|| SentStart {
                 command_id,
                 file: command.target().cloned(),
                 sent_at: command.sent_at,
-                by_previous_run: command.spec.recover.is_some(),
+                by_previous_run: command.spec.recovery.is_some(),
                 print_id: None,
             }));
         }
-        self.start_before.clone().or_else(|| self.unsettled.iter().rev().find_map(|command| command.start.clone()))
+        self.previous_start.clone().or_else(|| self.unsettled.iter().rev().find_map(|command| command.start.clone()))
     }
 
     /// Forgets the start of the previous run if this command sent it. The command has ended, or its print was observed.
     pub fn forget_start(&mut self, command_id: Uuid) {
-        self.start_before = self.start_before.take().filter(|start| start.command_id != command_id);
+        self.previous_start = self.previous_start.take().filter(|start| start.command_id != command_id);
     }
 
     /// Forgets the start of the previous run if that run had observed its print. A reading has settled it.
     pub fn forget_observed_start(&mut self) {
-        self.start_before = self.start_before.take().filter(|start| start.print_id.is_none());
+        self.previous_start = self.previous_start.take().filter(|start| start.print_id.is_none());
     }
 
     /// Records the printer's state as evidence for the sent command and for the unsettled commands.
     pub fn note_state(&mut self, state: PrinterState) {
-        if let Some(command) = self.slot.as_mut().filter(|command| command.is_out()) {
-            command.evidence.note(state);
+        if let Some(command) = self.in_flight.as_mut().filter(|command| command.awaits_effect()) {
+            command.evidence.add_state(state);
         }
         for command in &mut self.unsettled {
-            command.evidence.note(state);
+            command.evidence.add_state(state);
         }
     }
 
     /// Records whether the file that prints is hidden: no reading and no event names it.
     pub fn note_file_hidden(&mut self, is_hidden: bool) {
-        if let Some(command) = self.slot.as_mut().filter(|command| command.is_out()) {
+        if let Some(command) = self.in_flight.as_mut().filter(|command| command.awaits_effect()) {
             command.evidence.is_file_hidden = is_hidden;
         }
     }
 
     /// Records that a print began. `by` is the command that started it, if a command did.
-    pub fn note_began(&mut self, print_id: Uuid, by: Option<Uuid>) {
+    pub fn note_print_began(&mut self, print_id: Uuid, by: Option<Uuid>) {
         let Some(by) = by else { return };
-        if let Some(command) = self.with_id(by) {
-            command.began = Some(print_id);
+        if let Some(command) = self.current_with_id(by) {
+            command.started_print = Some(print_id);
         }
         self.forget_start(by);
     }
 
     /// Records that the tracker found a print to have begun. It proves nothing about a command of the previous run of the
     /// server, because the send of that command was not observed.
-    pub fn note_found(&mut self, path: &str) {
-        if self.slot.as_ref().is_none_or(|command| command.spec.recover.is_none()) {
-            self.note_started(path);
+    pub fn note_inferred_start(&mut self, path: &str) {
+        if self.in_flight.as_ref().is_none_or(|command| command.spec.recovery.is_none()) {
+            self.note_observed_start(path);
         }
     }
 
     /// Records that the beginning of a print was observed.
-    pub fn note_started(&mut self, path: &str) {
-        if let Some(command) = self.slot.as_mut().filter(|command| command.is_out()) {
+    pub fn note_observed_start(&mut self, path: &str) {
+        if let Some(command) = self.in_flight.as_mut().filter(|command| command.awaits_effect()) {
             command.evidence.started = Some(path.to_owned());
         }
         for command in &mut self.unsettled {
@@ -220,9 +222,9 @@ impl Commands {
 
     /// Returns when the command in flight must be decided, and when its next reading is due. A reading in progress needs no
     /// wake-up.
-    pub fn wakes(&self, is_reading: bool) -> impl Iterator<Item = Instant> {
-        let command = self.slot.as_ref();
-        let read_due = command.and_then(|command| command.next_look).filter(|_| !is_reading);
+    pub fn wake_times(&self, is_reading: bool) -> impl Iterator<Item = Instant> {
+        let command = self.in_flight.as_ref();
+        let read_due = command.and_then(|command| command.next_read).filter(|_| !is_reading);
         command.and_then(InFlightCommand::deadline).into_iter().chain(read_due)
     }
 }

@@ -7,14 +7,14 @@ use std::time::Instant;
 
 use super::{
     actor::Actor,
-    in_flight::{MAX_SENDS_OF_A_STEP, MOVING_LIMIT, Phase, UNTOUCHED, Unsettled},
+    in_flight::{MAX_SENDS_PER_STEP, MOVING_LIMIT, Phase, UNCHANGED_FOR, UnsettledWatch},
     message::{ActorEvent, UnsettledCommand},
     request,
 };
 use crate::{
     clock,
     domain::{
-        command::{Effect, Outcome, Reason, Settled, Step},
+        command::{Effect, Outcome, Reason, SettledEffect, Step},
         effect::{self, Decision, Evidence, Observation, Verdict},
         print::ActorKind,
         state::PrinterState,
@@ -22,70 +22,70 @@ use crate::{
 };
 
 impl Actor {
-    pub(super) fn watch(&mut self) -> bool {
+    pub(super) fn advance_watch(&mut self) -> bool {
         let now = Instant::now();
         let Some(command) = self.commands.current() else { return false };
         let Phase::Watch { since } = command.phase else { return false };
         let overtaken = self.commands.is_overtaken();
-        let read = self.is_fresh(command.look_after, now);
-        if overtaken && !read {
-            self.want_reading(now);
+        let is_fresh = self.is_fresh(command.fresh_after, now);
+        if overtaken && !is_fresh {
+            self.start_reading(now);
         }
         let verdict = self.verdict();
         let Some(command) = self.commands.current_mut() else { return false };
         match verdict {
-            Verdict::Confirmed => self.effect_seen(),
+            Verdict::Confirmed => self.on_effect_observed(),
             Verdict::Gone(reason) => {
-                self.finish(Outcome::Unconfirmed, Some(reason), None);
+                self.finish_command(Outcome::Unconfirmed, Some(reason), None);
                 true
             }
-            Verdict::Lost if command.step.may_be_repeated() && command.sends < MAX_SENDS_OF_A_STEP && !overtaken => {
+            Verdict::Lost if command.step.may_be_repeated() && command.sends < MAX_SENDS_PER_STEP && !overtaken => {
                 self.send_again(now)
             }
             Verdict::Lost | Verdict::Pending { .. } => {
                 command.moving = matches!(verdict, Verdict::Pending { moving: true });
-                if overtaken && read {
+                if overtaken && is_fresh {
                     let reason = command.overtaken_reason();
-                    self.finish(Outcome::Unconfirmed, Some(reason), None);
+                    self.finish_command(Outcome::Unconfirmed, Some(reason), None);
                     return true;
                 }
                 let limit = if command.moving { MOVING_LIMIT } else { command.spec.confirm_within };
                 if now.duration_since(since) >= limit {
-                    self.finish(Outcome::Unconfirmed, Some(effect::overdue(self.state)), None);
+                    self.finish_command(Outcome::Unconfirmed, Some(effect::overdue_reason(self.state)), None);
                     return true;
                 }
-                self.look_again(now);
-                self.count_again();
+                self.read_if_due(now);
+                self.recount_prints();
                 false
             }
         }
     }
 
-    pub(super) fn settle(&mut self) -> bool {
+    pub(super) fn advance_settle(&mut self) -> bool {
         let now = Instant::now();
         let overtaken = self.commands.is_overtaken();
         let Some(command) = self.commands.current() else { return false };
         let Phase::Settle { since } = command.phase else { return false };
         let others_may_send = command.others_may_send(now);
-        let read = self.is_fresh(command.look_after, now);
-        if read {
+        let is_fresh = self.is_fresh(command.fresh_after, now);
+        if is_fresh {
             let observation = self.observation();
             let verdict = self.verdict();
             let Some(command) = self.commands.current_mut() else { return false };
             let before = command.before.clone().unwrap_or_else(|| observation.clone());
             match verdict {
-                Verdict::Confirmed => return self.effect_seen(),
+                Verdict::Confirmed => return self.on_effect_observed(),
                 _ if others_may_send && !overtaken => {}
                 Verdict::Gone(reason) => {
-                    self.finish(Outcome::Unknown, Some(reason), None);
+                    self.finish_command(Outcome::Unknown, Some(reason), None);
                     return true;
                 }
                 Verdict::Pending { .. } | Verdict::Lost => {
                     command.moving = matches!(verdict, Verdict::Pending { moving: true });
-                    let again = effect::may_resend(command.step, &before, &observation)
-                        && command.sends < MAX_SENDS_OF_A_STEP
+                    let may_resend = effect::may_resend(command.step, &before, &observation)
+                        && command.sends < MAX_SENDS_PER_STEP
                         && now < command.spec.expires;
-                    if again && !overtaken {
+                    if may_resend && !overtaken {
                         return self.send_again(now);
                     }
                 }
@@ -93,18 +93,18 @@ impl Actor {
         }
         let Some(command) = self.commands.current() else { return false };
         let limit = if command.moving { MOVING_LIMIT } else { command.spec.confirm_within };
-        if (overtaken && read) || (now.duration_since(since) >= limit && !others_may_send) {
-            let restarting = command.is_restart() && command.step == Step::Cancel && read;
+        if (overtaken && is_fresh) || (now.duration_since(since) >= limit && !others_may_send) {
+            let restarting = command.is_restart() && command.step == Step::Cancel && is_fresh;
             let (outcome, reason) = if restarting {
                 (Outcome::Unconfirmed, Reason::CancelledNotStarted)
             } else {
                 (Outcome::Unknown, Reason::NoAnswer)
             };
-            self.finish(outcome, Some(reason), None);
+            self.finish_command(outcome, Some(reason), None);
             return true;
         }
-        self.look_again(now);
-        self.count_again();
+        self.read_if_due(now);
+        self.recount_prints();
         false
     }
 
@@ -114,7 +114,7 @@ impl Actor {
         let Some(command) = self.commands.current_mut() else { return false };
         if now >= command.spec.expires {
             let state = observation.state;
-            self.finish(Outcome::Unconfirmed, Some(effect::overdue(state)), None);
+            self.finish_command(Outcome::Unconfirmed, Some(effect::overdue_reason(state)), None);
             return true;
         }
         command.before = Some(observation);
@@ -125,7 +125,7 @@ impl Actor {
     }
 
     /// Handles the observed effect of the current step: the command ends, or the second half of a restart follows.
-    pub(super) fn effect_seen(&mut self) -> bool {
+    pub(super) fn on_effect_observed(&mut self) -> bool {
         let now = Instant::now();
         let observation = self.observation();
         let retiring = self.retiring;
@@ -136,30 +136,30 @@ impl Actor {
         {
             let command_id = command.spec.command_id;
             if let Some(fact) = self.tracker.credit_pause(command_id) {
-                self.record(vec![fact]);
+                self.record_facts(vec![fact]);
             }
         }
         let Some(command) = self.commands.current_mut() else { return false };
         if !(command.is_restart() && command.step == Step::Cancel) {
-            self.finish(Outcome::Confirmed, None, None);
+            self.finish_command(Outcome::Confirmed, None, None);
             return true;
         }
         let before = command.first_before.clone().unwrap_or_else(|| observation.clone());
         // The actor never continues a command of the previous run of the server.
-        let may_go_on = command.spec.recover.is_none() && !retiring && !overtaken;
+        let may_continue = command.spec.recovery.is_none() && !retiring && !overtaken;
         let next = effect::decide_restart_start(&before, &command.evidence, &observation);
         match next {
-            Decision::Send(step) if may_go_on => {
-                self.prepare(step, observation);
+            Decision::Send(step) if may_continue => {
+                self.prepare_step(step, observation);
                 true
             }
-            Decision::Wait if may_go_on => {
+            Decision::Wait if may_continue => {
                 command.moving = true;
-                self.look_again(now);
+                self.read_if_due(now);
                 false
             }
             Decision::Send(_) | Decision::Wait | Decision::Unchanged | Decision::Reject(_) => {
-                self.finish(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), None);
+                self.finish_command(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), None);
                 true
             }
         }
@@ -168,7 +168,7 @@ impl Actor {
     pub(super) fn verdict(&self) -> Verdict {
         let observation = self.observation();
         match self.commands.current() {
-            Some(command) if self.connection.is_in_touch() => {
+            Some(command) if self.connection.has_reading() => {
                 let before = command.before.as_ref().unwrap_or(&observation);
                 effect::judge(command.step, command.target(), before, &command.evidence, &observation)
             }
@@ -177,25 +177,25 @@ impl Actor {
     }
 
     /// Reads the file's print counters again, to compare them with those before the start. No event reports this print.
-    pub(super) fn count_again(&mut self) {
+    pub(super) fn recount_prints(&mut self) {
         let octoprint = self.octoprint.clone();
         let idle = self.state == PrinterState::Operational;
         let Some(command) = self.commands.current_mut() else { return };
         if command.step == Step::Start
             && idle
             && command.prints_before.is_some()
-            && command.looks == 4
+            && command.reads == 4
             && let Some(file) = command.target().cloned()
         {
-            command.looks += 1;
-            self.requests.push(Box::pin(request::count(octoprint, command.spec.command_id, file)));
+            command.reads += 1;
+            self.requests.push(Box::pin(request::count_prints(octoprint, command.spec.command_id, file)));
         }
     }
 
     /// Continues to watch a command that ended with an unknown effect in the previous run of the server.
     pub(super) fn watch_unsettled(&mut self, command: UnsettledCommand) {
         let file = self.tracker.selected().cloned();
-        self.commands.keep_unsettled(Unsettled {
+        self.commands.keep_unsettled(UnsettledWatch {
             command_id: command.command_id,
             step: command.step,
             target: command.file.or_else(|| file.clone()),
@@ -208,22 +208,22 @@ impl Actor {
             evidence: Evidence::default(),
             unanswered: command.unanswered,
             start: None,
-            read_since: None,
+            observed_since: None,
             until: command.until,
         });
     }
 
     /// Judges again the commands that ended with an unknown effect, and the last command that ended as done.
     pub(super) fn judge_unsettled(&mut self) {
-        self.judge_done();
-        if !self.commands.has_unsettled() || !self.connection.is_in_touch() {
+        self.report_undone();
+        if !self.commands.has_unsettled() || !self.connection.has_reading() {
             return;
         }
         let now = Instant::now();
         let observation = self.observation();
         let mut settled = Vec::new();
-        self.commands.unsettled().retain_mut(|command| {
-            let read_since = *command.read_since.get_or_insert(now);
+        self.commands.unsettled_mut().retain_mut(|command| {
+            let read_since = *command.observed_since.get_or_insert(now);
             let effect = match effect::judge(
                 command.step,
                 command.target.as_ref(),
@@ -236,7 +236,7 @@ impl Actor {
                 Verdict::Gone(_) => return false,
                 Verdict::Lost => Some(Effect::None),
                 Verdict::Pending { moving: false }
-                    if command.unanswered && now.duration_since(read_since) >= UNTOUCHED =>
+                    if command.unanswered && now.duration_since(read_since) >= UNCHANGED_FOR =>
                 {
                     Some(Effect::None)
                 }
@@ -248,18 +248,18 @@ impl Actor {
             effect.is_none() && now < command.until
         });
         for (command_id, effect) in settled {
-            let settled = Settled { effect, state: observation.state, at: clock::now() };
+            let settled = SettledEffect { effect, state: observation.state, at: clock::now() };
             self.outbox.send(ActorEvent::Settled { command_id, settled });
         }
     }
     /// Records that a pause or resume was undone within seconds, by a plugin or at the printer.
-    fn judge_done(&mut self) {
-        if !self.connection.is_in_touch() || !self.commands.is_idle() {
+    fn report_undone(&mut self) {
+        if !self.connection.has_reading() || !self.commands.is_idle() {
             return;
         }
         let print_id = self.tracker.current().map(|print| print.id);
         if let Some(command_id) = self.commands.take_undone(self.state, print_id, Instant::now()) {
-            let settled = Settled { effect: Effect::None, state: self.state, at: clock::now() };
+            let settled = SettledEffect { effect: Effect::None, state: self.state, at: clock::now() };
             self.outbox.send(ActorEvent::Settled { command_id, settled });
         }
     }

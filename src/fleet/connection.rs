@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 
 use super::{
-    schedule::{full_jitter, jittered, on_tick},
-    settings::{BACKOFF_MAX, BACKOFF_MIN, PING_EVERY, PING_WRITE, SILENCE, SOCKET_ALIVE, SOCKET_LASTED},
+    schedule::{full_jitter, jittered, next_tick},
+    settings::{
+        BACKOFF_MAX, BACKOFF_MIN, PING_EVERY, PING_WRITE_TIMEOUT, SOCKET_ALIVE, SOCKET_STABLE_AFTER, SOCKET_TIMEOUT,
+    },
 };
-use crate::octoprint::{Error, Push, PushFrame};
+use crate::octoprint::{Error, EventFrame, EventSocket};
 
 /// How the actor learns about changes of the printer.
-enum Link {
+enum LinkState {
     Down,
     Poll,
-    Push(Box<Push>),
+    Push(Box<EventSocket>),
 }
 
 /// The task that the connection needs now.
@@ -32,12 +34,12 @@ pub(super) enum ConnectionTask {
 
 /// The connection to one printer.
 pub(super) struct Connection {
-    link: Link,
+    link: LinkState,
     /// A reading of this connection has been processed.
-    in_touch: bool,
+    has_reading: bool,
     /// A first reading, or the opening of an event socket, is in progress.
     attempting: bool,
-    opened: Option<Instant>,
+    opened_at: Option<Instant>,
     last_frame: Option<Instant>,
     ping_due: Instant,
     /// When the next attempt is due: to read the printer, or to open the event socket.
@@ -52,10 +54,10 @@ impl Connection {
     /// Starts without a connection. The first reading is due now.
     pub fn new(now: Instant) -> Self {
         Self {
-            link: Link::Down,
-            in_touch: false,
+            link: LinkState::Down,
+            has_reading: false,
             attempting: false,
-            opened: None,
+            opened_at: None,
             last_frame: None,
             ping_due: now + PING_EVERY,
             attempt_due: now,
@@ -66,22 +68,22 @@ impl Connection {
 
     /// Whether the event socket is open and OctoPrint has confirmed the login.
     pub fn is_pushed(&self) -> bool {
-        matches!(self.link, Link::Push(_))
+        matches!(self.link, LinkState::Push(_))
     }
 
     /// Whether the printer is neither polled nor connected by its event socket.
     pub fn is_down(&self) -> bool {
-        matches!(self.link, Link::Down)
+        matches!(self.link, LinkState::Down)
     }
 
     /// Whether the actor has a reading of this connection.
-    pub fn is_in_touch(&self) -> bool {
-        self.in_touch
+    pub fn has_reading(&self) -> bool {
+        self.has_reading
     }
 
     /// Records that a reading of this connection was processed.
     pub fn on_reading(&mut self, now: Instant) {
-        self.in_touch = true;
+        self.has_reading = true;
         if self.is_down() && !self.attempting {
             self.attempt_due = now;
         }
@@ -98,37 +100,37 @@ impl Connection {
     }
 
     /// Switches to polling, because the printer replied. The opening of an event socket is due now.
-    pub fn establish(&mut self, now: Instant) {
+    pub fn start_polling(&mut self, now: Instant) {
         self.failures = 0;
         self.socket_failures = 0;
-        self.in_touch = false;
-        self.link = Link::Poll;
+        self.has_reading = false;
+        self.link = LinkState::Poll;
         self.attempt_due = now;
     }
 
     /// Switches to the open event socket. A new reading must follow: the known state is from before the socket.
-    pub fn open_socket(&mut self, push: Box<Push>, now: Instant) {
-        self.link = Link::Push(push);
-        self.in_touch = false;
-        self.opened = Some(now);
+    pub fn open_socket(&mut self, push: Box<EventSocket>, now: Instant) {
+        self.link = LinkState::Push(push);
+        self.has_reading = false;
+        self.opened_at = Some(now);
         self.last_frame = Some(now);
         self.ping_due = now + jittered(PING_EVERY);
     }
 
     /// Stays with polling, because no event socket could be opened. The next attempt is due after a backoff.
-    pub fn stay_polled(&mut self, now: Instant) {
+    pub fn keep_polling(&mut self, now: Instant) {
         self.attempt_due = now + jittered(backoff(self.socket_failures));
         self.socket_failures = self.socket_failures.saturating_add(1);
     }
 
     /// Switches to polling, because the event socket was lost. A new reading must follow.
     pub fn lose_socket(&mut self, now: Instant) {
-        self.link = Link::Poll;
-        self.in_touch = false;
-        if self.opened.is_some_and(|opened| now.duration_since(opened) >= SOCKET_LASTED) {
+        self.link = LinkState::Poll;
+        self.has_reading = false;
+        if self.opened_at.is_some_and(|opened| now.duration_since(opened) >= SOCKET_STABLE_AFTER) {
             self.socket_failures = 0;
         }
-        self.stay_polled(now);
+        self.keep_polling(now);
     }
 
     /// Closes the connection, because the printer did not reply. It is read again after a backoff.
@@ -147,20 +149,20 @@ impl Connection {
     }
 
     fn close(&mut self) {
-        self.link = Link::Down;
-        self.in_touch = false;
+        self.link = LinkState::Down;
+        self.has_reading = false;
     }
 
     /// Waits for the next frame of the event socket. Without a socket it waits for ever. Cancel safe.
-    pub async fn next_frame(&mut self) -> Result<PushFrame, Error> {
+    pub async fn next_frame(&mut self) -> Result<EventFrame, Error> {
         match &mut self.link {
-            Link::Push(push) => push.next().await,
-            Link::Down | Link::Poll => std::future::pending().await,
+            LinkState::Push(push) => push.next().await,
+            LinkState::Down | LinkState::Poll => std::future::pending().await,
         }
     }
 
     /// Returns the next frame if it has already arrived.
-    pub fn received_frame(&mut self) -> Option<Result<PushFrame, Error>> {
+    pub fn received_frame(&mut self) -> Option<Result<EventFrame, Error>> {
         self.next_frame().now_or_never()
     }
 
@@ -180,35 +182,35 @@ impl Connection {
 
     /// Returns the task that is due at `now`.
     pub fn due_task(&mut self, now: Instant) -> ConnectionTask {
-        let attempts = !self.attempting && now >= self.attempt_due;
+        let is_attempt_due = !self.attempting && now >= self.attempt_due;
         match self.link {
-            Link::Down if attempts => ConnectionTask::Contact,
-            Link::Poll if attempts => ConnectionTask::OpenSocket,
-            Link::Push(_) if !self.has_frame_within(SILENCE, now) => ConnectionTask::GiveUpSocket,
-            Link::Push(_) if now >= self.ping_due => {
+            LinkState::Down if is_attempt_due => ConnectionTask::Contact,
+            LinkState::Poll if is_attempt_due => ConnectionTask::OpenSocket,
+            LinkState::Push(_) if !self.has_frame_within(SOCKET_TIMEOUT, now) => ConnectionTask::GiveUpSocket,
+            LinkState::Push(_) if now >= self.ping_due => {
                 self.ping_due = now + PING_EVERY;
                 ConnectionTask::Ping
             }
-            Link::Down | Link::Poll | Link::Push(_) => ConnectionTask::None,
+            LinkState::Down | LinkState::Poll | LinkState::Push(_) => ConnectionTask::None,
         }
     }
 
     /// Sends a ping. It goes into the send buffer of the socket; if the buffer has no room, the printer reads nothing any
     /// more.
     pub async fn ping(&mut self) -> Result<(), Error> {
-        let Link::Push(push) = &mut self.link else { return Ok(()) };
-        let written = tokio::time::timeout(PING_WRITE, push.ping()).await;
-        written.unwrap_or(Err(Error::Timeout { after: PING_WRITE }))
+        let LinkState::Push(push) = &mut self.link else { return Ok(()) };
+        let written = tokio::time::timeout(PING_WRITE_TIMEOUT, push.ping()).await;
+        written.unwrap_or(Err(Error::Timeout { after: PING_WRITE_TIMEOUT }))
     }
 
     /// Returns when the next task is due. `attempts`: whether the actor may try to connect.
-    pub fn wake(&self, attempts: bool) -> Option<Instant> {
+    pub fn next_wake(&self, may_attempt: bool) -> Option<Instant> {
         let task = match self.link {
-            Link::Push(_) => Some(self.ping_due),
-            Link::Poll | Link::Down if attempts && !self.attempting => Some(self.attempt_due),
-            Link::Poll | Link::Down => None,
+            LinkState::Push(_) => Some(self.ping_due),
+            LinkState::Poll | LinkState::Down if may_attempt && !self.attempting => Some(self.attempt_due),
+            LinkState::Poll | LinkState::Down => None,
         };
-        task.map(on_tick)
+        task.map(next_tick)
     }
 }
 

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::{
     actor::Actor,
-    in_flight::{InFlightCommand, MOVING_LIMIT, Phase, UNSETTLED_LIMIT, Unsettled},
-    message::{ActorCommand, ActorEvent, Report},
+    in_flight::{InFlightCommand, MOVING_LIMIT, Phase, UNSETTLED_LIMIT, UnsettledWatch},
+    message::{ActorCommand, ActorEvent, CommandReport},
     request,
 };
 use crate::{
@@ -17,15 +17,16 @@ use crate::{
     domain::{
         command::{Command, Effect, Outcome, Reason, Step},
         effect::{self, Decision, Evidence, Guards},
+        message::Message,
         plate::PlateState,
         print::PrintResult,
     },
-    octoprint::Prints,
+    octoprint::PrintCounts,
 };
 
 impl Actor {
     /// Accepts a command. While another command is in flight, the dispatcher sends only a cancel, which overtakes it.
-    pub(super) fn take(&mut self, command: Box<ActorCommand>) {
+    pub(super) fn accept_command(&mut self, command: Box<ActorCommand>) {
         let now = Instant::now();
         let Some(current) = self.commands.current() else {
             self.commands.begin(InFlightCommand::new(command, now));
@@ -45,16 +46,16 @@ impl Actor {
         let Some(current) = self.commands.current_mut() else { return };
         match current.phase {
             // The sent command is judged again, on a new reading.
-            Phase::Watch { .. } | Phase::Settle { .. } => current.look_after = Some(now),
-            Phase::Look | Phase::Hold { .. } | Phase::Count if current.is_unsent() => {
-                self.commands.take();
+            Phase::Watch { .. } | Phase::Settle { .. } => current.fresh_after = Some(now),
+            Phase::Read | Phase::Hold { .. } | Phase::Count if current.is_unsent() => {
+                self.commands.take_current();
             }
             // OctoPrint refused the command because the reading was stale, and it was about to be decided again. Nothing was
             // done.
-            Phase::Look | Phase::Hold { .. } | Phase::Count => {
-                self.finish(Outcome::Rejected, Some(Reason::OvertakenByCancel), None);
+            Phase::Read | Phase::Hold { .. } | Phase::Count => {
+                self.finish_command(Outcome::Rejected, Some(Reason::OvertakenByCancel), None);
             }
-            Phase::Permit | Phase::Wire => {}
+            Phase::Permit | Phase::Send => {}
         }
     }
 
@@ -63,11 +64,11 @@ impl Actor {
         if self.commands.overtaking().is_some_and(|cancel| cancel.command_id == command_id) {
             self.commands.take_overtaking();
         }
-        let held = self.commands.current().is_some_and(|command| {
+        let may_drop = self.commands.current().is_some_and(|command| {
             command.spec.command_id == command_id && command.is_unsent() && command.phase != Phase::Permit
         });
-        if held {
-            self.commands.take();
+        if may_drop {
+            self.commands.take_current();
             self.published.touch();
         }
     }
@@ -80,52 +81,52 @@ impl Actor {
             {
                 let mut command = InFlightCommand::new(cancel, Instant::now());
                 // The cancel is decided on a new reading: the known state is from before the overtaken command.
-                command.look_after = Some(command.arrived);
+                command.fresh_after = Some(command.arrived);
                 self.commands.begin(command);
                 self.published.touch();
             }
             let Some(command) = self.commands.current() else { return };
-            let moved = match command.phase {
-                Phase::Look => self.look(),
-                Phase::Hold { .. } => self.hold(),
-                Phase::Watch { .. } => self.watch(),
-                Phase::Settle { .. } => self.settle(),
-                Phase::Count | Phase::Permit | Phase::Wire => false,
+            let advanced = match command.phase {
+                Phase::Read => self.advance_read(),
+                Phase::Hold { .. } => self.advance_hold(),
+                Phase::Watch { .. } => self.advance_watch(),
+                Phase::Settle { .. } => self.advance_settle(),
+                Phase::Count | Phase::Permit | Phase::Send => false,
             };
-            if !moved {
+            if !advanced {
                 return;
             }
         }
     }
 
-    pub(super) fn look(&mut self) -> bool {
+    pub(super) fn advance_read(&mut self) -> bool {
         let now = Instant::now();
         let Some(command) = self.commands.current() else { return false };
         if now >= command.spec.expires {
-            self.finish(Outcome::Expired, None, None);
+            self.finish_command(Outcome::Expired, None, None);
             return true;
         }
-        if !self.is_fresh(command.look_after, now) {
-            if command.next_look.is_none_or(|due| now >= due) {
-                self.want_reading(now);
+        if !self.is_fresh(command.fresh_after, now) {
+            if command.next_read.is_none_or(|due| now >= due) {
+                self.start_reading(now);
             }
             return false;
         }
         self.decide()
     }
 
-    pub(super) fn hold(&mut self) -> bool {
+    pub(super) fn advance_hold(&mut self) -> bool {
         let now = Instant::now();
         let Some(Phase::Hold { since }) = self.commands.current().map(|command| command.phase) else { return false };
         if now.duration_since(since) >= MOVING_LIMIT {
-            self.finish(Outcome::Rejected, Some(Reason::WaitedTooLong), None);
+            self.finish_command(Outcome::Rejected, Some(Reason::WaitedTooLong), None);
             return true;
         }
-        let after = self.commands.current().and_then(|command| command.look_after);
+        let after = self.commands.current().and_then(|command| command.fresh_after);
         if self.is_fresh(after, now) {
             return self.decide();
         }
-        self.look_again(now);
+        self.read_if_due(now);
         false
     }
 
@@ -149,13 +150,13 @@ impl Actor {
             command.resolved = effect::resolve_toggle(observation.state).ok();
         }
         command.print_id = observation.print_id;
-        command.seen_before = Some(observation.state);
+        command.state_before = Some(observation.state);
         let decision = effect::decide(command.command(), &observation, &guards);
-        let is_decided = is_independent(decision) || self.schedule.is_begun_after(command.arrived);
+        let is_decided = needs_no_reading(decision) || self.schedule.is_started_after(command.arrived);
         match decision {
             Decision::Send(step) => {
                 command.first_before.get_or_insert_with(|| observation.clone());
-                self.prepare(step, observation);
+                self.prepare_step(step, observation);
                 true
             }
             Decision::Wait => {
@@ -163,7 +164,7 @@ impl Actor {
                     command.phase = Phase::Hold { since: now };
                     self.published.touch();
                 }
-                self.look_again(now);
+                self.read_if_due(now);
                 false
             }
             // The decision not to send needs a reading that was started after the command arrived: an event may have been
@@ -172,23 +173,23 @@ impl Actor {
                 if command.is_unsent() && command.spec.command == Command::Toggle {
                     command.resolved = None;
                 }
-                command.look_after.get_or_insert(command.arrived);
-                self.want_reading(now);
+                command.fresh_after.get_or_insert(command.arrived);
+                self.start_reading(now);
                 false
             }
             Decision::Unchanged => {
-                self.finish(Outcome::Unchanged, None, None);
+                self.finish_command(Outcome::Unchanged, None, None);
                 true
             }
             Decision::Reject(reason) => {
-                self.finish(Outcome::Rejected, Some(reason), None);
+                self.finish_command(Outcome::Rejected, Some(reason), None);
                 true
             }
         }
     }
 
     /// Prepares a step. If no event would report the print, the file's print counters are read first.
-    pub(super) fn prepare(&mut self, step: Step, before: effect::Observation) {
+    pub(super) fn prepare_step(&mut self, step: Step, before: effect::Observation) {
         let pushed = self.connection.is_pushed();
         let octoprint = self.octoprint.clone();
         let Some(command) = self.commands.current_mut() else { return };
@@ -198,7 +199,7 @@ impl Actor {
         command.step = step;
         command.before = Some(before);
         command.evidence = Evidence::default();
-        command.began = None;
+        command.started_print = None;
         command.moving = false;
         if step == Step::Start
             && !pushed
@@ -206,15 +207,15 @@ impl Actor {
             && let Some(file) = command.target().cloned()
         {
             command.phase = Phase::Count;
-            self.requests.push(Box::pin(request::count(octoprint, command.spec.command_id, file)));
+            self.requests.push(Box::pin(request::count_prints(octoprint, command.spec.command_id, file)));
             return;
         }
         self.request_permit();
     }
 
-    pub(super) fn on_counted(&mut self, command_id: Uuid, prints: Option<Prints>) {
+    pub(super) fn on_counted(&mut self, command_id: Uuid, prints: Option<PrintCounts>) {
         let moment = self.moment();
-        let Some(command) = self.commands.with_id(command_id) else { return };
+        let Some(command) = self.commands.current_with_id(command_id) else { return };
         if command.phase == Phase::Count {
             command.prints_before = prints;
             self.request_permit();
@@ -227,37 +228,37 @@ impl Actor {
             return;
         }
         command.evidence.started = Some(file.path.clone());
-        if command.began.is_none() && self.tracker.current().is_none() {
+        if command.started_print.is_none() && self.tracker.current().is_none() {
             // The print began and ended between two readings that look the same. Only the counter shows it.
             let result = if now.success > before.success { PrintResult::Done } else { PrintResult::Unknown };
-            let facts = self.tracker.found(file, result, &moment);
-            self.record(facts);
+            let facts = self.tracker.record_from_counters(file, result, &moment);
+            self.record_facts(facts);
         }
     }
 
     /// Reads the printer for the command in flight if a reading is due.
-    pub(super) fn look_again(&mut self, now: Instant) {
+    pub(super) fn read_if_due(&mut self, now: Instant) {
         let pushed = self.connection.is_pushed();
         let is_reading = self.schedule.is_reading();
         let Some(command) = self.commands.current_mut() else { return };
-        if command.next_look.is_none() {
-            command.plan_look(now, pushed);
+        if command.next_read.is_none() {
+            command.plan_read(now, pushed);
         }
-        if command.next_look.is_some_and(|due| now >= due) && !is_reading {
-            command.plan_look(now, pushed);
-            self.want_reading(now);
+        if command.next_read.is_some_and(|due| now >= due) && !is_reading {
+            command.plan_read(now, pushed);
+            self.start_reading(now);
         }
     }
 
     /// Ends the command in flight. The printer's state is published first, so that a reader of the outcome finds it.
-    pub(super) fn finish(&mut self, outcome: Outcome, reason: Option<Reason>, detail: Option<String>) {
+    pub(super) fn finish_command(&mut self, outcome: Outcome, reason: Option<Reason>, detail: Option<Message>) {
         let doubtful = self.commands.current().is_some_and(|command| command.doubtful);
         let outcome = if doubtful && outcome.effect() == Some(Effect::None) { Outcome::Unknown } else { outcome };
-        let Some(report) = self.report_of(outcome, reason, detail) else { return };
-        let start = self.commands.start_sent().filter(|_| outcome == Outcome::Unknown);
-        let Some(command) = self.commands.take() else { return };
-        let ended = command.spec.command_id;
-        self.commands.forget_start(ended);
+        let Some(report) = self.build_report(outcome, reason, detail) else { return };
+        let start = self.commands.sent_start().filter(|_| outcome == Outcome::Unknown);
+        let Some(command) = self.commands.take_current() else { return };
+        let command_id = command.spec.command_id;
+        self.commands.forget_start(command_id);
         self.published.touch();
         self.publish();
         self.outbox.send(ActorEvent::Report(report));
@@ -270,52 +271,52 @@ impl Actor {
             && !command.is_restart()
         {
             let now = Instant::now();
-            self.commands.keep_unsettled(Unsettled {
+            self.commands.keep_unsettled(UnsettledWatch {
                 command_id: command.spec.command_id,
                 step: command.step,
                 target: command.target().cloned(),
                 before,
                 evidence: command.evidence,
                 unanswered: outcome == Outcome::Unknown,
-                start: start.filter(|start| start.command_id == ended),
-                read_since: None,
+                start: start.filter(|start| start.command_id == command_id),
+                observed_since: None,
                 until: now + UNSETTLED_LIMIT,
             });
         }
     }
 
     /// Reports the progress of the command in flight.
-    pub(super) fn report(&mut self, outcome: Outcome) {
-        if let Some(report) = self.report_of(outcome, None, None) {
+    pub(super) fn report_progress(&mut self, outcome: Outcome) {
+        if let Some(report) = self.build_report(outcome, None, None) {
             self.outbox.send(ActorEvent::Report(report));
         }
     }
 
-    fn report_of(&self, outcome: Outcome, reason: Option<Reason>, detail: Option<String>) -> Option<Report> {
+    fn build_report(&self, outcome: Outcome, reason: Option<Reason>, detail: Option<Message>) -> Option<CommandReport> {
         let command = self.commands.current()?;
         let current = self.tracker.current().map(|print| print.id);
-        Some(Report {
+        Some(CommandReport {
             printer_id: self.published.printer_id(),
             command_id: command.spec.command_id,
             outcome,
             reason,
-            detail: detail.or_else(|| reason.map(|reason| reason.sentence().to_owned())),
+            detail,
             resolved: command.resolved,
-            print_id: if command.step == Step::Start { command.began.or(current) } else { command.print_id },
-            state_before: command.seen_before,
-            state_after: self.connection.is_in_touch().then_some(self.state),
+            print_id: if command.step == Step::Start { command.started_print.or(current) } else { command.print_id },
+            state_before: command.state_before,
+            state_after: self.connection.has_reading().then_some(self.state),
             accepted_at: command.accepted_at,
             at: clock::now(),
         })
     }
 
     pub(super) fn report_unsent(&mut self, command_id: Uuid, outcome: Outcome, reason: Reason) {
-        let report = Report {
+        let report = CommandReport {
             printer_id: self.published.printer_id(),
             command_id,
             outcome,
             reason: Some(reason),
-            detail: Some(reason.sentence().to_owned()),
+            detail: None,
             resolved: None,
             print_id: None,
             state_before: None,
@@ -335,6 +336,6 @@ impl InFlightCommand {
 }
 
 /// Whether no reading of the printer would change this decision.
-fn is_independent(decision: Decision) -> bool {
+fn needs_no_reading(decision: Decision) -> bool {
     matches!(decision, Decision::Reject(Reason::PrinterDisabled | Reason::PlateNotClear))
 }

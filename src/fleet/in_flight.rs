@@ -10,23 +10,23 @@ use crate::{
     domain::{
         command::{Command, FileRef, Step},
         effect::{Evidence, Observation},
-        print::StartSent,
+        print::SentStart,
         state::PrinterState,
     },
-    octoprint::Prints,
+    octoprint::PrintCounts,
 };
 
 /// How long a transitional state may hold a command, and how long a command waits for an effect that is in transition.
 pub const MOVING_LIMIT: Duration = Duration::from_secs(900);
 
 /// Maximum number of sends of one step after a lost reply or a lost effect, including the first send.
-pub const MAX_SENDS_OF_A_STEP: u8 = 3;
+pub const MAX_SENDS_PER_STEP: u8 = 3;
 
 /// The phase of a command, as its actor knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// A new reading of the printer is due before the command is decided.
-    Look,
+    Read,
     /// The command waits for the end of a transitional state.
     Hold { since: Instant },
     /// The file's print counters are read before a start, because no event would report the print.
@@ -34,7 +34,7 @@ pub enum Phase {
     /// The permit was requested. No byte was sent.
     Permit,
     /// The request is being sent, or its reply is awaited.
-    Wire,
+    Send,
     /// OctoPrint accepted the command. Its effect has not been observed.
     Watch { since: Instant },
     /// No reply arrived. The printer is read instead.
@@ -53,7 +53,7 @@ pub struct InFlightCommand {
     /// The observation before the current step was sent.
     pub before: Option<Observation>,
     /// The state on which the command was decided.
-    pub seen_before: Option<PrinterState>,
+    pub state_before: Option<PrinterState>,
     /// The observation before the first step. A restart starts its file again.
     pub first_before: Option<Observation>,
     pub evidence: Evidence,
@@ -62,17 +62,17 @@ pub struct InFlightCommand {
     /// Sends of the current step.
     pub sends: u8,
     /// When the permit of the next send was requested.
-    pub asked_at: Option<Instant>,
+    pub permit_requested_at: Option<Instant>,
     /// The permit of the next send arrived too late, was not used, and is requested again.
     pub permit_unused: bool,
     /// OctoPrint answered 409, so the reading was stale. A second 409 is a refusal.
-    pub conflict: bool,
+    pub had_conflict: bool,
     pub arrived: Instant,
     /// Only a reading that was started after this time counts as fresh.
-    pub look_after: Option<Instant>,
+    pub fresh_after: Option<Instant>,
     /// When the printer is read next for this command.
-    pub next_look: Option<Instant>,
-    pub looks: u32,
+    pub next_read: Option<Instant>,
+    pub reads: u32,
     /// When this process last sent the current step.
     pub sent_at: Option<DateTime<Utc>>,
     pub accepted_at: Option<DateTime<Utc>>,
@@ -81,9 +81,9 @@ pub struct InFlightCommand {
     /// When the reply was lost.
     pub lost_at: Option<Instant>,
     /// Prints of the file, counted before the start.
-    pub prints_before: Option<Prints>,
+    pub prints_before: Option<PrintCounts>,
     /// The print that the command started. It may have ended already.
-    pub began: Option<Uuid>,
+    pub started_print: Option<Uuid>,
     /// The printer is in transition to the effect.
     pub moving: bool,
     pub print_id: Option<Uuid>,
@@ -94,48 +94,48 @@ impl InFlightCommand {
     pub fn new(spec: Box<ActorCommand>, now: Instant) -> Self {
         let names_a_job = spec.expected_job.is_some();
         let mut command = Self {
-            phase: Phase::Look,
+            phase: Phase::Read,
             resolved: None,
             step: Step::Cancel,
             before: None,
-            seen_before: None,
+            state_before: None,
             first_before: None,
             evidence: Evidence::default(),
             attempts: 0,
             sends: 0,
-            asked_at: None,
+            permit_requested_at: None,
             permit_unused: false,
-            conflict: false,
+            had_conflict: false,
             arrived: now,
-            look_after: names_a_job.then_some(now),
-            next_look: None,
-            looks: 0,
+            fresh_after: names_a_job.then_some(now),
+            next_read: None,
+            reads: 0,
             sent_at: None,
             accepted_at: None,
             doubtful: false,
             lost_at: None,
             prints_before: None,
-            began: None,
+            started_print: None,
             moving: false,
             print_id: None,
             spec,
         };
-        if let Some(recover) = command.spec.recover.clone() {
+        if let Some(recovery) = command.spec.recovery.clone() {
             command.phase = Phase::Settle { since: now };
             command.doubtful = true;
-            command.resolved = recover.resolved;
-            command.step = recover.step;
-            command.attempts = recover.attempts;
-            command.sends = MAX_SENDS_OF_A_STEP.min(u8::try_from(recover.attempts).unwrap_or(MAX_SENDS_OF_A_STEP));
-            command.accepted_at = recover.accepted_at;
+            command.resolved = recovery.resolved;
+            command.step = recovery.step;
+            command.attempts = recovery.attempts;
+            command.sends = MAX_SENDS_PER_STEP.min(u8::try_from(recovery.attempts).unwrap_or(MAX_SENDS_PER_STEP));
+            command.accepted_at = recovery.accepted_at;
             command.lost_at = Some(now);
-            command.look_after = Some(now);
-            command.next_look = Some(now);
-            command.print_id = recover.print_id;
+            command.fresh_after = Some(now);
+            command.next_read = Some(now);
+            command.print_id = recovery.print_id;
             command.before = Some(Observation {
-                state: recover.state_before.unwrap_or(PrinterState::Unknown),
-                file: recover.file.clone(),
-                print_id: recover.print_id,
+                state: recovery.state_before.unwrap_or(PrinterState::Unknown),
+                file: recovery.file.clone(),
+                print_id: recovery.print_id,
                 paused_by_printyard: false,
             });
             command.first_before.clone_from(&command.before);
@@ -155,12 +155,12 @@ impl InFlightCommand {
 
     /// Whether an earlier server may still send this command.
     pub fn others_may_send(&self, now: Instant) -> bool {
-        self.spec.recover.as_ref().and_then(|recover| recover.others_send_until).is_some_and(|until| now < until)
+        self.spec.recovery.as_ref().and_then(|recovery| recovery.others_send_until).is_some_and(|until| now < until)
     }
 
     /// Whether a request was sent and its effect is still open.
-    pub fn is_out(&self) -> bool {
-        matches!(self.phase, Phase::Wire | Phase::Watch { .. } | Phase::Settle { .. })
+    pub fn awaits_effect(&self) -> bool {
+        matches!(self.phase, Phase::Send | Phase::Watch { .. } | Phase::Settle { .. })
     }
 
     /// Returns the file that a start prints: the named file, or the selected one.
@@ -169,7 +169,7 @@ impl InFlightCommand {
     }
 
     /// Whether the command starts a print of its target.
-    pub fn places_a_print(&self) -> bool {
+    pub fn starts_print(&self) -> bool {
         matches!(self.spec.command, Command::Start | Command::Restart)
     }
 
@@ -179,24 +179,24 @@ impl InFlightCommand {
     }
 
     /// Plans the next reading for this command: soon at first, then less often.
-    pub fn plan_look(&mut self, now: Instant, pushed: bool) {
+    pub fn plan_read(&mut self, now: Instant, pushed: bool) {
         const POLLED_MS: [u64; 5] = [120, 250, 500, 1_000, 2_000];
         const PUSHED_MS: [u64; 3] = [1_500, 3_000, 5_000];
         let delays: &[u64] = if pushed { &PUSHED_MS } else { &POLLED_MS };
-        let index = usize::try_from(self.looks).unwrap_or(usize::MAX).min(delays.len() - 1);
-        self.looks = self.looks.saturating_add(1);
-        self.next_look = Some(now + Duration::from_millis(delays[index]));
+        let index = usize::try_from(self.reads).unwrap_or(usize::MAX).min(delays.len() - 1);
+        self.reads = self.reads.saturating_add(1);
+        self.next_read = Some(now + Duration::from_millis(delays[index]));
     }
 
     /// Returns when this command must be decided, whatever was observed.
     pub fn deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Look | Phase::Count => Some(self.spec.expires),
+            Phase::Read | Phase::Count => Some(self.spec.expires),
             Phase::Hold { since } => Some(since + MOVING_LIMIT),
-            Phase::Permit | Phase::Wire => None,
+            Phase::Permit | Phase::Send => None,
             Phase::Watch { since } | Phase::Settle { since } => {
                 let limit = if self.moving { MOVING_LIMIT } else { self.spec.confirm_within };
-                let others = self.spec.recover.as_ref().and_then(|recover| recover.others_send_until);
+                let others = self.spec.recovery.as_ref().and_then(|recovery| recovery.others_send_until);
                 Some(others.map_or(since + limit, |until| until.max(since + limit)))
             }
         }
@@ -205,7 +205,7 @@ impl InFlightCommand {
 
 /// A command that ended with an unknown effect. The actor watches for a late effect.
 #[derive(Debug)]
-pub struct Unsettled {
+pub struct UnsettledWatch {
     pub command_id: Uuid,
     pub step: Step,
     pub target: Option<FileRef>,
@@ -215,9 +215,9 @@ pub struct Unsettled {
     /// not reach it.
     pub unanswered: bool,
     /// A start without a reply. Its print may still begin.
-    pub start: Option<StartSent>,
+    pub start: Option<SentStart>,
     /// When the printer was first observed after the end.
-    pub read_since: Option<Instant>,
+    pub observed_since: Option<Instant>,
     pub until: Instant,
 }
 
@@ -225,7 +225,7 @@ pub struct Unsettled {
 pub const UNSETTLED_LIMIT: Duration = Duration::from_secs(24 * 3_600);
 
 /// How long a printer must be observed unchanged until a command without a reply counts as not executed.
-pub const UNTOUCHED: Duration = Duration::from_secs(30);
+pub const UNCHANGED_FOR: Duration = Duration::from_secs(30);
 
 /// A change that undoes a pause or resume within this time is recorded with the command. A plugin that pauses for each picture
 /// resumes by itself, even if a person has paused the print in the meantime.

@@ -14,9 +14,10 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::domain::{
-    command::{Command, ExpectedJob, FileRef, Outcome, Reason, Settled, Step},
-    noisy::Noisy,
-    print::{Mark, PrintFact},
+    command::{Command, ExpectedJob, FileRef, Outcome, Reason, SettledEffect, Step},
+    merged_facts::MergedFacts,
+    message::Message,
+    print::{JobMark, PrintFact},
     state::PrinterState,
 };
 
@@ -38,12 +39,12 @@ pub struct ActorCommand {
     /// The command is not sent after this time.
     pub expires: Instant,
     /// The previous run of the server sent the command. Settle it like a command whose reply was lost.
-    pub recover: Option<Recover>,
+    pub recovery: Option<Recovery>,
 }
 
 /// The command log's entry of a command that was sent when the previous run of the server ended.
 #[derive(Debug, Clone)]
-pub struct Recover {
+pub struct Recovery {
     pub step: Step,
     pub resolved: Option<Command>,
     pub attempts: i64,
@@ -79,9 +80,9 @@ pub enum ActorMessage {
     /// Watch for the effect of a command that ended with an unknown effect in the previous run of the server.
     WatchUnsettled(Box<UnsettledCommand>),
     /// Read the printer: a request outside the job client has changed it (a file was selected).
-    Look,
+    Read,
     /// Read the printer more often for a while: a page shows it.
-    Watched,
+    Viewed,
     /// Wake up: the wanted state of the actor has changed (`wanted.rs`).
     Wake,
 }
@@ -106,12 +107,12 @@ pub struct SendRequest {
 
 /// The progress of a command.
 #[derive(Debug, Clone)]
-pub struct Report {
+pub struct CommandReport {
     pub printer_id: Uuid,
     pub command_id: Uuid,
     pub outcome: Outcome,
     pub reason: Option<Reason>,
-    pub detail: Option<String>,
+    pub detail: Option<Message>,
     pub resolved: Option<Command>,
     pub print_id: Option<Uuid>,
     pub state_before: Option<PrinterState>,
@@ -124,11 +125,11 @@ pub struct Report {
 #[derive(Debug)]
 pub enum ActorEvent {
     SendRequest(SendRequest),
-    Report(Report),
+    Report(CommandReport),
     /// An effect that was observed after the end of the command.
     Settled {
         command_id: Uuid,
-        settled: Settled,
+        settled: SettledEffect,
     },
     /// The actor panicked and was restarted: its commands must be sent to it again.
     Restarted {
@@ -146,7 +147,7 @@ pub enum RecorderMessage {
     /// Merged facts, at the position of the first of them.
     Noisy {
         printer_id: Uuid,
-        noisy: Noisy,
+        noisy: MergedFacts,
     },
     /// A flush marker. It is answered once all messages before it are stored.
     Flush(oneshot::Sender<()>),
@@ -167,7 +168,7 @@ impl RecorderMessage {
 pub struct StoredObservation {
     pub printer_id: Uuid,
     pub state: PrinterState,
-    pub mark: Mark,
+    pub mark: JobMark,
     pub at: DateTime<Utc>,
     pub octoprint_version: Option<Arc<str>>,
 }

@@ -22,7 +22,6 @@ mod routine;
 mod schedule;
 pub mod settings;
 pub mod view;
-mod wanted;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -45,15 +44,15 @@ use self::{
     message::{ActorCommand, ActorEvent, ActorMessage, UnsettledCommand},
     outbox::Outbox,
     recorder_queue::RecorderQueue,
-    settings::{CONNECTS, MAILBOX, UP_QUEUE},
-    view::{Live, View},
-    wanted::Wanted,
+    settings::{CONNECTS, DISPATCHER_QUEUE, MAILBOX},
+    view::{LivePrinter, View},
+    wanted_state::SharedWantedState,
 };
 use crate::{
     config::Settings,
     domain::{
         plate::{ClearedPlate, Plate},
-        print::{Mark, Print, StartSent, Tracker},
+        print::{JobMark, Print, PrintTracker, SentStart},
         state::{PrinterState, Reachability},
     },
     octoprint::OctoPrint,
@@ -68,17 +67,17 @@ pub struct ActorConfig {
     pub last_state: PrinterState,
     pub observed_at: Option<DateTime<Utc>>,
     pub octoprint_version: Option<Arc<str>>,
-    pub mark: Option<(Mark, DateTime<Utc>)>,
+    pub mark: Option<(JobMark, DateTime<Utc>)>,
     pub plate: Plate,
     /// The print that had not ended.
     pub print: Option<Print>,
     /// The start that the previous run of the server sent and did not settle.
-    pub start: Option<StartSent>,
+    pub start: Option<SentStart>,
 }
 
 impl ActorConfig {
     /// The configuration of a printer without any known state.
-    pub fn fresh(id: Uuid, octoprint: OctoPrint) -> Self {
+    pub fn new(id: Uuid, octoprint: OctoPrint) -> Self {
         Self {
             id,
             octoprint,
@@ -93,15 +92,15 @@ impl ActorConfig {
     }
 
     /// The printer's entry before its first observation in this run of the server.
-    fn unseen(&self) -> Live {
-        let live = Live::unseen(self.id, self.last_state, self.observed_at, self.plate.clone());
-        Live { octoprint_version: self.octoprint_version.clone(), ..live }
+    fn unobserved_entry(&self) -> LivePrinter {
+        let live = LivePrinter::unobserved(self.id, self.last_state, self.observed_at, self.plate.clone());
+        LivePrinter { octoprint_version: self.octoprint_version.clone(), ..live }
     }
 }
 
 /// Why the fleet did not accept a message for an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotTaken {
+pub enum ActorUnavailable {
     /// The printer has no actor: it is disabled or was removed.
     NoActor,
     /// The mailbox is full, or the server is stopping. Try again.
@@ -110,25 +109,25 @@ pub enum NotTaken {
 
 /// The receiving ends of the fleet's queues: one for the dispatcher, one for the recorder.
 pub struct Inbox {
-    pub ledger: mpsc::Receiver<ActorEvent>,
+    pub events: mpsc::Receiver<ActorEvent>,
     pub recorder: RecorderQueue,
 }
 
 /// A handle on the fleet. Cheap to clone.
 #[derive(Clone)]
 pub struct Fleet {
-    inner: Arc<Inner>,
+    inner: Arc<FleetInner>,
 }
 
-struct Inner {
-    actors: Mutex<HashMap<Uuid, Handle>>,
+struct FleetInner {
+    actors: Mutex<HashMap<Uuid, ActorHandle>>,
     context: FleetContext,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
-struct Handle {
-    wanted: Arc<Wanted>,
+struct ActorHandle {
+    wanted: Arc<SharedWantedState>,
     mailbox: mpsc::Sender<ActorMessage>,
     /// Aborts the actor at any point: it holds nothing that needs a clean-up.
     task: AbortHandle,
@@ -137,19 +136,19 @@ struct Handle {
 impl Fleet {
     /// Creates a fleet without printers. Its actors end when `stop` is cancelled.
     pub fn new(settings: Settings, tasks: TaskTracker, stop: CancellationToken) -> (Self, Inbox) {
-        let (ledger, ledger_inbox) = mpsc::channel(UP_QUEUE);
+        let (dispatcher, events) = mpsc::channel(DISPATCHER_QUEUE);
         let recorder = RecorderQueue::default();
         let context = FleetContext {
             settings,
-            ledger,
+            dispatcher,
             recorder: recorder.clone(),
             view: Arc::new(View::default()),
-            connects: Arc::new(Semaphore::new(CONNECTS)),
+            connect_permits: Arc::new(Semaphore::new(CONNECTS)),
         };
-        let inner = Arc::new(Inner { actors: Mutex::default(), context, tasks, stop });
+        let inner = Arc::new(FleetInner { actors: Mutex::default(), context, tasks, stop });
         let fleet = Self { inner };
         fleet.inner.tasks.spawn(fleet.clone().end_on_stop());
-        (fleet, Inbox { ledger: ledger_inbox, recorder })
+        (fleet, Inbox { events: events, recorder })
     }
 
     /// Ends every actor when `stop` is cancelled, so that actors do not have to check it in each turn.
@@ -183,11 +182,11 @@ impl Fleet {
             config.observed_at = live.observed_at();
         }
         // Inserted before other tasks can find the actor: everything that is published of the printer needs this entry.
-        self.view().put(config.unseen());
+        self.view().put(config.unobserved_entry());
         let (mailbox, inbox) = mpsc::channel(MAILBOX);
-        let wanted = Arc::new(Wanted::default());
+        let wanted = Arc::new(SharedWantedState::default());
         let task = self.inner.tasks.spawn(self.clone().supervise(config, wanted.clone(), inbox)).abort_handle();
-        actors.insert(id, Handle { wanted, mailbox, task });
+        actors.insert(id, ActorHandle { wanted, mailbox, task });
     }
 
     /// Ends an actor at once and removes its printer from the snapshot: the printer was removed.
@@ -207,39 +206,39 @@ impl Fleet {
     }
 
     /// Returns the printers that have an actor.
-    pub fn running(&self) -> HashSet<Uuid> {
+    pub fn running_actors(&self) -> HashSet<Uuid> {
         self.actors().keys().copied().collect()
     }
 
     /// Sends a command to its printer's actor.
-    pub fn perform(&self, printer_id: Uuid, command: ActorCommand) -> Result<(), NotTaken> {
+    pub fn perform(&self, printer_id: Uuid, command: ActorCommand) -> Result<(), ActorUnavailable> {
         self.post(printer_id, ActorMessage::Perform(Box::new(command)))
     }
 
     /// Reports to an actor that the command log has ended an unsent command.
-    pub fn drop_command(&self, printer_id: Uuid, command_id: Uuid) -> Result<(), NotTaken> {
+    pub fn drop_command(&self, printer_id: Uuid, command_id: Uuid) -> Result<(), ActorUnavailable> {
         self.post(printer_id, ActorMessage::Drop(command_id))
     }
 
     /// Makes an actor watch for the late effect of a command that ended with an unknown effect in the previous process.
-    pub fn watch_unsettled(&self, printer_id: Uuid, command: UnsettledCommand) -> Result<(), NotTaken> {
+    pub fn watch_unsettled(&self, printer_id: Uuid, command: UnsettledCommand) -> Result<(), ActorUnavailable> {
         self.post(printer_id, ActorMessage::WatchUnsettled(Box::new(command)))
     }
 
     /// Waits until all observations so far are stored, for at most 2 s. Returns `false` if they are not stored by then.
-    pub async fn written_down(&self) -> bool {
+    pub async fn flush_observations(&self) -> bool {
         let stored = self.inner.context.recorder.add_flush();
         matches!(tokio::time::timeout(Duration::from_secs(2), stored).await, Ok(Ok(())))
     }
 
     /// Requests a reading of a printer soon.
-    pub fn look(&self, printer_id: Uuid) {
-        let _ = self.post(printer_id, ActorMessage::Look);
+    pub fn request_reading(&self, printer_id: Uuid) {
+        let _ = self.post(printer_id, ActorMessage::Read);
     }
 
     /// Reads a printer more often for the next 10 s, because a user or an API client is viewing it.
-    pub fn watch(&self, printer_id: Uuid) {
-        let _ = self.post(printer_id, ActorMessage::Watched);
+    pub fn mark_viewed(&self, printer_id: Uuid) {
+        let _ = self.post(printer_id, ActorMessage::Viewed);
     }
 
     /// Clears the plate as the database did, after a print was removed. A plate with another print stays unchanged.
@@ -249,51 +248,56 @@ impl Fleet {
             handle.wanted.clear_plate(cleared);
             handle.wake();
         } else if let Some(live) = self.view().get(printer_id)
-            && let Some(plate) = live.plate.without(&cleared)
+            && let Some(plate) = live.plate.after_clear(&cleared)
         {
-            self.view().update(Live { plate, ..Live::clone(&live) });
+            self.view().update(LivePrinter { plate, ..LivePrinter::clone(&live) });
         }
     }
 
     /// Gives a printer's entry a new version, because its name or its tags have changed.
     pub fn touch(&self, printer_id: Uuid) {
         if let Some(live) = self.view().get(printer_id) {
-            self.view().update(Live::clone(&live));
+            self.view().update(LivePrinter::clone(&live));
         }
     }
 
-    fn post(&self, id: Uuid, message: ActorMessage) -> Result<(), NotTaken> {
+    fn post(&self, id: Uuid, message: ActorMessage) -> Result<(), ActorUnavailable> {
         let actors = self.actors();
-        let handle = actors.get(&id).ok_or_else(|| self.gone())?;
+        let handle = actors.get(&id).ok_or_else(|| self.unavailable_reason())?;
         handle.mailbox.try_send(message).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => NotTaken::Busy,
-            mpsc::error::TrySendError::Closed(_) => self.gone(),
+            mpsc::error::TrySendError::Full(_) => ActorUnavailable::Busy,
+            mpsc::error::TrySendError::Closed(_) => self.unavailable_reason(),
         })
     }
 
     /// Returns why a printer has no actor. While the server stops, the printer's commands are left to the next run.
-    fn gone(&self) -> NotTaken {
-        if self.inner.stop.is_cancelled() { NotTaken::Busy } else { NotTaken::NoActor }
+    fn unavailable_reason(&self) -> ActorUnavailable {
+        if self.inner.stop.is_cancelled() { ActorUnavailable::Busy } else { ActorUnavailable::NoActor }
     }
 
     /// Runs one actor until it ends. An actor that panics is restarted, without effect on other printers.
-    async fn supervise(self, mut config: ActorConfig, wanted: Arc<Wanted>, inbox: mpsc::Receiver<ActorMessage>) {
+    async fn supervise(
+        self,
+        mut config: ActorConfig,
+        wanted: Arc<SharedWantedState>,
+        inbox: mpsc::Receiver<ActorMessage>,
+    ) {
         let id = config.id;
-        let outbox = Outbox::new(self.inner.context.ledger.clone());
-        let tracker = Tracker::resume(config.print.as_ref(), config.mark.clone());
-        let new = |config: &ActorConfig, tracker, inbox, outbox| {
+        let outbox = Outbox::new(self.inner.context.dispatcher.clone());
+        let tracker = PrintTracker::resume(config.print.as_ref(), config.mark.clone());
+        let new_actor = |config: &ActorConfig, tracker, inbox, outbox| {
             Box::new(Actor::new(config.clone(), wanted.clone(), tracker, inbox, outbox, self.inner.context.clone()))
         };
-        let mut actor = new(&config, tracker, inbox, outbox);
+        let mut actor = new_actor(&config, tracker, inbox, outbox);
         loop {
             if AssertUnwindSafe(actor.run()).catch_unwind().await.is_ok() {
-                if self.end(id, &wanted, &actor.mailbox) {
+                if self.remove_if_retired(id, &wanted, &actor.mailbox) {
                     return;
                 }
                 continue;
             }
             tracing::error!(printer.id = %id, "the actor of a printer panicked and is restarted");
-            let (mailbox, fresh) = mpsc::channel(MAILBOX);
+            let (mailbox, inbox) = mpsc::channel(MAILBOX);
             if let Some(handle) = self.actors().get_mut(&id) {
                 handle.mailbox = mailbox;
             }
@@ -303,15 +307,15 @@ impl Fleet {
             }
             // The new actor continues with the prints that the panicked actor knew.
             let mut tracker = std::mem::take(&mut actor.tracker);
-            tracker.lose_sight();
-            actor = new(&config, tracker, fresh, actor.outbox);
+            tracker.begin_gap();
+            actor = new_actor(&config, tracker, inbox, actor.outbox);
             actor.outbox.send(ActorEvent::Restarted { printer_id: id });
         }
     }
 
     /// Removes a retired actor from the fleet. Returns `false` if its printer was enabled again in the meantime, or if its
     /// mailbox has messages.
-    fn end(&self, id: Uuid, wanted: &Wanted, mailbox: &mpsc::Receiver<ActorMessage>) -> bool {
+    fn remove_if_retired(&self, id: Uuid, wanted: &SharedWantedState, mailbox: &mpsc::Receiver<ActorMessage>) -> bool {
         let mut actors = self.actors();
         if actors.contains_key(&id) && !(wanted.is_retired() && mailbox.is_empty()) {
             return false;
@@ -320,17 +324,23 @@ impl Fleet {
         // The lock is still held, so the next actor of this printer publishes after this update.
         if let Some(live) = self.view().get(id) {
             let (reachability, state) = (Reachability::Unknown, PrinterState::Unknown);
-            self.view().update(Live { reachability, state, channel: None, channel_error: None, ..Live::clone(&live) });
+            self.view().update(LivePrinter {
+                reachability,
+                state,
+                channel: None,
+                channel_error: None,
+                ..LivePrinter::clone(&live)
+            });
         }
         true
     }
 
-    fn actors(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Handle>> {
+    fn actors(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, ActorHandle>> {
         self.inner.actors.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
-impl Handle {
+impl ActorHandle {
     /// Makes the actor read the wanted state. If the mailbox is full, the actor has a turn in any case.
     fn wake(&self) {
         let _ = self.mailbox.try_send(ActorMessage::Wake);
@@ -339,3 +349,4 @@ impl Handle {
 
 #[cfg(test)]
 mod tests;
+mod wanted_state;

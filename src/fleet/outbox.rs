@@ -38,19 +38,19 @@ impl Outbox {
 
     /// Whether the actor may accept new messages. Each new message, the command in flight and the unsettled commands send only
     /// a few messages each. That limits the outbox.
-    pub fn has_room(&self) -> bool {
+    pub fn has_capacity(&self) -> bool {
         self.waiting.len() < OUTBOX
     }
 
     /// Sends the waiting messages as room becomes free. Cancel safe: a message is either in the outbox or sent.
     pub async fn flush(&mut self) {
         while !self.waiting.is_empty() {
-            let Ok(room) = self.dispatcher.reserve().await else {
+            let Ok(slot) = self.dispatcher.reserve().await else {
                 self.waiting.clear();
                 return;
             };
             if let Some(message) = self.waiting.pop_front() {
-                room.send(message);
+                slot.send(message);
             }
         }
     }
@@ -75,15 +75,15 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_delays_messages_keeps_their_order_and_stops_new_mail() {
+    fn a_full_queue_delays_messages_keeps_their_order_and_refuses_new_ones() {
         let (sender, mut queue) = mpsc::channel(1);
         let mut outbox = Outbox::new(sender);
         let all: Vec<u128> = (1..=OUTBOX as u128 + 1).collect();
         for id in &all {
-            assert!(outbox.has_room(), "before message {id}");
+            assert!(outbox.has_capacity(), "before message {id}");
             outbox.send(message(*id));
         }
-        assert!(!outbox.has_room());
+        assert!(!outbox.has_capacity());
         assert_eq!(outbox.flush().now_or_never(), None, "there is no room yet");
         let mut got = Vec::new();
         while let Some(id) = received(&mut queue) {
@@ -95,11 +95,11 @@ mod tests {
             let _ = outbox.flush().now_or_never();
         }
         assert_eq!(got, [all, vec![1_000]].concat());
-        assert!(outbox.is_empty() && outbox.has_room());
+        assert!(outbox.is_empty() && outbox.has_capacity());
     }
 
     #[test]
-    fn without_a_dispatcher_nothing_is_kept() {
+    fn messages_are_dropped_without_a_dispatcher() {
         let (sender, mut queue) = mpsc::channel(1);
         let mut outbox = Outbox::new(sender);
         outbox.send(message(1));

@@ -31,7 +31,7 @@ impl Actor {
         let printer_id = self.published.printer_id();
         let Some(command) = self.commands.current_mut() else { return };
         command.phase = Phase::Permit;
-        command.asked_at = Some(Instant::now());
+        command.permit_requested_at = Some(Instant::now());
         let request = SendRequest {
             printer_id,
             command_id: command.spec.command_id,
@@ -41,10 +41,10 @@ impl Actor {
             resolved: command.resolved,
             state_before: command.before.as_ref().map_or(PrinterState::Unknown, |before| before.state),
             print_id: command.print_id,
-            file_path: command.target().filter(|_| command.places_a_print()).map(|file| file.path.clone()),
+            file_path: command.target().filter(|_| command.starts_print()).map(|file| file.path.clone()),
             permit,
         };
-        self.requests.push(Box::pin(request::permit(command.spec.command_id, reply)));
+        self.requests.push(Box::pin(request::await_permit(command.spec.command_id, reply)));
         // Without a dispatcher the reply channel closes, which means "do not send".
         self.outbox.send(ActorEvent::SendRequest(request));
     }
@@ -53,12 +53,12 @@ impl Actor {
     pub(super) fn on_permit(&mut self, command_id: Uuid, granted: bool) {
         if granted {
             // Events from before the send must not count as its effect.
-            self.take_received_events();
+            self.process_received_frames();
             self.settle_print();
         }
         let overtaken = self.commands.is_overtaken();
         let octoprint = self.octoprint.clone();
-        let Some(command) = self.commands.with_id(command_id) else { return };
+        let Some(command) = self.commands.current_with_id(command_id) else { return };
         if command.phase != Phase::Permit {
             return;
         }
@@ -68,17 +68,17 @@ impl Actor {
                 let expired = Instant::now() >= command.spec.expires;
                 let (outcome, reason) =
                     if expired { (Outcome::Expired, None) } else { (Outcome::Skipped, Some(Reason::BatchStopped)) };
-                self.finish(outcome, reason, None);
+                self.finish_command(outcome, reason, None);
             } else if command.is_unsent() {
                 // The command log has ended the command: it was stopped, expired, overtaken or removed.
-                self.commands.take();
+                self.commands.take_current();
                 self.published.touch();
             } else {
                 self.finish_without_permit();
             }
             return;
         }
-        if command.asked_at.is_some_and(|asked| asked.elapsed() >= PERMIT_AGE) {
+        if command.permit_requested_at.is_some_and(|requested| requested.elapsed() >= PERMIT_AGE) {
             tracing::warn!(command.id = %command_id, "a permit to send arrived too late and is requested again");
             command.permit_unused = true;
             self.request_permit();
@@ -89,7 +89,7 @@ impl Actor {
         command.attempts += 1;
         if too_late {
             // The permit took long, or a clock that was set back in the meantime granted it.
-            self.finish(Outcome::Expired, None, None);
+            self.finish_command(Outcome::Expired, None, None);
             return;
         }
         if overtaken {
@@ -99,21 +99,21 @@ impl Actor {
             } else {
                 (Outcome::Unconfirmed, command.overtaken_reason())
             };
-            self.finish(outcome, Some(reason), None);
+            self.finish_command(outcome, Some(reason), None);
             return;
         }
         command.sends += 1;
         command.sent_at = Some(clock::now());
-        command.phase = Phase::Wire;
+        command.phase = Phase::Send;
         command.accepted_at = None;
         command.lost_at = None;
         let (step, file) = (command.step, command.spec.file.clone());
-        let not_after = command.asked_at.map(|asked| asked + PERMIT_AGE);
+        let not_after = command.permit_requested_at.map(|requested| requested + PERMIT_AGE);
         if step == Step::Start || step == Step::Resume {
-            self.published.change().heated_up = Some(Instant::now());
+            self.published.change().last_start_at = Some(Instant::now());
         }
         // An effect that is observed from here on proves nothing about an earlier command.
-        self.commands.unsettled().clear();
-        self.requests.push(Box::pin(request::send(octoprint, command_id, step, file, not_after)));
+        self.commands.unsettled_mut().clear();
+        self.requests.push(Box::pin(request::send_step(octoprint, command_id, step, file, not_after)));
     }
 }

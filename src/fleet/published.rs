@@ -7,37 +7,37 @@ use uuid::Uuid;
 use super::{
     message::StoredObservation,
     recorder_queue::RecorderQueue,
-    view::{Live, LiveJob, View},
+    view::{LiveJob, LivePrinter, View},
 };
 use crate::{
     clock,
     domain::{
         command::Command,
-        print::Mark,
+        print::JobMark,
         state::{PrinterState, Reachability},
     },
 };
 /// The published state of one printer.
 pub(super) struct PublishedState {
-    live: Live,
+    live: LivePrinter,
     /// The entry differs from the one in the snapshot.
     is_dirty: bool,
     /// The job of the entry differs, too.
     is_job_stale: bool,
     /// The last observation that was sent to the recorder.
-    stored: (PrinterState, Mark),
+    stored: (PrinterState, JobMark),
     /// The last reachability that was sent to the recorder.
     stored_reachability: Reachability,
 }
 
 impl PublishedState {
     /// The state before the first observation. `stored` is the observation in the database.
-    pub fn new(live: Live, stored: (PrinterState, Mark)) -> Self {
+    pub fn new(live: LivePrinter, stored: (PrinterState, JobMark)) -> Self {
         Self { live, is_dirty: true, is_job_stale: true, stored, stored_reachability: Reachability::Unknown }
     }
 
     /// Returns the current entry.
-    pub fn live(&self) -> &Live {
+    pub fn live(&self) -> &LivePrinter {
         &self.live
     }
 
@@ -47,13 +47,13 @@ impl PublishedState {
     }
 
     /// Returns the entry for a change. The next [`PublishedState::publish`] puts it into the snapshot.
-    pub fn change(&mut self) -> &mut Live {
+    pub fn change(&mut self) -> &mut LivePrinter {
         self.is_dirty = true;
         &mut self.live
     }
 
     /// Returns the entry for a change that needs no new version: the change is published with the next one.
-    pub fn change_quietly(&mut self) -> &mut Live {
+    pub fn change_quietly(&mut self) -> &mut LivePrinter {
         &mut self.live
     }
 
@@ -69,7 +69,7 @@ impl PublishedState {
 
     /// Updates the time of the last observation, without a new version.
     pub fn mark_observed(&mut self) {
-        self.live.heard.store(clock::now().timestamp_micros(), Ordering::Relaxed);
+        self.live.observed_at_us.store(clock::now().timestamp_micros(), Ordering::Relaxed);
     }
 
     /// Puts the entry into the snapshot if it has changed. `job` builds the job if that is stale.
@@ -97,7 +97,7 @@ impl PublishedState {
 
     /// Sends the observation to the recorder if it differs from the stored one. The server continues from it after a restart.
     /// While a print is active, every reading is stored, so that the time of the print counts up to it.
-    pub fn store(&mut self, state: PrinterState, mark: &Mark, recorder: &RecorderQueue) {
+    pub fn store_observation(&mut self, state: PrinterState, mark: &JobMark, recorder: &RecorderQueue) {
         if !state.is_active() && self.stored.0 == state && self.stored.1 == *mark {
             return;
         }
@@ -118,6 +118,6 @@ impl PublishedState {
             return;
         }
         self.stored_reachability = reachability;
-        recorder.add_reach(self.live.id, reachability, clock::now());
+        recorder.add_reachability(self.live.id, reachability, clock::now());
     }
 }

@@ -13,12 +13,12 @@ use uuid::Uuid;
 
 use super::{
     message::{RecorderMessage, StoredObservation},
-    settings::{FACTS_KEPT, FACTS_STORED, NOISY_EVERY},
+    settings::{FACT_RATE, FACTS_KEPT, NOISY_EVERY},
 };
 use crate::{
     clock,
     domain::{
-        noisy::Noisy,
+        merged_facts::MergedFacts,
         print::{ActorKind, PrintFact},
         state::Reachability,
     },
@@ -34,26 +34,26 @@ use crate::{
 ///
 /// The queue keeps only the last observation and the last reachability of each printer.
 #[derive(Clone, Default)]
-pub struct RecorderQueue(Arc<Shared>);
+pub struct RecorderQueue(Arc<SharedQueue>);
 
 #[derive(Default)]
-struct Shared {
-    waiting: Mutex<Waiting>,
+struct SharedQueue {
+    state: Mutex<QueueState>,
     added: Notify,
 }
 
 #[derive(Default)]
-struct Waiting {
-    last: u64,
+struct QueueState {
+    last_position: u64,
     /// In the order of arrival.
-    messages: BTreeMap<u64, Message>,
+    messages: BTreeMap<u64, QueuedMessage>,
     printers: HashMap<Uuid, Positions>,
-    observed: Observed,
+    observed: LatestObservations,
     /// Facts that the recorder has taken and not yet stored.
     taken: Backlog,
     rates: FactRates,
     /// Printers that exceeded their rate. Their waiting facts are taken only with the observations.
-    held: HashSet<Uuid>,
+    held_printers: HashSet<Uuid>,
     /// When the last summary of a printer was taken.
     noisy_at: HashMap<Uuid, Instant>,
     flushes: usize,
@@ -66,20 +66,20 @@ struct FactRates(RateLimiter<Uuid, HashMapStateStore<Uuid>, MonotonicClock>);
 
 impl Default for FactRates {
     fn default() -> Self {
-        Self(RateLimiter::new(FACTS_STORED, HashMapStateStore::default(), MonotonicClock))
+        Self(RateLimiter::new(FACT_RATE, HashMapStateStore::default(), MonotonicClock))
     }
 }
 
 /// The messages that may be taken.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Take {
+enum TakeMode {
     /// Only messages of printers that keep to their rate.
     Steady,
     /// Also the held-back messages that the rates now allow.
     Held,
 }
 
-struct Message {
+struct QueuedMessage {
     since: Instant,
     at: DateTime<Utc>,
     content: RecorderMessage,
@@ -94,9 +94,9 @@ struct Positions {
 
 /// The last observation and the last reachability of each printer, if they are new.
 #[derive(Debug, Default)]
-pub struct Observed {
+pub struct LatestObservations {
     pub observations: HashMap<Uuid, StoredObservation>,
-    pub reach: HashMap<Uuid, (Reachability, DateTime<Utc>)>,
+    pub reachability: HashMap<Uuid, (Reachability, DateTime<Utc>)>,
 }
 
 /// Facts about prints that are not stored yet.
@@ -122,26 +122,26 @@ impl RecorderQueue {
     }
 
     /// Adds a change of reachability. It replaces the previous one.
-    pub fn add_reach(&self, printer_id: Uuid, reachability: Reachability, at: DateTime<Utc>) {
-        self.lock().observed.reach.insert(printer_id, (reachability, at));
+    pub fn add_reachability(&self, printer_id: Uuid, reachability: Reachability, at: DateTime<Utc>) {
+        self.lock().observed.reachability.insert(printer_id, (reachability, at));
     }
 
     /// Adds a flush marker. It is answered once all earlier facts are stored.
     pub fn add_flush(&self) -> oneshot::Receiver<()> {
-        let (reply, answer) = oneshot::channel();
-        let mut waiting = self.lock();
-        waiting.flushes += 1;
-        waiting.add(RecorderMessage::Flush(reply));
-        drop(waiting);
+        let (done, flushed) = oneshot::channel();
+        let mut state = self.lock();
+        state.flushes += 1;
+        state.push_message(RecorderMessage::Flush(done));
+        drop(state);
         self.0.added.notify_one();
-        answer
+        flushed
     }
 
     /// Waits for messages, and takes the oldest, at most `limit`. They count as backlog until [`RecorderQueue::mark_stored`].
     /// Cancel safe.
     pub async fn take(&self, limit: usize) -> Vec<RecorderMessage> {
         loop {
-            let taken = self.lock().take(limit, Take::Steady);
+            let taken = self.lock().take(limit, TakeMode::Steady);
             if !taken.is_empty() {
                 return taken;
             }
@@ -154,7 +154,7 @@ impl RecorderQueue {
     /// Takes messages like [`RecorderQueue::take`], but does not wait for the first one. It also takes held-back messages, as
     /// far as the rates allow.
     pub fn try_take(&self, limit: usize) -> Vec<RecorderMessage> {
-        self.lock().take(limit, Take::Held)
+        self.lock().take(limit, TakeMode::Held)
     }
 
     /// Stops holding back messages: the server is stopping.
@@ -169,40 +169,42 @@ impl RecorderQueue {
 
     /// Takes the observations of all printers without waiting facts. An observation is never stored before the print that it
     /// shows. The reachability waits too, because it is stored with the observation.
-    pub fn take_observed(&self) -> Observed {
-        let mut waiting = self.lock();
-        let Observed { observations, reach } = std::mem::take(&mut waiting.observed);
-        let has_facts = |printer_id: &Uuid| waiting.printers.get(printer_id).is_some_and(|of| !of.facts.is_empty());
-        let (early, observations) = observations.into_iter().partition(|(printer_id, _)| has_facts(printer_id));
-        let (early_reach, reach) = reach.into_iter().partition(|(printer_id, _)| has_facts(printer_id));
-        waiting.observed = Observed { observations: early, reach: early_reach };
-        Observed { observations, reach }
+    pub fn take_observed(&self) -> LatestObservations {
+        let mut state = self.lock();
+        let LatestObservations { observations, reachability } = std::mem::take(&mut state.observed);
+        let has_facts =
+            |printer_id: &Uuid| state.printers.get(printer_id).is_some_and(|positions| !positions.facts.is_empty());
+        let (deferred, observations) = observations.into_iter().partition(|(printer_id, _)| has_facts(printer_id));
+        let (deferred_reachability, reach) =
+            reachability.into_iter().partition(|(printer_id, _)| has_facts(printer_id));
+        state.observed = LatestObservations { observations: deferred, reachability: deferred_reachability };
+        LatestObservations { observations, reachability: reach }
     }
 
     /// Returns the facts that are not stored yet. Held-back facts do not count: the recorder is not behind.
     pub fn backlog(&self) -> Backlog {
-        let waiting = self.lock();
-        let counted = waiting.printers.iter().filter(|(printer_id, _)| !waiting.is_held(**printer_id));
+        let state = self.lock();
+        let counted = state.printers.iter().filter(|(printer_id, _)| !state.is_held(**printer_id));
         let facts: usize = counted.map(|(_, printer)| printer.facts.len()).sum();
-        let is_counted = |message: &&Message| message.content.printer_id().is_none_or(|id| !waiting.is_held(id));
-        let oldest = waiting.messages.values().find(is_counted).map(|message| message.since);
-        Backlog { facts: facts + waiting.taken.facts, since: waiting.taken.since.or(oldest) }
+        let is_counted = |message: &&QueuedMessage| message.content.printer_id().is_none_or(|id| !state.is_held(id));
+        let oldest = state.messages.values().find(is_counted).map(|message| message.since);
+        Backlog { facts: facts + state.taken.facts, since: state.taken.since.or(oldest) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Waiting {
-    fn add(&mut self, content: RecorderMessage) -> u64 {
-        self.last += 1;
-        self.messages.insert(self.last, Message { since: Instant::now(), at: clock::now(), content });
-        self.last
+impl QueueState {
+    fn push_message(&mut self, content: RecorderMessage) -> u64 {
+        self.last_position += 1;
+        self.messages.insert(self.last_position, QueuedMessage { since: Instant::now(), at: clock::now(), content });
+        self.last_position
     }
 
     fn is_held(&self, printer_id: Uuid) -> bool {
-        self.held.contains(&printer_id)
+        self.held_printers.contains(&printer_id)
     }
 
     /// Adds a fact. Returns whether facts of this printer are held back.
@@ -211,25 +213,25 @@ impl Waiting {
         if let (Some((mark, at)), Some(older)) = (fact.mark(), self.observed.observations.get_mut(&printer_id)) {
             (older.mark, older.at) = (mark, at);
         }
-        let position = self.add(RecorderMessage::Print { printer_id, fact });
+        let position = self.push_message(RecorderMessage::Print { printer_id, fact });
         self.printers.entry(printer_id).or_default().facts.push_back(position);
         while self.printers.get(&printer_id).is_some_and(|printer| printer.facts.len() > FACTS_KEPT)
-            && self.merge(printer_id)
+            && self.merge_facts(printer_id)
         {}
         self.is_held(printer_id)
     }
 
     /// Returns the messages that may be taken now, in order. With a flush marker, or when the server stops, nothing is held
     /// back.
-    fn due(&mut self, limit: usize, take: Take) -> Vec<u64> {
+    fn due_positions(&mut self, limit: usize, mode: TakeMode) -> Vec<u64> {
         let now = Instant::now();
         self.noisy_at.retain(|_, at| now.duration_since(*at) < NOISY_EVERY);
         if self.flushes > 0 || self.is_closing {
             return self.messages.keys().take(limit).copied().collect();
         }
-        if take == Take::Held {
+        if mode == TakeMode::Held {
             self.rates.0.retain_recent();
-            self.held.clear();
+            self.held_printers.clear();
         }
         let mut due = Vec::new();
         for (position, message) in &self.messages {
@@ -238,9 +240,10 @@ impl Waiting {
             }
             let is_due = match &message.content {
                 RecorderMessage::Print { printer_id, .. } => {
-                    let is_held = self.held.contains(printer_id) || self.rates.0.check_key(printer_id).is_err();
+                    let is_held =
+                        self.held_printers.contains(printer_id) || self.rates.0.check_key(printer_id).is_err();
                     if is_held {
-                        self.held.insert(*printer_id);
+                        self.held_printers.insert(*printer_id);
                     }
                     !is_held
                 }
@@ -260,18 +263,20 @@ impl Waiting {
         due
     }
 
-    fn take(&mut self, limit: usize, take: Take) -> Vec<RecorderMessage> {
+    fn take(&mut self, limit: usize, take: TakeMode) -> Vec<RecorderMessage> {
         let mut taken = Vec::new();
-        for position in self.due(limit, take) {
-            let Some(Message { since, content, .. }) = self.messages.remove(&position) else { continue };
+        for position in self.due_positions(limit, take) {
+            let Some(QueuedMessage { since, content, .. }) = self.messages.remove(&position) else { continue };
             match &content {
                 RecorderMessage::Print { printer_id, .. } => {
                     self.taken.facts += 1;
-                    self.forget(*printer_id, |printer| {
+                    self.update_positions(*printer_id, |printer| {
                         printer.facts.pop_front();
                     });
                 }
-                RecorderMessage::Noisy { printer_id, .. } => self.forget(*printer_id, |printer| printer.noisy = None),
+                RecorderMessage::Noisy { printer_id, .. } => {
+                    self.update_positions(*printer_id, |printer| printer.noisy = None)
+                }
                 RecorderMessage::Flush(_) => self.flushes -= 1,
             }
             self.taken.since.get_or_insert(since);
@@ -280,7 +285,7 @@ impl Waiting {
         taken
     }
 
-    fn forget(&mut self, printer_id: Uuid, forget: impl FnOnce(&mut Positions)) {
+    fn update_positions(&mut self, printer_id: Uuid, forget: impl FnOnce(&mut Positions)) {
         let Some(printer) = self.printers.get_mut(&printer_id) else { return };
         forget(printer);
         if printer.facts.is_empty() && printer.noisy.is_none() {
@@ -289,19 +294,19 @@ impl Waiting {
     }
 
     /// Merges the least important facts of a printer. Returns `false` if no facts may be merged.
-    fn merge(&mut self, printer_id: Uuid) -> bool {
+    fn merge_facts(&mut self, printer_id: Uuid) -> bool {
         let Some(printer) = self.printers.get(&printer_id) else { return false };
         let facts: Vec<(u64, &PrintFact)> =
-            printer.facts.iter().filter_map(|position| Some((*position, self.fact(*position)?))).collect();
-        let Some((merged, is_print)) = next_merged(&facts) else { return false };
+            printer.facts.iter().filter_map(|position| Some((*position, self.fact_at(*position)?))).collect();
+        let Some((merged, is_print)) = next_to_merge(&facts) else { return false };
         let (Some(first), Some(printer)) = (merged.first(), self.printers.get_mut(&printer_id)) else { return false };
         printer.facts.retain(|position| !merged.contains(position));
         let position = *printer.noisy.get_or_insert(*first);
-        let removed: Vec<Message> = merged.iter().filter_map(|position| self.messages.remove(position)).collect();
+        let removed: Vec<QueuedMessage> = merged.iter().filter_map(|position| self.messages.remove(position)).collect();
         for message in removed {
             let kept = self.messages.entry(position).or_insert_with(|| {
-                let noisy = Noisy::at(message.at);
-                Message { content: RecorderMessage::Noisy { printer_id, noisy }, ..message }
+                let noisy = MergedFacts::new(message.at);
+                QueuedMessage { content: RecorderMessage::Noisy { printer_id, noisy }, ..message }
             });
             if let RecorderMessage::Noisy { noisy, .. } = &mut kept.content {
                 noisy.include(message.at);
@@ -315,7 +320,7 @@ impl Waiting {
         true
     }
 
-    fn fact(&self, position: u64) -> Option<&PrintFact> {
+    fn fact_at(&self, position: u64) -> Option<&PrintFact> {
         match &self.messages.get(&position)?.content {
             RecorderMessage::Print { fact, .. } => Some(fact),
             RecorderMessage::Noisy { .. } | RecorderMessage::Flush(_) => None,
@@ -325,7 +330,7 @@ impl Waiting {
 
 /// Returns the facts to merge, and whether they are a whole print. Finished prints that no command started are merged first,
 /// then outdated changes. Prints of commands keep their rows as long as other facts can be merged.
-fn next_merged(facts: &[(u64, &PrintFact)]) -> Option<(Vec<u64>, bool)> {
+fn next_to_merge(facts: &[(u64, &PrintFact)]) -> Option<(Vec<u64>, bool)> {
     let whole = |id: Uuid| facts.iter().filter(|(_, fact)| fact.id() == id).map(|(position, _)| *position).collect();
     let finished = |by_command| oldest_finished(facts, by_command).map(|id| (whole(id), true));
     let outdated = || oldest_outdated(facts).map(|position| (vec![position], false));
@@ -335,7 +340,9 @@ fn next_merged(facts: &[(u64, &PrintFact)]) -> Option<(Vec<u64>, bool)> {
 /// Returns the oldest print that began and ended among these facts and is not the last one.
 fn oldest_finished(facts: &[(u64, &PrintFact)], by_command: bool) -> Option<Uuid> {
     let (_, last) = facts.last()?;
-    let ended = |id: &Uuid| facts.iter().any(|(_, fact)| matches!(fact, PrintFact::Ended { id: of, .. } if of == id));
+    let ended = |id: &Uuid| {
+        facts.iter().any(|(_, fact)| matches!(fact, PrintFact::Ended { id: ended_id, .. } if ended_id == id))
+    };
     facts.iter().find_map(|(_, fact)| match fact {
         PrintFact::Began { id, by, .. } => {
             let fits = *id != last.id() && (by.kind == ActorKind::Command) == by_command && ended(id);

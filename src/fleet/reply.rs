@@ -18,7 +18,7 @@ impl Actor {
         let Some(command) = self.commands.current_mut().filter(|command| command.spec.command_id == command_id) else {
             return;
         };
-        if command.phase != Phase::Wire {
+        if command.phase != Phase::Send {
             return;
         }
         if !pushed && command.step == Step::Start && command.spec.file.is_some() {
@@ -33,24 +33,24 @@ impl Actor {
             Ok(()) => {
                 command.phase = Phase::Watch { since: now };
                 command.accepted_at = Some(clock::now());
-                command.looks = 0;
-                command.plan_look(now, pushed);
+                command.reads = 0;
+                command.plan_read(now, pushed);
                 // If a cancel arrived in the meantime, the command is judged again on a new reading.
                 let overtaken = self.commands.is_overtaken();
                 if let Some(command) = self.commands.current_mut()
                     && overtaken
                 {
-                    command.look_after = Some(now);
+                    command.fresh_after = Some(now);
                 }
-                self.report(Outcome::Accepted);
+                self.report_progress(Outcome::Accepted);
             }
             Err(error) if error.may_have_acted() => {
                 command.phase = Phase::Settle { since: now };
                 command.doubtful = true;
                 command.lost_at = Some(now);
-                command.look_after = Some(now);
-                command.looks = 0;
-                command.next_look = Some(now);
+                command.fresh_after = Some(now);
+                command.reads = 0;
+                command.next_read = Some(now);
                 tracing::warn!(printer.id = %self.published.printer_id(), command.id = %command_id, %error, "reply lost");
             }
             Err(error) => self.on_refused(error, now),
@@ -59,33 +59,33 @@ impl Actor {
 
     /// Handles a command that the printer refused or did not receive: nothing was done.
     pub(super) fn on_refused(&mut self, error: Error, now: Instant) {
-        let detail = Some(format!("The printer {error}."));
+        let detail = Some(error.message());
         let Some(command) = self.commands.current_mut() else { return };
         if command.is_restart() && command.step == Step::Start {
-            self.finish(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), detail);
+            self.finish_command(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), detail);
             return;
         }
         match error {
-            Error::Conflict { .. } if !command.conflict => {
-                command.conflict = true;
-                command.phase = Phase::Look;
-                command.look_after = Some(now);
-                command.next_look = None;
+            Error::Conflict { .. } if !command.had_conflict => {
+                command.had_conflict = true;
+                command.phase = Phase::Read;
+                command.fresh_after = Some(now);
+                command.next_read = None;
             }
             Error::Conflict { .. } | Error::Refused { .. } => {
-                self.finish(Outcome::Rejected, Some(Reason::PrinterRefused), detail);
+                self.finish_command(Outcome::Rejected, Some(Reason::PrinterRefused), detail);
             }
             Error::NotFound if command.spec.file.is_some() => {
-                self.finish(Outcome::Rejected, Some(Reason::FileNotFound), detail);
+                self.finish_command(Outcome::Rejected, Some(Reason::FileNotFound), detail);
             }
-            Error::Unauthorized | Error::ProxyLogin => self.finish(Outcome::Unauthorized, None, detail),
+            Error::Unauthorized | Error::ProxyLogin => self.finish_command(Outcome::Unauthorized, None, detail),
             Error::Offline { .. } | Error::Blocked(_) => {
                 if command.spec.wait_when_unreachable && command.attempts == 1 {
                     // No byte was sent, so the row may continue to wait. Its next send is its second.
-                    command.phase = Phase::Look;
-                    command.look_after = Some(now);
+                    command.phase = Phase::Read;
+                    command.fresh_after = Some(now);
                 } else {
-                    self.finish(Outcome::Unreachable, None, detail);
+                    self.finish_command(Outcome::Unreachable, None, detail);
                 }
             }
             Error::NotFound
@@ -97,7 +97,7 @@ impl Actor {
             | Error::Silent { .. }
             | Error::Lost { .. }
             | Error::Server { .. } => {
-                self.finish(Outcome::Rejected, Some(Reason::PrinterProtocol), detail);
+                self.finish_command(Outcome::Rejected, Some(Reason::PrinterProtocol), detail);
             }
         }
     }
@@ -106,11 +106,11 @@ impl Actor {
     pub(super) fn finish_without_permit(&mut self) {
         let Some(command) = self.commands.current() else { return };
         if command.is_restart() && command.step == Step::Start {
-            self.finish(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), None);
-        } else if command.conflict && command.lost_at.is_none() {
-            self.finish(Outcome::Rejected, Some(Reason::PrinterRefused), None);
+            self.finish_command(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), None);
+        } else if command.had_conflict && command.lost_at.is_none() {
+            self.finish_command(Outcome::Rejected, Some(Reason::PrinterRefused), None);
         } else {
-            self.finish(Outcome::Unknown, Some(Reason::NoAnswer), None);
+            self.finish_command(Outcome::Unknown, Some(Reason::NoAnswer), None);
         }
     }
 
@@ -120,14 +120,14 @@ impl Actor {
         let overtaken = self.commands.is_overtaken();
         let Some(command) = self.commands.current_mut() else { return };
         match command.phase {
-            Phase::Look | Phase::Hold { .. } => {
+            Phase::Read | Phase::Hold { .. } => {
                 if started < command.arrived {
                     // The reading was started before the command arrived. The command gets a reading of its own.
                     return;
                 }
-                let detail = Some(format!("The printer {error}."));
+                let detail = Some(error.message());
                 if command.is_unsent() && command.spec.wait_when_unreachable && !error.is_unauthorized() {
-                    command.plan_look(now, true);
+                    command.plan_read(now, true);
                     return;
                 }
                 let (outcome, reason) = match error {
@@ -146,17 +146,17 @@ impl Actor {
                     | Error::NoSocket { .. }
                     | Error::Invalid { .. } => (Outcome::Rejected, Some(Reason::PrinterProtocol)),
                 };
-                self.finish(outcome, reason, detail);
+                self.finish_command(outcome, reason, detail);
             }
             // A cancel waits: nothing more can be learned about the command that it overtakes.
             Phase::Watch { .. } if overtaken => {
                 let reason = command.overtaken_reason();
-                self.finish(Outcome::Unconfirmed, Some(reason), None);
+                self.finish_command(Outcome::Unconfirmed, Some(reason), None);
             }
             Phase::Settle { .. } if overtaken => {
-                self.finish(Outcome::Unknown, Some(Reason::NoAnswer), None);
+                self.finish_command(Outcome::Unknown, Some(Reason::NoAnswer), None);
             }
-            Phase::Watch { .. } | Phase::Settle { .. } | Phase::Count | Phase::Permit | Phase::Wire => {}
+            Phase::Watch { .. } | Phase::Settle { .. } | Phase::Count | Phase::Permit | Phase::Send => {}
         }
     }
 }

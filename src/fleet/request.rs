@@ -20,7 +20,7 @@ use crate::{
         reading::JobReading,
         state::PrinterState,
     },
-    octoprint::{Error, NoEvents, OctoPrint, PrinterReading, Prints, Push, RequestOptions},
+    octoprint::{Error, EventSocket, EventSocketError, OctoPrint, PrintCounts, PrinterReading, RequestOptions},
 };
 
 /// The result of a request.
@@ -29,12 +29,12 @@ pub enum RequestResult {
     Contact {
         started: Instant,
         version: Option<String>,
-        result: Result<Reading, Error>,
+        result: Result<StateReading, Error>,
     },
-    Socket(Result<Box<Push>, NoEvents>),
+    Socket(Result<Box<EventSocket>, EventSocketError>),
     Read {
         started: Instant,
-        result: Result<Reading, Error>,
+        result: Result<StateReading, Error>,
     },
     Heaters(Result<Option<PrinterReading>, Error>),
     /// The dispatcher's reply. Without a dispatcher, the permit counts as refused.
@@ -49,12 +49,12 @@ pub enum RequestResult {
     /// Prints of a file, including failed ones. `None`: they could not be read.
     Counted {
         command_id: Uuid,
-        prints: Option<Prints>,
+        prints: Option<PrintCounts>,
     },
 }
 
 /// A reading of a printer's state. Either of two requests is enough for it.
-pub struct Reading {
+pub struct StateReading {
     /// Has no file and no progress if `has_job` is false.
     pub job: JobReading,
     /// `false`: `GET /api/job` failed, and `GET /api/printer` returned the state.
@@ -65,10 +65,10 @@ pub struct Reading {
 /// once after a power cut. Commands need no such permit.
 pub async fn contact(octoprint: OctoPrint, permits: Arc<Semaphore>) -> RequestResult {
     let _permit = permits.acquire().await;
-    let version = octoprint.version(&RequestOptions::within(VERSION_TIMEOUT)).await;
+    let version = octoprint.version(&RequestOptions::with_timeout(VERSION_TIMEOUT)).await;
     let started = Instant::now();
     let (version, result) = match version {
-        Err(error) if error.never_left() => (None, Err(error)),
+        Err(error) if error.is_unsent() => (None, Err(error)),
         version => (version.ok().map(|version| version.server), read_state(&octoprint).await),
     };
     RequestResult::Contact { started, version, result }
@@ -77,24 +77,24 @@ pub async fn contact(octoprint: OctoPrint, permits: Arc<Semaphore>) -> RequestRe
 /// Opens the event socket. It holds a connection permit, too.
 pub async fn open_socket(octoprint: OctoPrint, permits: Arc<Semaphore>) -> RequestResult {
     let _permit = permits.acquire().await;
-    let push = Push::open(&octoprint, &RequestOptions::within(READ_TIMEOUT)).await;
+    let push = EventSocket::open(&octoprint, &RequestOptions::with_timeout(READ_TIMEOUT)).await;
     RequestResult::Socket(push.map(Box::new))
 }
 
 /// Reads the state.
-pub async fn read(octoprint: OctoPrint, started: Instant) -> RequestResult {
+pub async fn poll_state(octoprint: OctoPrint, started: Instant) -> RequestResult {
     RequestResult::Read { started, result: read_state(&octoprint).await }
 }
 
 /// Reads the job. If that fails, takes too long, or returns an unknown state, the printer's flags decide.
-async fn read_state(octoprint: &OctoPrint) -> Result<Reading, Error> {
-    let options = RequestOptions::within(READ_TIMEOUT);
+async fn read_state(octoprint: &OctoPrint) -> Result<StateReading, Error> {
+    let options = RequestOptions::with_timeout(READ_TIMEOUT);
     let client = octoprint.job();
     let mut job = pin!(client.get(&options));
     match timeout(READ_HEDGE, &mut job).await {
-        Ok(Ok(job)) if job.state != PrinterState::Unknown => Ok(Reading { job, has_job: true }),
-        Ok(Ok(job)) => Ok(Box::pin(refine(octoprint, job)).await),
-        Ok(Err(error)) if error.never_left() => Err(error),
+        Ok(Ok(job)) if job.state != PrinterState::Unknown => Ok(StateReading { job, has_job: true }),
+        Ok(Ok(job)) => Ok(Box::pin(refine_state(octoprint, job)).await),
+        Ok(Err(error)) if error.is_unsent() => Err(error),
         Ok(Err(error)) => Box::pin(read_printer(octoprint)).await.map_err(|_| error),
         Err(_) => Box::pin(read_either(octoprint, job)).await,
     }
@@ -104,57 +104,57 @@ async fn read_state(octoprint: &OctoPrint) -> Result<Reading, Error> {
 async fn read_either(
     octoprint: &OctoPrint,
     job: impl Future<Output = Result<JobReading, Error>> + Unpin,
-) -> Result<Reading, Error> {
+) -> Result<StateReading, Error> {
     match select(job, Box::pin(read_printer(octoprint))).await {
-        Either::Left((Ok(job), _)) => Ok(Reading { job, has_job: true }),
+        Either::Left((Ok(job), _)) => Ok(StateReading { job, has_job: true }),
         Either::Left((Err(error), printer)) => printer.await.map_err(|_| error),
         Either::Right((Ok(reading), _)) => Ok(reading),
-        Either::Right((Err(_), job)) => job.await.map(|job| Reading { job, has_job: true }),
+        Either::Right((Err(_), job)) => job.await.map(|job| StateReading { job, has_job: true }),
     }
 }
 
 /// Derives a state with an unknown text from the printer's flags.
-async fn refine(octoprint: &OctoPrint, job: JobReading) -> Reading {
-    let printer = octoprint.printer().get(&RequestOptions::within(FLAGS_TIMEOUT)).await;
+async fn refine_state(octoprint: &OctoPrint, job: JobReading) -> StateReading {
+    let printer = octoprint.printer().get(&RequestOptions::with_timeout(FLAGS_TIMEOUT)).await;
     let state = match printer {
-        Ok(Some(printer)) => job.state.refined(printer.flags),
+        Ok(Some(printer)) => job.state.or_from_flags(printer.flags),
         Ok(None) | Err(_) => job.state,
     };
-    Reading { job: JobReading { state, ..job }, has_job: true }
+    StateReading { job: JobReading { state, ..job }, has_job: true }
 }
 
 /// Reads the state without the job.
-async fn read_printer(octoprint: &OctoPrint) -> Result<Reading, Error> {
-    let printer = octoprint.printer().get(&RequestOptions::within(FLAGS_TIMEOUT)).await?;
+async fn read_printer(octoprint: &OctoPrint) -> Result<StateReading, Error> {
+    let printer = octoprint.printer().get(&RequestOptions::with_timeout(FLAGS_TIMEOUT)).await?;
     let (state, state_text) = match printer {
         Some(printer) => (printer.state, printer.state_text),
         None => (PrinterState::Offline, "Offline".to_owned()),
     };
-    Ok(Reading { job: JobReading::of_state(state, state_text), has_job: false })
+    Ok(StateReading { job: JobReading::without_job(state, state_text), has_job: false })
 }
 
 /// Together, both requests take no longer than [`READ_TIMEOUT`].
 const FLAGS_TIMEOUT: Duration = READ_TIMEOUT.saturating_sub(READ_HEDGE);
 
 /// Reads the temperatures.
-pub async fn heaters(octoprint: OctoPrint) -> RequestResult {
-    RequestResult::Heaters(octoprint.printer().get(&RequestOptions::within(READ_TIMEOUT)).await)
+pub async fn read_heaters(octoprint: OctoPrint) -> RequestResult {
+    RequestResult::Heaters(octoprint.printer().get(&RequestOptions::with_timeout(READ_TIMEOUT)).await)
 }
 
 /// Waits for the permit of a send.
-pub async fn permit(command_id: Uuid, reply: oneshot::Receiver<bool>) -> RequestResult {
+pub async fn await_permit(command_id: Uuid, reply: oneshot::Receiver<bool>) -> RequestResult {
     RequestResult::Permit { command_id, granted: reply.await.unwrap_or(false) }
 }
 
 /// Sends one step. Its permit may be used until `not_after`. `file` is the file that a start names.
-pub async fn send(
+pub async fn send_step(
     octoprint: OctoPrint,
     command_id: Uuid,
     step: Step,
     file: Option<FileRef>,
     not_after: Option<Instant>,
 ) -> RequestResult {
-    let options = RequestOptions { not_after, ..RequestOptions::within(SEND_TIMEOUT) };
+    let options = RequestOptions { not_after, ..RequestOptions::with_timeout(SEND_TIMEOUT) };
     let result = match (step, file) {
         (Step::Start, Some(file)) => octoprint.files().select(&file.path, &file.origin, true, &options).await,
         (Step::Start, None) => octoprint.job().start(&options).await,
@@ -168,7 +168,7 @@ pub async fn send(
 }
 
 /// Counts the prints of a file, for a start that no event reports.
-pub async fn count(octoprint: OctoPrint, command_id: Uuid, file: FileRef) -> RequestResult {
-    let entry = octoprint.files().get(&file.path, &file.origin, &RequestOptions::within(READ_TIMEOUT)).await;
+pub async fn count_prints(octoprint: OctoPrint, command_id: Uuid, file: FileRef) -> RequestResult {
+    let entry = octoprint.files().get(&file.path, &file.origin, &RequestOptions::with_timeout(READ_TIMEOUT)).await;
     RequestResult::Counted { command_id, prints: entry.ok().map(|entry| entry.prints) }
 }

@@ -8,21 +8,26 @@ use std::{
 use super::{
     actor::Actor,
     connection::ConnectionTask,
-    request::{self, Reading},
-    settings::{Pace, SILENCE, pace},
+    request::{self, StateReading},
+    settings::{Pace, SOCKET_TIMEOUT, pace},
     view::Channel,
 };
 use crate::{
     domain::{
-        channel::{ChannelError, ChannelFailure},
+        event_channel::{ChannelError, ChannelFailure},
         state::{PrinterState, Reachability},
     },
-    octoprint::{Error, NoEvents, Push},
+    octoprint::{Error, EventSocket, EventSocketError},
 };
 
 impl Actor {
     /// Handles the first reading of a connection, or its failure.
-    pub(super) fn on_contact(&mut self, started: Instant, version: Option<String>, result: Result<Reading, Error>) {
+    pub(super) fn on_contact(
+        &mut self,
+        started: Instant,
+        version: Option<String>,
+        result: Result<StateReading, Error>,
+    ) {
         let now = Instant::now();
         self.connection.end_attempt();
         if let Some(version) = version {
@@ -30,8 +35,8 @@ impl Actor {
         }
         match result {
             Ok(reading) => {
-                self.connection.establish(now);
-                self.tracker.lose_sight();
+                self.connection.start_polling(now);
+                self.tracker.begin_gap();
                 self.published.change().channel = Some(Channel::Poll);
                 self.schedule.restart(started);
                 self.on_reading(reading, started);
@@ -41,7 +46,7 @@ impl Actor {
     }
 
     /// Handles the opened event socket, or its failure.
-    pub(super) fn on_socket(&mut self, result: Result<Box<Push>, NoEvents>) {
+    pub(super) fn on_socket(&mut self, result: Result<Box<EventSocket>, EventSocketError>) {
         let now = Instant::now();
         self.connection.end_attempt();
         if self.connection.is_down() {
@@ -50,17 +55,17 @@ impl Actor {
         match result {
             Ok(push) => {
                 // Changes between the last reading and the opening of the socket are not among its events.
-                self.tracker.lose_sight();
+                self.tracker.begin_gap();
                 self.connection.open_socket(push, now);
                 let live = self.published.change();
                 (live.channel, live.channel_error) = (Some(Channel::Push), None);
                 // Read the printer before trusting events. A reading in progress was started before the socket was open.
                 self.schedule.restart(now);
-                self.want_reading(now);
+                self.start_reading(now);
             }
             Err(error) => {
                 tracing::debug!(printer.id = %self.published.printer_id(), ?error, "event socket could not be opened");
-                self.connection.stay_polled(now);
+                self.connection.keep_polling(now);
                 let error = Some(channel_error(&error));
                 if self.published.live().channel_error != error {
                     self.published.change().channel_error = error;
@@ -75,11 +80,11 @@ impl Actor {
         let now = Instant::now();
         self.connection.lose_socket(now);
         self.schedule.restart(now);
-        self.tracker.lose_sight();
+        self.tracker.begin_gap();
         let live = self.published.change();
         live.channel = Some(Channel::Poll);
-        live.channel_error = Some(channel_error(&NoEvents::Socket(error)));
-        self.want_reading(now);
+        live.channel_error = Some(channel_error(&EventSocketError::Socket(error)));
+        self.start_reading(now);
     }
 
     /// Handles a printer that did not reply, or replied with an error.
@@ -105,20 +110,20 @@ impl Actor {
             tracing::info!(printer.id = %live.id, reachability = reachability.as_str(), %error, "cannot read printer");
         }
         live.reachability = reachability;
-        live.error = Some(format!("The printer {error}."));
+        live.error = Some(error.message());
         live.channel = None;
         live.channel_error = None;
         live.temperatures = Arc::default();
         self.connection.back_off(now);
-        self.schedule.forget();
-        self.tracker.lose_sight();
+        self.schedule.forget_readings();
+        self.tracker.begin_gap();
     }
 
     /// Runs the tasks that are due.
-    pub(super) async fn on_time(&mut self) {
+    pub(super) async fn run_due_tasks(&mut self) {
         let now = Instant::now();
         match self.connection.due_task(now) {
-            ConnectionTask::GiveUpSocket => self.on_socket_lost(Error::Timeout { after: SILENCE }),
+            ConnectionTask::GiveUpSocket => self.on_socket_lost(Error::Timeout { after: SOCKET_TIMEOUT }),
             ConnectionTask::Ping => {
                 if let Err(error) = self.connection.ping().await {
                     self.on_socket_lost(error);
@@ -126,47 +131,47 @@ impl Actor {
             }
             ConnectionTask::Contact if !self.retiring => {
                 self.connection.begin_attempt();
-                let connects = self.context.connects.clone();
-                self.requests.push(Box::pin(request::contact(self.octoprint.clone(), connects)));
+                let permits = self.context.connect_permits.clone();
+                self.requests.push(Box::pin(request::contact(self.octoprint.clone(), permits)));
             }
             ConnectionTask::OpenSocket if !self.retiring => {
                 self.connection.begin_attempt();
-                let connects = self.context.connects.clone();
-                self.requests.push(Box::pin(request::open_socket(self.octoprint.clone(), connects)));
+                let permits = self.context.connect_permits.clone();
+                self.requests.push(Box::pin(request::open_socket(self.octoprint.clone(), permits)));
             }
             ConnectionTask::Contact | ConnectionTask::OpenSocket | ConnectionTask::None => {}
         }
-        self.read_what_is_due(now);
-        if self.change.is_some() && self.commands.is_idle() {
-            self.apply_change();
+        self.start_due_readings(now);
+        if self.new_client.is_some() && self.commands.is_idle() {
+            self.apply_new_client();
         }
     }
 
-    fn read_what_is_due(&mut self, now: Instant) {
+    fn start_due_readings(&mut self, now: Instant) {
         if self.connection.is_down() {
             return;
         }
         if self.schedule.is_reading_due(now) {
-            self.want_reading(now);
+            self.start_reading(now);
         }
-        if self.connection.is_in_touch() && self.schedule.is_heaters_due(now) {
-            self.schedule.heaters_after(now, self.pace().heaters);
+        if self.connection.has_reading() && self.schedule.is_heaters_reading_due(now) {
+            self.schedule.read_heaters_after(now, self.pace().heaters);
             if self.state.is_operational() || self.state == PrinterState::Unknown {
-                self.schedule.begin_heaters();
-                self.requests.push(Box::pin(request::heaters(self.octoprint.clone())));
+                self.schedule.begin_heaters_reading();
+                self.requests.push(Box::pin(request::read_heaters(self.octoprint.clone())));
             }
         }
     }
 
     /// Applies a changed address or key. No command may be in flight.
-    fn apply_change(&mut self) {
-        let Some(octoprint) = self.change.take() else { return };
+    fn apply_new_client(&mut self) {
+        let Some(octoprint) = self.new_client.take() else { return };
         self.octoprint = octoprint;
         self.requests.clear();
         self.connection.reset(Instant::now());
-        self.schedule.abandon();
-        self.schedule.forget();
-        self.tracker.lose_sight();
+        self.schedule.forget_requests();
+        self.schedule.forget_readings();
+        self.tracker.begin_gap();
         let live = self.published.change();
         live.channel = None;
         live.channel_error = None;
@@ -178,45 +183,48 @@ impl Actor {
     pub(super) fn next_wake(&self) -> Instant {
         let now = Instant::now();
         let is_linked = !self.connection.is_down();
-        let is_changed = self.change.is_some() && self.commands.is_idle();
-        let wakes =
-            self.connection.wake(!self.retiring).into_iter().chain(self.commands.wakes(self.schedule.is_reading()));
+        let has_new_client = self.new_client.is_some() && self.commands.is_idle();
+        let wakes = self
+            .connection
+            .next_wake(!self.retiring)
+            .into_iter()
+            .chain(self.commands.wake_times(self.schedule.is_reading()));
         let reading = is_linked.then(|| self.schedule.reading_wake());
-        let heaters = self.schedule.heaters_wake().filter(|_| is_linked && self.connection.is_in_touch());
+        let heaters = self.schedule.heaters_wake().filter(|_| is_linked && self.connection.has_reading());
         let last = now + Duration::from_secs(30);
-        wakes.chain(reading).chain(heaters).chain(is_changed.then_some(now)).fold(last, Instant::min)
+        wakes.chain(reading).chain(heaters).chain(has_new_client.then_some(now)).fold(last, Instant::min)
     }
 
     /// Starts a reading, unless one is in progress.
-    pub(super) fn want_reading(&mut self, now: Instant) {
+    pub(super) fn start_reading(&mut self, now: Instant) {
         if self.schedule.begin_reading(now, self.pace()) {
-            self.requests.push(Box::pin(request::read(self.octoprint.clone(), now)));
+            self.requests.push(Box::pin(request::poll_state(self.octoprint.clone(), now)));
         }
     }
 
     /// Returns how often the printer is read now.
     pub(super) fn pace(&self) -> Pace {
-        pace(self.state.is_active(), self.connection.is_pushed(), self.schedule.is_watched())
+        pace(self.state.is_active(), self.connection.is_pushed(), self.schedule.is_viewed())
     }
 
     /// Reads the printer more often for a while, because a page shows it.
-    pub(super) fn watch_closely(&mut self) {
+    pub(super) fn on_viewed(&mut self) {
         let now = Instant::now();
-        self.schedule.watch(now);
-        self.schedule.hasten(now, self.pace());
+        self.schedule.mark_viewed(now);
+        self.schedule.read_sooner(now, self.pace());
     }
 }
 
 /// Returns the error that the pages show for a missing event socket.
-fn channel_error(error: &NoEvents) -> ChannelError {
+fn channel_error(error: &EventSocketError) -> ChannelError {
     let (code, error) = match error {
-        NoEvents::Login(Error::Unauthorized) | NoEvents::Socket(Error::Unauthorized) => {
+        EventSocketError::Login(Error::Unauthorized) | EventSocketError::Socket(Error::Unauthorized) => {
             (ChannelFailure::LoginRefused, None)
         }
-        NoEvents::Login(error) => (ChannelFailure::LoginFailed, Some(error)),
-        NoEvents::Unconfirmed => (ChannelFailure::LoginNotConfirmed, None),
-        NoEvents::Socket(error @ Error::NoSocket { .. }) => (ChannelFailure::SocketRefused, Some(error)),
-        NoEvents::Socket(error) => (ChannelFailure::SocketLost, Some(error)),
+        EventSocketError::Login(error) => (ChannelFailure::LoginFailed, Some(error)),
+        EventSocketError::Unconfirmed => (ChannelFailure::LoginNotConfirmed, None),
+        EventSocketError::Socket(error @ Error::NoSocket { .. }) => (ChannelFailure::SocketRefused, Some(error)),
+        EventSocketError::Socket(error) => (ChannelFailure::SocketLost, Some(error)),
     };
     let status = match error {
         Some(Error::NoSocket { status } | Error::Server { status } | Error::Refused { status, .. }) => Some(*status),

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::settings::{Pace, TICK, WATCHED_FOR};
+use super::settings::{Pace, TICK, VIEWED_FOR};
 
 /// The readings of one printer: due, in progress, and processed.
 pub(super) struct PollSchedule {
@@ -13,20 +13,20 @@ pub(super) struct PollSchedule {
     heaters_due: Instant,
     /// When the reading in progress was started.
     reading_since: Option<Instant>,
-    heaters_under_way: bool,
+    is_reading_heaters: bool,
     /// A page shows this printer until then.
-    watched_until: Option<Instant>,
+    viewed_until: Option<Instant>,
     /// Readings that were started before this time belong to an earlier connection.
     valid_from: Option<Instant>,
     /// When the newest processed reading was started.
-    begun: Option<Instant>,
+    started_at: Option<Instant>,
     /// When that reading arrived.
-    came: Option<Instant>,
+    arrived_at: Option<Instant>,
     /// When a reading was last processed, or an event last reported the state.
-    observed: Option<Instant>,
+    observed_at: Option<Instant>,
     /// Changes that events reported. A reading that was started before the newest event is stale.
     events: u64,
-    events_at_begin: u64,
+    events_at_start: u64,
 }
 
 impl PollSchedule {
@@ -37,31 +37,31 @@ impl PollSchedule {
             read_due: later,
             heaters_due: later,
             reading_since: None,
-            heaters_under_way: false,
-            watched_until: None,
+            is_reading_heaters: false,
+            viewed_until: None,
             valid_from: None,
-            begun: None,
-            came: None,
-            observed: None,
+            started_at: None,
+            arrived_at: None,
+            observed_at: None,
             events: 0,
-            events_at_begin: 0,
+            events_at_start: 0,
         }
     }
 
     /// Whether a page shows this printer now.
-    pub fn is_watched(&self) -> bool {
-        self.watched_until.is_some_and(|until| Instant::now() < until)
+    pub fn is_viewed(&self) -> bool {
+        self.viewed_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Records that a page shows this printer for the next [`WATCHED_FOR`].
-    pub fn watch(&mut self, now: Instant) {
-        self.watched_until = Some(now + WATCHED_FOR);
+    pub fn mark_viewed(&mut self, now: Instant) {
+        self.viewed_until = Some(now + VIEWED_FOR);
     }
 
     /// Moves the next readings forward, so that they are due after this pace at the latest.
-    pub fn hasten(&mut self, now: Instant, pace: Pace) {
+    pub fn read_sooner(&mut self, now: Instant, pace: Pace) {
         self.read_due = self.read_due.min(now + pace.job);
-        self.heaters_within(now, pace.heaters);
+        self.read_heaters_within(now, pace.heaters);
     }
 
     /// Whether a reading is in progress.
@@ -75,7 +75,7 @@ impl PollSchedule {
             return false;
         }
         self.reading_since = Some(now);
-        self.events_at_begin = self.events;
+        self.events_at_start = self.events;
         self.read_due = now + pace.job;
         true
     }
@@ -87,24 +87,24 @@ impl PollSchedule {
 
     /// Whether the reading that was started at `begun` may be older than the known state. It belongs to an earlier connection,
     /// or it was in progress at the same time as the newest reading.
-    pub fn is_outdated(&self, begun: Instant) -> bool {
-        self.valid_from.is_some_and(|from| begun < from) || self.came.is_some_and(|came| begun < came)
+    pub fn is_outdated(&self, started: Instant) -> bool {
+        self.valid_from.is_some_and(|from| started < from) || self.arrived_at.is_some_and(|came| started < came)
     }
 
     /// Whether an event arrived after the newest reading was started.
     pub fn is_overtaken_by_event(&self) -> bool {
-        self.events_at_begin != self.events
+        self.events_at_start != self.events
     }
 
     /// Records a processed reading.
-    pub fn on_reading(&mut self, begun: Instant, now: Instant) {
-        self.begun = Some(begun);
-        (self.came, self.observed) = (Some(now), Some(now));
+    pub fn on_reading(&mut self, started: Instant, now: Instant) {
+        self.started_at = Some(started);
+        (self.arrived_at, self.observed_at) = (Some(now), Some(now));
     }
 
     /// Plans the next routine reading after `pause`.
-    pub fn read_after(&mut self, now: Instant, pause: Duration) {
-        self.read_due = now + pause;
+    pub fn read_after(&mut self, now: Instant, delay: Duration) {
+        self.read_due = now + delay;
     }
 
     /// Plans a reading soon: after 300 ms and a random delay of at most `within_ms`.
@@ -116,7 +116,7 @@ impl PollSchedule {
     /// Records that an event reported the state.
     pub fn on_state_event(&mut self, now: Instant) {
         self.events += 1;
-        self.observed = Some(now);
+        self.observed_at = Some(now);
     }
 
     /// Records that an event reported another change.
@@ -128,77 +128,77 @@ impl PollSchedule {
     pub fn restart(&mut self, from: Instant) {
         self.reading_since = None;
         self.valid_from = Some(from);
-        self.events_at_begin = self.events;
+        self.events_at_start = self.events;
         self.heaters_due = from;
     }
 
     /// Forgets the processed readings.
-    pub fn forget(&mut self) {
-        (self.begun, self.came, self.observed) = (None, None, None);
+    pub fn forget_readings(&mut self) {
+        (self.started_at, self.arrived_at, self.observed_at) = (None, None, None);
     }
 
     /// Forgets the requests in progress.
-    pub fn abandon(&mut self) {
+    pub fn forget_requests(&mut self) {
         self.reading_since = None;
-        self.heaters_under_way = false;
+        self.is_reading_heaters = false;
     }
 
     /// Whether the newest reading was started at `after` or later.
-    pub fn is_begun_after(&self, after: Instant) -> bool {
-        self.begun.is_some_and(|begun| begun >= after)
+    pub fn is_started_after(&self, after: Instant) -> bool {
+        self.started_at.is_some_and(|begun| begun >= after)
     }
 
     /// Whether a reading was processed, or an event reported the state, at most this long ago.
     pub fn is_observed_within(&self, limit: Duration, now: Instant) -> bool {
-        self.observed.is_some_and(|at| now.duration_since(at) <= limit)
+        self.observed_at.is_some_and(|at| now.duration_since(at) <= limit)
     }
 
     /// Whether a routine reading is due.
     pub fn is_reading_due(&self, now: Instant) -> bool {
-        now >= on_tick(self.read_due)
+        now >= next_tick(self.read_due)
     }
 
     /// Whether a reading of the temperatures is due and none is in progress.
-    pub fn is_heaters_due(&self, now: Instant) -> bool {
-        now >= on_tick(self.heaters_due) && !self.heaters_under_way
+    pub fn is_heaters_reading_due(&self, now: Instant) -> bool {
+        now >= next_tick(self.heaters_due) && !self.is_reading_heaters
     }
 
     /// Plans the next reading of the temperatures after `pause`.
-    pub fn heaters_after(&mut self, now: Instant, pause: Duration) {
-        self.heaters_due = now + pause;
+    pub fn read_heaters_after(&mut self, now: Instant, delay: Duration) {
+        self.heaters_due = now + delay;
     }
 
     /// Plans the next reading of the temperatures within `limit`.
-    pub fn heaters_within(&mut self, now: Instant, limit: Duration) {
+    pub fn read_heaters_within(&mut self, now: Instant, limit: Duration) {
         self.heaters_due = self.heaters_due.min(now + limit);
     }
 
     /// Starts a reading of the temperatures.
-    pub fn begin_heaters(&mut self) {
-        self.heaters_under_way = true;
+    pub fn begin_heaters_reading(&mut self) {
+        self.is_reading_heaters = true;
     }
 
     /// Ends the reading of the temperatures, whatever its result.
-    pub fn end_heaters(&mut self) {
-        self.heaters_under_way = false;
+    pub fn end_heaters_reading(&mut self) {
+        self.is_reading_heaters = false;
     }
 
     /// Returns when the next routine reading is due.
     pub fn reading_wake(&self) -> Instant {
-        on_tick(self.read_due)
+        next_tick(self.read_due)
     }
 
     /// Returns when the next reading of the temperatures is due. `None`: one is in progress.
     pub fn heaters_wake(&self) -> Option<Instant> {
-        (!self.heaters_under_way).then(|| on_tick(self.heaters_due))
+        (!self.is_reading_heaters).then(|| next_tick(self.heaters_due))
     }
 }
 
 /// Returns the first tick at or after a time. All actors share the same ticks.
-pub(super) fn on_tick(due: Instant) -> Instant {
-    static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
-    let ticks = due.saturating_duration_since(*BEGUN).as_nanos().div_ceil(TICK.as_nanos());
-    u32::try_from(ticks).map_or(due, |ticks| *BEGUN + TICK * ticks)
+pub(super) fn next_tick(due: Instant) -> Instant {
+    static FIRST_TICK: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let ticks = due.saturating_duration_since(*FIRST_TICK).as_nanos().div_ceil(TICK.as_nanos());
+    u32::try_from(ticks).map_or(due, |ticks| *FIRST_TICK + TICK * ticks)
 }
 
 /// Varies a duration by up to a tenth, so that a thousand printers are not read at the same time.
@@ -218,8 +218,8 @@ mod tests {
     #[test]
     fn routine_readings_begin_on_a_common_tick() {
         let due = Instant::now() + Duration::from_secs(1);
-        let begins = on_tick(due);
-        assert!(begins >= due && begins <= due + TICK);
-        assert_eq!(on_tick(begins), begins);
+        let tick = next_tick(due);
+        assert!(tick >= due && tick <= due + TICK);
+        assert_eq!(next_tick(tick), tick);
     }
 }

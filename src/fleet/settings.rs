@@ -9,7 +9,7 @@ pub const MAILBOX: usize = 8;
 /// Maximum number of simultaneous connection attempts. Commands need no such permit.
 pub const CONNECTS: usize = 64;
 /// Maximum number of messages of all actors that wait for the dispatcher.
-pub const UP_QUEUE: usize = 4_096;
+pub const DISPATCHER_QUEUE: usize = 4_096;
 /// Maximum number of messages that wait in an outbox for room in the dispatcher's queue. An actor with this many accepts no
 /// new messages.
 pub const OUTBOX: usize = 16;
@@ -17,7 +17,7 @@ pub const OUTBOX: usize = 16;
 pub const FACTS_KEPT: usize = 100;
 /// The rate at which facts about the prints of one printer are stored. Further facts wait, and are merged beyond
 /// [`FACTS_KEPT`].
-pub const FACTS_STORED: Quota =
+pub const FACT_RATE: Quota =
     Quota::per_second(NonZeroU32::new(20).expect("not zero")).allow_burst(NonZeroU32::new(100).expect("not zero"));
 /// The shortest time between two events `printer.noisy` of one printer.
 pub const NOISY_EVERY: Duration = Duration::from_secs(60);
@@ -32,13 +32,13 @@ pub const PERMIT_AGE: Duration = Duration::from_secs(5);
 /// each printer would be most of the cost of an idle farm.
 pub const TICK: Duration = Duration::from_millis(100);
 /// Delay of the next reading after one that contradicts the events.
-pub const DOUBT: Duration = Duration::from_secs(1);
+pub const RECHECK_DELAY: Duration = Duration::from_secs(1);
 /// Time between pings on the event socket: OctoPrint sends no heartbeat of its own.
 pub const PING_EVERY: Duration = Duration::from_secs(5);
 /// Timeout of writing one ping.
-pub const PING_WRITE: Duration = Duration::from_millis(500);
+pub const PING_WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Maximum number of frames of one printer that are processed in one turn.
-pub const NEWS_AT_ONCE: usize = 16;
+pub const FRAMES_PER_TURN: usize = 16;
 /// `GET /api/printer` is sent for the state if `GET /api/job` takes longer than this.
 pub const READ_HEDGE: Duration = Duration::from_secs(2);
 /// Timeout of reading the version, before the first reading of a connection.
@@ -52,7 +52,7 @@ pub const SOCKET_ALIVE: Duration = Duration::from_secs(6);
 /// A reading of the state is fresh for this long.
 pub const FRESH_BY_READING: Duration = Duration::from_secs(2);
 /// The socket is dead if no frame and no pong arrives for this long.
-pub const SILENCE: Duration = Duration::from_secs(15);
+pub const SOCKET_TIMEOUT: Duration = Duration::from_secs(15);
 /// The shortest backoff between attempts to connect. The backoff has full jitter.
 pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
 /// The longest backoff between attempts to connect.
@@ -60,7 +60,7 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// Temperatures that can no longer be read are shown for this long.
 pub const TEMPERATURES_KEPT: Duration = Duration::from_secs(90);
 /// A lost socket that was open for this long is opened again at once. Others are opened after a backoff.
-pub const SOCKET_LASTED: Duration = Duration::from_secs(30);
+pub const SOCKET_STABLE_AFTER: Duration = Duration::from_secs(30);
 
 /// How often a printer is read.
 #[derive(Debug, Clone, Copy)]
@@ -70,12 +70,12 @@ pub struct Pace {
 }
 
 /// How long a printer counts as viewed after it was last viewed. A page that shows it renews this every 2 s.
-pub const WATCHED_FOR: Duration = Duration::from_secs(10);
+pub const VIEWED_FOR: Duration = Duration::from_secs(10);
 
 /// Returns the pace for a printer. It depends on whether the printer is active, its events are pushed, and a page shows it.
-pub fn pace(active: bool, pushed: bool, watched: bool) -> Pace {
+pub fn pace(active: bool, pushed: bool, viewed: bool) -> Pace {
     let s = Duration::from_secs;
-    match (active, pushed, watched) {
+    match (active, pushed, viewed) {
         (true, _, true) => Pace { job: s(1), heaters: s(2) },
         (false, _, true) => Pace { job: s(5), heaters: s(5) },
         (true, true, false) => Pace { job: s(4), heaters: s(8) },

@@ -17,10 +17,11 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::domain::{
-    channel::ChannelError,
-    command::{Command, CommandRow, Settled},
+    command::{Command, CommandRow, SettledEffect},
+    event_channel::ChannelError,
+    message::Message,
     plate::Plate,
-    print::By,
+    print::PrintActor,
     reading::{JobFile, Progress, Temperatures},
     state::{PrinterState, Reachability},
 };
@@ -29,7 +30,7 @@ use crate::domain::{
 pub const HEATING_SHOWS_WITHIN: Duration = Duration::from_secs(120);
 
 /// A reading of the temperatures this soon after a start proves nothing: OctoPrint learns the targets with a delay.
-const TARGETS_SETTLE: Duration = Duration::from_secs(8);
+const TARGETS_DELAY: Duration = Duration::from_secs(8);
 
 /// How changes of a printer are observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,14 +59,14 @@ pub struct LiveJob {
     pub file: Option<JobFile>,
     pub user: Option<String>,
     pub estimated_print_time_s: Option<f64>,
-    pub started_by: Option<By>,
-    pub paused_by: Option<By>,
+    pub started_by: Option<PrintActor>,
+    pub paused_by: Option<PrintActor>,
     pub progress: Progress,
 }
 
 /// The observed state of one printer. Values that rarely change are shared between versions.
 #[derive(Debug, Clone)]
-pub struct Live {
+pub struct LivePrinter {
     pub id: Uuid,
     /// Unique. Grows with every change of any printer.
     pub version: u64,
@@ -75,9 +76,10 @@ pub struct Live {
     /// The last observed state, even from before a restart of the server.
     pub last_state: PrinterState,
     pub state_text: String,
-    pub error: Option<String>,
+    /// The printer's own error text, or why the last request to the printer failed.
+    pub error: Option<Message>,
     /// When this state was last observed, in microseconds since 1970; 0 = never. Grows without a new version.
-    pub heard: Arc<AtomicI64>,
+    pub observed_at_us: Arc<AtomicI64>,
     pub channel: Option<Channel>,
     /// Why no events arrive, while the printer is polled.
     pub channel_error: Option<ChannelError>,
@@ -91,16 +93,16 @@ pub struct Live {
     /// The result of its last command. The view keeps it when an actor publishes a new observation.
     pub last_command: Option<Arc<CommandRow>>,
     /// When the temperatures were last read, on the monotonic clock.
-    pub heaters_read: Option<Instant>,
+    pub heaters_read_at: Option<Instant>,
     /// Until when the printer counts as heating because of its temperatures, on the monotonic clock.
     pub heating_until: Option<Instant>,
     /// When a print was last started or resumed, on the monotonic clock.
-    pub heated_up: Option<Instant>,
+    pub last_start_at: Option<Instant>,
 }
 
-impl Live {
+impl LivePrinter {
     /// The entry of a printer that has not been observed by this process.
-    pub fn unseen(id: Uuid, last_state: PrinterState, observed_at: Option<DateTime<Utc>>, plate: Plate) -> Self {
+    pub fn unobserved(id: Uuid, last_state: PrinterState, observed_at: Option<DateTime<Utc>>, plate: Plate) -> Self {
         Self {
             id,
             version: 0,
@@ -109,7 +111,7 @@ impl Live {
             last_state,
             state_text: String::new(),
             error: None,
-            heard: Arc::new(AtomicI64::new(observed_at.map_or(0, |at| at.timestamp_micros()))),
+            observed_at_us: Arc::new(AtomicI64::new(observed_at.map_or(0, |at| at.timestamp_micros()))),
             channel: None,
             channel_error: None,
             octoprint_version: None,
@@ -119,15 +121,15 @@ impl Live {
             stalled_since: None,
             in_flight: None,
             last_command: None,
-            heaters_read: None,
+            heaters_read_at: None,
             heating_until: None,
-            heated_up: None,
+            last_start_at: None,
         }
     }
 
     /// Returns when this state was last observed.
     pub fn observed_at(&self) -> Option<DateTime<Utc>> {
-        Some(self.heard.load(Ordering::Relaxed)).filter(|at| *at > 0).and_then(DateTime::from_timestamp_micros)
+        Some(self.observed_at_us.load(Ordering::Relaxed)).filter(|at| *at > 0).and_then(DateTime::from_timestamp_micros)
     }
 
     /// Whether a heater is below its target at `now`, by a reading that still counts.
@@ -136,9 +138,9 @@ impl Live {
     }
 
     /// Clears the temperatures and the last start, because OctoPrint is no longer connected to the printer.
-    pub fn end_temperatures(&mut self) {
+    pub fn clear_temperatures(&mut self) {
         self.temperatures = Arc::default();
-        self.heated_up = None;
+        self.last_start_at = None;
     }
 
     /// Whether the printer draws heating current at `now`, or may soon do so. It does not matter who started the print.
@@ -146,24 +148,24 @@ impl Live {
         if self.is_below_target(now) {
             return true;
         }
-        self.heated_up.is_some_and(|start| {
-            let read_since = self.heaters_read.is_some_and(|read| read >= start + TARGETS_SETTLE);
+        self.last_start_at.is_some_and(|start| {
+            let read_since = self.heaters_read_at.is_some_and(|read| read >= start + TARGETS_DELAY);
             !read_since && now.duration_since(start) < HEATING_SHOWS_WITHIN
         })
     }
 }
 
 #[derive(Default)]
-struct Inner {
-    printers: HashMap<Uuid, Arc<Live>>,
+struct ViewState {
+    printers: HashMap<Uuid, Arc<LivePrinter>>,
     by_version: BTreeMap<u64, Uuid>,
     removed: BTreeMap<u64, Uuid>,
     version: u64,
 }
 
-impl Inner {
+impl ViewState {
     /// Inserts a printer with the next version, and returns that version. Its last command stays.
-    fn put(&mut self, mut live: Live) -> u64 {
+    fn put(&mut self, mut live: LivePrinter) -> u64 {
         self.version += 1;
         live.version = self.version;
         if let Some(old) = self.printers.get(&live.id) {
@@ -174,7 +176,7 @@ impl Inner {
     }
 
     /// Inserts a printer that already has the newest version.
-    fn replace(&mut self, live: Live) {
+    fn replace(&mut self, live: LivePrinter) {
         let (id, version) = (live.id, live.version);
         if let Some(old) = self.printers.insert(id, Arc::new(live)) {
             self.by_version.remove(&old.version);
@@ -188,7 +190,7 @@ impl Inner {
 pub struct Changes {
     /// Ask for the changes since this version the next time.
     pub version: u64,
-    pub changed: Vec<Arc<Live>>,
+    pub changed: Vec<Arc<LivePrinter>>,
     pub removed: Vec<Uuid>,
 }
 
@@ -197,7 +199,7 @@ const REMOVALS_KEPT: usize = 1_000;
 
 /// The snapshot of the farm.
 pub struct View {
-    inner: RwLock<Inner>,
+    inner: RwLock<ViewState>,
     version: watch::Sender<u64>,
 }
 
@@ -209,14 +211,14 @@ impl Default for View {
 
 impl View {
     /// Inserts or replaces the entry of a printer.
-    pub fn put(&self, live: Live) {
+    pub fn put(&self, live: LivePrinter) {
         let version = self.write().put(live);
         self.version.send_replace(version);
     }
 
     /// Replaces the entry of a printer that the snapshot contains. A removed printer does not return through a late update of
     /// its actor.
-    pub fn update(&self, live: Live) {
+    pub fn update(&self, live: LivePrinter) {
         let mut inner = self.write();
         if !inner.printers.contains_key(&live.id) {
             return;
@@ -227,7 +229,7 @@ impl View {
     }
 
     /// Shows the result of the last command of each printer. The rows are final, in any order.
-    pub fn tell(&self, rows: impl IntoIterator<Item = CommandRow>) {
+    pub fn show_commands(&self, rows: impl IntoIterator<Item = CommandRow>) {
         let mut inner = self.write();
         for row in rows {
             let Some(old) = inner.printers.get(&row.printer_id).cloned() else { continue };
@@ -236,7 +238,8 @@ impl View {
                 continue;
             }
             inner.version += 1;
-            let live = Live { version: inner.version, last_command: Some(Arc::new(row)), ..Live::clone(&old) };
+            let live =
+                LivePrinter { version: inner.version, last_command: Some(Arc::new(row)), ..LivePrinter::clone(&old) };
             inner.replace(live);
         }
         let version = inner.version;
@@ -245,10 +248,10 @@ impl View {
     }
 
     /// Shows an effect of a printer's last command that was observed after the end of the command.
-    pub fn settle(&self, command_id: Uuid, settled: Settled) {
+    pub fn show_settled(&self, command_id: Uuid, settled: SettledEffect) {
         let last =
             self.read().printers.values().filter_map(|live| live.last_command.clone()).find(|row| row.id == command_id);
-        self.tell(last.map(|row| CommandRow { settled: Some(settled), ..CommandRow::clone(&row) }));
+        self.show_commands(last.map(|row| CommandRow { settled: Some(settled), ..CommandRow::clone(&row) }));
     }
 
     /// Removes a printer.
@@ -267,12 +270,12 @@ impl View {
     }
 
     /// Returns the entry of one printer.
-    pub fn get(&self, id: Uuid) -> Option<Arc<Live>> {
+    pub fn get(&self, id: Uuid) -> Option<Arc<LivePrinter>> {
         self.read().printers.get(&id).cloned()
     }
 
     /// Returns the entries of all printers, in no order.
-    pub fn all(&self) -> Vec<Arc<Live>> {
+    pub fn printers(&self) -> Vec<Arc<LivePrinter>> {
         self.read().printers.values().cloned().collect()
     }
 
@@ -292,11 +295,11 @@ impl View {
         self.version.subscribe()
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Inner> {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, ViewState> {
         self.inner.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Inner> {
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, ViewState> {
         self.inner.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -306,8 +309,8 @@ mod tests {
     use super::*;
     use crate::domain::command::Effect;
 
-    fn live(id: Uuid) -> Live {
-        Live::unseen(id, PrinterState::Unknown, None, Plate::clear())
+    fn live(id: Uuid) -> LivePrinter {
+        LivePrinter::unobserved(id, PrinterState::Unknown, None, Plate::clear())
     }
 
     #[test]
@@ -335,9 +338,9 @@ mod tests {
         let printer = Uuid::from_u128(1);
         view.put(live(printer));
         let row = |id| CommandRow::queued(Uuid::from_u128(id), Uuid::nil(), printer, String::new(), Command::Pause);
-        view.tell([row(2)]);
+        view.show_commands([row(2)]);
         let before = view.changes_since(0).version;
-        view.tell([row(1)]);
+        view.show_commands([row(1)]);
         view.put(live(printer));
         let last = || view.get(printer).and_then(|live| live.last_command.clone()).expect("a command");
         assert_eq!(
@@ -346,8 +349,8 @@ mod tests {
             "an earlier command that ended late, and a new observation, change nothing"
         );
         assert_eq!(view.changes_since(before).changed.len(), 1);
-        let settled = Settled { effect: Effect::Done, state: PrinterState::Paused, at: DateTime::UNIX_EPOCH };
-        view.settle(Uuid::from_u128(2), settled);
+        let settled = SettledEffect { effect: Effect::Done, state: PrinterState::Paused, at: DateTime::UNIX_EPOCH };
+        view.show_settled(Uuid::from_u128(2), settled);
         assert_eq!(last().settled, Some(settled));
     }
 
@@ -357,13 +360,13 @@ mod tests {
         let at = |s| start + Duration::from_secs(s);
         let mut printer = live(Uuid::from_u128(1));
         assert!(!printer.is_heating(start));
-        printer.heated_up = Some(start);
+        printer.last_start_at = Some(start);
         assert!(printer.is_heating(at(1)));
-        printer.heaters_read = Some(at(1));
+        printer.heaters_read_at = Some(at(1));
         assert!(printer.is_heating(at(2)), "OctoPrint may not know the targets yet");
-        printer.heaters_read = Some(at(10));
+        printer.heaters_read_at = Some(at(10));
         assert!(!printer.is_heating(at(11)));
-        printer.heaters_read = None;
+        printer.heaters_read_at = None;
         assert!(!printer.is_heating(at(121)));
         printer.heating_until = Some(at(150));
         assert!(printer.is_heating(at(149)) && !printer.is_heating(at(150)));

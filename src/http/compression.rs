@@ -28,11 +28,11 @@ use tower_http::{
 };
 
 /// Smaller responses are not compressed: they fit into one or two packets.
-const LEAST: u64 = 2_048;
+const MIN_BYTES: u64 = 2_048;
 /// Compressing a farm page of 300 printers takes 2 ms. Higher levels take longer and save almost nothing.
 const LEVEL: CompressionLevel = CompressionLevel::Precise(4);
 /// Compressed media types. Streams (`text/event-stream`, NDJSON) and downloads are not compressed.
-const TYPES: [&str; 6] = [
+const COMPRESSIBLE_TYPES: [&str; 6] = [
     "text/html",
     "text/css",
     "text/javascript",
@@ -46,7 +46,7 @@ pub async fn compress(request: Request, next: Next) -> Response {
     if !request.method().is_safe() {
         return next.run(request).await;
     }
-    let when = SizeAbove::new(LEAST).and(is_compressible);
+    let when = SizeAbove::new(MIN_BYTES).and(is_compressible);
     let layer = CompressionLayer::new().quality(LEVEL).compress_when(when);
     match layer.layer(next).oneshot(request).await {
         Ok(response) => response.map(Body::new),
@@ -55,10 +55,10 @@ pub async fn compress(request: Request, next: Next) -> Response {
 }
 
 fn is_compressible(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
-    let is_stored = headers.get(header::CACHE_CONTROL).is_none_or(|value| value != "no-store");
+    let is_storable = headers.get(header::CACHE_CONTROL).is_none_or(|value| value != "no-store");
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
-    is_stored && TYPES.contains(&kind)
+    is_storable && COMPRESSIBLE_TYPES.contains(&kind)
 }
 
 /// Returns whether a client accepts gzip (RFC 9110, 12.5.3).
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_must_not_be_stored_is_not_compressed() {
+    fn no_store_responses_are_not_compressed() {
         let is_compressed = |kind: &'static str, caching: Option<&'static str>| {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -13,7 +13,7 @@ use axum::{
 use sha2::{Digest, Sha256};
 
 /// The browser may store the page, and must revalidate it before each use.
-const PRIVATE: HeaderValue = HeaderValue::from_static("private, max-age=0, must-revalidate");
+const REVALIDATED: HeaderValue = HeaderValue::from_static("private, max-age=0, must-revalidate");
 
 /// Adds an `ETag` to the pages of these routes. Only for pages without secrets and personal data, because the browser
 /// stores them.
@@ -22,7 +22,7 @@ pub async fn revalidate(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let is_get = request.method() == Method::GET;
-    let known = request.headers().clone();
+    let request_headers = request.headers().clone();
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
@@ -30,7 +30,7 @@ pub async fn revalidate(request: Request, next: Next) -> Response {
         return response;
     }
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, PRIVATE);
+    headers.insert(header::CACHE_CONTROL, REVALIDATED);
     headers.append(header::VARY, HeaderValue::from_static("Cookie, Accept-Language"));
     if !is_get {
         // A response to HEAD has no body to hash.
@@ -43,16 +43,16 @@ pub async fn revalidate(request: Request, next: Next) -> Response {
     };
     let hash: String = Sha256::digest(&page).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let tag = format!("W/\"{hash}\"");
-    if is_known(&known, &tag) {
+    if if_none_match_contains(&request_headers, &tag) {
         parts.status = StatusCode::NOT_MODIFIED;
         parts.headers.remove(header::CONTENT_TYPE);
         parts.headers.remove(header::CONTENT_LENGTH);
-        return tagged(Response::from_parts(parts, Body::empty()), &tag);
+        return with_etag(Response::from_parts(parts, Body::empty()), &tag);
     }
-    tagged(Response::from_parts(parts, Body::from(page)), &tag)
+    with_etag(Response::from_parts(parts, Body::from(page)), &tag)
 }
 
-fn tagged(mut response: Response, tag: &str) -> Response {
+fn with_etag(mut response: Response, tag: &str) -> Response {
     if let Ok(tag) = HeaderValue::from_str(tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }
@@ -60,9 +60,9 @@ fn tagged(mut response: Response, tag: &str) -> Response {
 }
 
 /// Returns whether `If-None-Match` contains a tag (RFC 9110, 13.1.2), by weak comparison.
-pub fn is_known(request: &HeaderMap, tag: &str) -> bool {
+pub fn if_none_match_contains(headers: &HeaderMap, tag: &str) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    let known = request.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     known.flat_map(|tags| tags.split(',')).any(|known| opaque(known) == opaque(tag))
 }
 
@@ -74,10 +74,10 @@ mod tests {
     fn tags_are_compared_weakly_and_in_lists() {
         let known = |value: &'static str| {
             let headers = [(header::IF_NONE_MATCH, HeaderValue::from_static(value))].into_iter().collect();
-            is_known(&headers, "W/\"a1\"")
+            if_none_match_contains(&headers, "W/\"a1\"")
         };
         assert!(known("W/\"a1\"") && known("\"a1\"") && known("\"b2\", W/\"a1\""));
         assert!(!known("\"b2\"") && !known("a1") && !known(""));
-        assert!(!is_known(&HeaderMap::new(), "W/\"a1\""));
+        assert!(!if_none_match_contains(&HeaderMap::new(), "W/\"a1\""));
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::bounds::Capacity;
+use super::limits::Capacity;
 
 /// Counts the items that each key holds.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct KeyedCount<K>(Arc<Mutex<HashMap<K, usize>>>);
 
 /// One counted item. Dropping it decrements the counter of its key.
 #[derive(Debug)]
-pub struct Counted<K: Eq + Hash> {
+pub struct CountGuard<K: Eq + Hash> {
     count: KeyedCount<K>,
     key: K,
 }
@@ -30,24 +30,24 @@ impl<K> Default for KeyedCount<K> {
 
 impl<K: Eq + Hash + Clone> KeyedCount<K> {
     /// Counts one more item of a key. `None`: the key already holds `most`.
-    pub fn admit(&self, key: K, most: usize) -> Option<Counted<K>> {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let n = held.get(&key).copied().unwrap_or(0);
-        if n >= most {
+    pub fn try_increment(&self, key: K, max: usize) -> Option<CountGuard<K>> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let n = counts.get(&key).copied().unwrap_or(0);
+        if n >= max {
             return None;
         }
-        held.insert(key.clone(), n + 1);
-        Some(Counted { count: self.clone(), key })
+        counts.insert(key.clone(), n + 1);
+        Some(CountGuard { count: self.clone(), key })
     }
 }
 
-impl<K: Eq + Hash> Drop for Counted<K> {
+impl<K: Eq + Hash> Drop for CountGuard<K> {
     fn drop(&mut self) {
-        let mut held = self.count.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(n) = held.get_mut(&self.key) {
+        let mut counts = self.count.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(n) = counts.get_mut(&self.key) {
             *n -= 1;
             if *n == 0 {
-                held.remove(&self.key);
+                counts.remove(&self.key);
             }
         }
     }
@@ -57,40 +57,40 @@ impl<K: Eq + Hash> Drop for Counted<K> {
 #[derive(Debug, Clone)]
 pub struct KeyedLimit<K> {
     limit: Capacity,
-    all: Arc<Semaphore>,
-    each: KeyedCount<K>,
+    total: Arc<Semaphore>,
+    per_key: KeyedCount<K>,
 }
 
 /// A slot of a [`KeyedLimit`]. Dropping it frees the slot.
 #[derive(Debug)]
-pub struct Place<K: Eq + Hash> {
-    _all: OwnedSemaphorePermit,
-    _own: Counted<K>,
+pub struct LimitSlot<K: Eq + Hash> {
+    _total: OwnedSemaphorePermit,
+    _key: CountGuard<K>,
 }
 
 /// The limit that is exhausted: that of the key, or the total one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Full {
+pub enum LimitExceeded {
     Key,
-    All,
+    Total,
 }
 
 impl<K: Eq + Hash + Clone> KeyedLimit<K> {
     /// Creates a limit with all slots free.
     pub fn new(limit: Capacity) -> Self {
-        Self { limit, all: Arc::new(Semaphore::new(limit.all)), each: KeyedCount::default() }
+        Self { limit, total: Arc::new(Semaphore::new(limit.total)), per_key: KeyedCount::default() }
     }
 
     /// Takes a slot for a key.
-    pub fn admit(&self, key: K) -> Result<Place<K>, Full> {
-        let own = self.each.admit(key, self.limit.each).ok_or(Full::Key)?;
-        let all = self.all.clone().try_acquire_owned().map_err(|_| Full::All)?;
-        Ok(Place { _all: all, _own: own })
+    pub fn try_acquire(&self, key: K) -> Result<LimitSlot<K>, LimitExceeded> {
+        let key_guard = self.per_key.try_increment(key, self.limit.per_key).ok_or(LimitExceeded::Key)?;
+        let permit = self.total.clone().try_acquire_owned().map_err(|_| LimitExceeded::Total)?;
+        Ok(LimitSlot { _total: permit, _key: key_guard })
     }
 }
 
 /// Returns the key of an address. For IPv6 it is the /64 network, because one host can use all its addresses.
-pub fn network_of(address: IpAddr) -> IpAddr {
+pub fn network_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
         address @ IpAddr::V4(_) => address,
@@ -102,28 +102,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_has_so_many_and_gets_them_back() {
+    fn an_address_holds_at_most_the_limit() {
         let count = KeyedCount::default();
-        let ask = |address: &str| count.admit(network_of(address.parse().expect("an address")), 2);
-        let (first, second) = (ask("10.0.0.1"), ask("::ffff:10.0.0.1"));
-        assert!(first.is_some() && second.is_some() && ask("10.0.0.1").is_none());
-        let other = ask("10.0.0.2");
+        let acquire = |address: &str| count.try_increment(network_key(address.parse().expect("an address")), 2);
+        let (first, second) = (acquire("10.0.0.1"), acquire("::ffff:10.0.0.1"));
+        assert!(first.is_some() && second.is_some() && acquire("10.0.0.1").is_none());
+        let other = acquire("10.0.0.2");
         assert!(other.is_some(), "another address");
         drop(second);
-        assert!(ask("10.0.0.1").is_some());
-        let six = (ask("2001:db8::1"), ask("2001:db8::2"));
-        assert!(six.1.is_some() && ask("2001:db8::3").is_none() && ask("2001:db8:0:1::3").is_some());
+        assert!(acquire("10.0.0.1").is_some());
+        let six = (acquire("2001:db8::1"), acquire("2001:db8::2"));
+        assert!(six.1.is_some() && acquire("2001:db8::3").is_none() && acquire("2001:db8:0:1::3").is_some());
         drop((first, other, six));
         assert!(count.0.lock().expect("no panic").is_empty(), "nothing is kept for a key that holds nothing");
     }
 
     #[test]
     fn a_refusal_says_whether_the_key_or_the_server_is_full() {
-        let limit = KeyedLimit::new(Capacity { all: 3, each: 2 });
-        let held: Vec<_> = [1, 1, 2].map(|key| limit.admit(key).expect("a place")).into();
-        assert_eq!(limit.admit(1).map(drop), Err(Full::Key));
-        assert_eq!(limit.admit(2).map(drop), Err(Full::All));
+        let limit = KeyedLimit::new(Capacity { total: 3, per_key: 2 });
+        let held: Vec<_> = [1, 1, 2].map(|key| limit.try_acquire(key).expect("a place")).into();
+        assert_eq!(limit.try_acquire(1).map(drop), Err(LimitExceeded::Key));
+        assert_eq!(limit.try_acquire(2).map(drop), Err(LimitExceeded::Total));
         drop(held);
-        assert_eq!(limit.admit(2).map(drop), Ok(()), "a refusal keeps no place");
+        assert_eq!(limit.try_acquire(2).map(drop), Ok(()), "a refusal keeps no place");
     }
 }

@@ -1,4 +1,4 @@
-//! Texts of the pages and of diagnoses, by message id and language.
+//! Texts by message id and language, for pages, and for the messages of the layers below.
 //!
 //! The catalogues in `locales/` have one folder per language and one file per area. Their format is Fluent, which supports
 //! plurals and which translators' tools can read. If a language lacks a text, the English text is used.
@@ -17,6 +17,8 @@ use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentB
 use fluent_syntax::ast::{Entry, Expression, InlineExpression, PatternElement};
 use rust_embed::RustEmbed;
 use unic_langid::{LanguageIdentifier, langid};
+
+use crate::domain::message::{Argument, Message};
 
 /// A language with a catalogue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -72,7 +74,7 @@ tokio::task_local! {
 }
 
 /// Returns the language of the current request to a page, or English elsewhere.
-pub(in crate::http) fn current() -> Language {
+pub(in crate::http) fn current_language() -> Language {
     CURRENT.try_with(|language| *language).unwrap_or_default()
 }
 
@@ -82,72 +84,91 @@ pub(in crate::http) fn in_language<F: Future>(language: Language, future: F) -> 
 }
 
 /// Runs the future of a separate task in the current language.
-pub(in crate::http) fn keep<F: Future>(task: F) -> impl Future<Output = F::Output> {
-    CURRENT.scope(current(), task)
+pub(in crate::http) fn keep_language<F: Future>(task: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(current_language(), task)
 }
 
 /// Calls a function in a language.
-pub(in crate::http) fn speaking<T>(language: Language, make: impl FnOnce() -> T) -> T {
+pub(in crate::http) fn with_language<T>(language: Language, make: impl FnOnce() -> T) -> T {
     CURRENT.sync_scope(language, make)
 }
 
 /// Returns the text of an id without arguments, in the current language. Returns the id if no catalogue has it.
 pub(in crate::http) fn t(id: &'static str) -> &'static str {
-    plain(id).unwrap_or(id)
+    find_text(id).unwrap_or(id)
 }
 
 /// Returns the text of an id without arguments, in the current language. Returns `None` if no catalogue has it.
-pub(in crate::http) fn plain(id: &str) -> Option<&'static str> {
-    current().catalogue().plain.get(id).or_else(|| ENGLISH.plain.get(id)).copied()
+pub(in crate::http) fn find_text(id: &str) -> Option<&'static str> {
+    current_language().catalogue().plain.get(id).or_else(|| ENGLISH.plain.get(id)).copied()
 }
 
 /// Returns the text of an id with arguments, in the current language. Returns the id if no catalogue has it.
 pub(in crate::http) fn t_with(id: &str, arguments: &[(&'static str, &dyn Display)]) -> String {
     let mut values = FluentArgs::with_capacity(arguments.len());
     for (name, value) in arguments {
-        values.set(*name, argument(value.to_string()));
+        values.set(*name, parse_argument(value.to_string()));
     }
-    let found = current().catalogue().format(id, &values).or_else(|| ENGLISH.format(id, &values));
+    format(id, &values)
+}
+
+/// Returns the text of a message of a lower layer, in the current language.
+pub(in crate::http) fn text_of(message: &Message) -> String {
+    let mut values = FluentArgs::with_capacity(message.arguments.len());
+    for (name, value) in &message.arguments {
+        values.set(
+            name.clone(),
+            match value {
+                Argument::Value(value) => parse_argument(value.clone()),
+                Argument::Message(message) => FluentValue::String(Cow::Owned(text_of(message))),
+            },
+        );
+    }
+    format(&message.id, &values)
+}
+
+/// Returns the English text of a message, for programs that read the API or receive webhooks.
+pub fn english(message: &Message) -> String {
+    with_language(Language::English, || text_of(message))
+}
+
+fn format(id: &str, values: &FluentArgs<'_>) -> String {
+    let found = current_language().catalogue().format(id, values).or_else(|| ENGLISH.format(id, values));
     found.unwrap_or_else(|| id.to_owned())
 }
 
 /// Returns whether the catalogue of a language has an id.
 #[cfg(test)]
-pub(in crate::http) fn has(language: Language, id: &str) -> bool {
+pub(in crate::http) fn has_message(language: Language, id: &str) -> bool {
     language.catalogue().bundle.has_message(id)
 }
 
 /// Converts a value into an argument. A whole number selects a plural form; any other text, such as `05`, is shown unchanged.
-fn argument(value: String) -> FluentValue<'static> {
+fn parse_argument(value: String) -> FluentValue<'static> {
     match value.parse::<i32>() {
         Ok(number) if number.to_string() == value => number.into(),
         _ => FluentValue::String(Cow::Owned(value)),
     }
 }
 
-/// A message id with arguments. `Display` writes its text in the current language.
-pub(in crate::http) struct Message {
-    pub id: &'static str,
-    pub arguments: Vec<(&'static str, String)>,
-}
+/// The text of a message. `Display` writes it in the current language.
+pub(in crate::http) struct Text(pub Message);
 
-impl Display for Message {
+impl Display for Text {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let arguments: Vec<(&'static str, &dyn Display)> =
-            self.arguments.iter().map(|(name, value)| (*name, value as &dyn Display)).collect();
-        f.write_str(&t_with(self.id, &arguments))
+        f.write_str(&text_of(&self.0))
     }
 }
 
 /// Returns the texts of the browser script in the current language: JSON from id to text, with `{name}` for arguments.
-pub(in crate::http) fn of_script() -> &'static str {
-    &current().catalogue().script
+pub(in crate::http) fn script_texts() -> &'static str {
+    &current_language().catalogue().script
 }
 
 /// The embedded catalogues: one folder per language, one file per area.
 #[derive(RustEmbed)]
 #[folder = "locales/"]
-pub(in crate::http) struct Files;
+pub(in crate::http) struct CatalogueFiles;
 
 /// The texts of one language.
 struct Catalogue {
@@ -158,18 +179,18 @@ struct Catalogue {
     script: String,
 }
 
-static ENGLISH: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::read(Language::English));
-static GERMAN: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::read(Language::German));
+static ENGLISH: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::load(Language::English));
+static GERMAN: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::load(Language::German));
 
 impl Catalogue {
-    fn read(language: Language) -> Self {
+    fn load(language: Language) -> Self {
         let mut bundle = FluentBundle::new_concurrent(vec![language.identifier()]);
         // Fluent would mark each value to separate writing directions. All languages here are written from left to right.
         bundle.set_use_isolating(false);
         let (mut plain, mut script) = (HashMap::new(), BTreeMap::new());
         let folder = format!("{}/", language.tag());
-        for path in Files::iter().filter(|path| path.starts_with(&folder) && path.ends_with(".ftl")) {
-            let Some(file) = Files::get(&path) else { continue };
+        for path in CatalogueFiles::iter().filter(|path| path.starts_with(&folder) && path.ends_with(".ftl")) {
+            let Some(file) = CatalogueFiles::get(&path) else { continue };
             let source = String::from_utf8_lossy(&file.data).into_owned();
             // The files are embedded, and a test reads each of them.
             let resource = FluentResource::try_new(source).unwrap_or_else(|(resource, errors)| {
@@ -235,19 +256,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_come_in_the_readers_language() {
-        let german = |make: fn() -> String| speaking(Language::German, make);
-        assert_eq!(german(|| t("account-log").to_owned()), "Anmelden");
-        assert_eq!(t("account-log"), "Log in");
+    fn texts_use_the_current_language() {
+        let german = |make: fn() -> String| with_language(Language::German, make);
+        assert_eq!(german(|| t("account-log-in").to_owned()), "Anmelden");
+        assert_eq!(t("account-log-in"), "Log in");
         assert_eq!((t("farm-bed"), german(|| t("farm-bed").to_owned())), ("bed ", "Bett ".to_owned()));
         assert_eq!(t("no-such-id"), "no-such-id");
-        assert_eq!(german(|| t_with("word-cancel-print-2", &[("n", &1)])), "1 Druck abbrechen");
-        assert_eq!(german(|| t_with("word-cancel-print-2", &[("n", &17)])), "17 Drucke abbrechen");
-        assert_eq!(t_with("word-cancel-print-2", &[("n", &1)]), "Cancel 1 print");
+        assert_eq!(german(|| t_with("word-cancel-count", &[("n", &1)])), "1 Druck abbrechen");
+        assert_eq!(german(|| t_with("word-cancel-count", &[("n", &17)])), "17 Drucke abbrechen");
+        assert_eq!(t_with("word-cancel-count", &[("n", &1)]), "Cancel 1 print");
     }
 
     #[test]
-    fn a_value_is_shown_as_it_is() {
+    fn a_value_is_shown_unchanged() {
         for value in ["05", "1.50", "99999999999", "{ $n }", "-3", "1e3"] {
             assert_eq!(t_with("batch-by", &[("name", &value)]), format!("by {value}"));
         }

@@ -5,16 +5,16 @@
 
 pub mod api;
 pub mod auth;
-pub mod bounds;
+pub mod client_address;
 mod compression;
 pub mod csv;
 pub mod dashboard;
 pub mod diagnosis;
 mod etag;
 mod keyed_limit;
-mod messages;
-pub mod peer;
-pub mod request;
+pub mod limits;
+pub mod messages;
+pub mod request_id;
 mod security_headers;
 mod serve;
 pub mod standby;
@@ -30,17 +30,23 @@ use axum::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::serve::serve;
-use self::{api::limits::Limits, bounds::Bounds, peer::Proxies};
+use self::{api::middleware::rate_limit::RateLimit, client_address::TrustedProxies, limits::ServerLimits};
 use crate::service::Services;
 
 /// Returns the router of the whole server. Its outer layers handle unread bodies, request ids, clients and security
 /// headers.
-pub fn router(services: Services, limits: Limits, bounds: Bounds, proxies: Proxies, stop: CancellationToken) -> Router {
+pub fn router(
+    services: Services,
+    rate_limit: RateLimit,
+    server_limits: ServerLimits,
+    proxies: TrustedProxies,
+    stop: CancellationToken,
+) -> Router {
     Router::new()
-        .merge(api::router(services.clone(), limits, bounds))
-        .merge(dashboard::router(services, bounds, stop))
-        .layer(from_fn(security_headers::wear))
-        .layer(from_fn_with_state(proxies, peer::introduce))
-        .layer(from_fn(request::identify))
-        .layer(from_fn(unread_body::discard))
+        .merge(api::router(services.clone(), rate_limit, server_limits))
+        .merge(dashboard::router(services, server_limits, stop))
+        .layer(from_fn(security_headers::add_security_headers))
+        .layer(from_fn_with_state(proxies, client_address::resolve_client))
+        .layer(from_fn(request_id::assign_request_id))
+        .layer(from_fn(unread_body::discard_unread_body))
 }

@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 
-use super::peer::Client;
+use super::client_address::Client;
 
 /// Defaults for responses that are not pages: data, images, style sheets and scripts need no other resources. Pages set
 /// their own policy.
@@ -28,7 +28,7 @@ const DEFAULTS: [(HeaderName, HeaderValue); 6] = [
 const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Adds the missing headers.
-pub async fn wear(request: Request, next: Next) -> Response {
+pub async fn add_security_headers(request: Request, next: Next) -> Response {
     let secure = request.extensions().get::<Client>().is_some_and(|client| client.secure);
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

@@ -28,32 +28,32 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use super::{
-    bounds::Bounds,
-    keyed_limit::{KeyedCount, network_of},
-    peer::{OverTls, Peer, Proxies},
-    write_timeout::Stalling,
+    client_address::{OverTls, Peer, TrustedProxies},
+    keyed_limit::{KeyedCount, network_key},
+    limits::ServerLimits,
+    write_timeout::WriteTimeoutStream,
 };
 
 /// Time for requests in progress to end on shutdown.
-const DRAIN: Duration = Duration::from_secs(10);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept. Usually no file descriptor is free, and only waiting helps.
-const RECOVERY: Duration = Duration::from_millis(500);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// The first byte of a TLS handshake.
-const HANDSHAKE: u8 = 0x16;
+const TLS_HANDSHAKE_BYTE: u8 = 0x16;
 /// Response to plain HTTP on a TLS port, in plain HTTP, because the client does not use TLS.
 const WRONG_SCHEME: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\
     This port speaks HTTPS: the address begins with https://\n";
 /// Time and bytes for which a plain HTTP request is still read. If a socket is closed with unread data, the client may
 /// not get the response.
-const PARTING: Duration = Duration::from_secs(1);
-const PARTING_BYTES: u64 = 64 * 1024;
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+const LINGER_BYTES: u64 = 64 * 1024;
 
 /// Connections that have not sent a complete request yet, in the order of arrival. If no slot is free for a new
 /// connection, the oldest of them is closed.
 #[derive(Clone, Default)]
-struct Silent(Arc<Mutex<BTreeMap<u64, CancellationToken>>>);
+struct PendingConnections(Arc<Mutex<BTreeMap<u64, CancellationToken>>>);
 
-impl Silent {
+impl PendingConnections {
     fn add(&self, number: u64, close: CancellationToken) {
         self.lock().insert(number, close);
     }
@@ -75,107 +75,107 @@ impl Silent {
 
 /// Shared context of all connections.
 #[derive(Clone)]
-struct Door {
+struct Acceptor {
     router: Router,
-    bounds: Bounds,
+    limits: ServerLimits,
     tls: Option<TlsAcceptor>,
     stop: CancellationToken,
-    silent: Silent,
+    pending: PendingConnections,
 }
 
 /// Serves until `stop` is cancelled, then lets requests in progress end within `DRAIN`. With an acceptor: TLS only.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    bounds: Bounds,
-    proxies: Proxies,
+    limits: ServerLimits,
+    proxies: TrustedProxies,
     tls: Option<TlsAcceptor>,
     stop: CancellationToken,
 ) {
-    let slots = Arc::new(Semaphore::new(bounds.connections));
-    let (open, cut) = (TaskTracker::new(), CancellationToken::new());
-    let connections = KeyedCount::default();
-    let silent = Silent::default();
-    let door = Door { router, bounds, tls, stop: stop.clone(), silent: silent.clone() };
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let (tasks, abort) = (TaskTracker::new(), CancellationToken::new());
+    let address_counts = KeyedCount::default();
+    let pending = PendingConnections::default();
+    let acceptor = Acceptor { router, limits, tls, stop: stop.clone(), pending: pending.clone() };
     let mut number = 0;
-    while let Some((stream, peer)) = stop.run_until_cancelled(next(&listener)).await {
+    while let Some((stream, peer)) = stop.run_until_cancelled(accept_connection(&listener)).await {
         let address = peer.ip().to_canonical();
-        let most = if proxies.trusts(address) { usize::MAX } else { bounds.connections_per_address };
-        let Some(place) = connections.admit(network_of(address), most) else {
+        let max = if proxies.trusts(address) { usize::MAX } else { limits.connections_per_address };
+        let Some(address_slot) = address_counts.try_increment(network_key(address), max) else {
             tracing::debug!(%peer, "closed: this address has as many connections as one may have");
             continue;
         };
-        let Some(Some(slot)) = stop.run_until_cancelled(slot(&slots, &silent)).await else { break };
+        let Some(Some(slot)) = stop.run_until_cancelled(acquire_slot(&slots, &pending)).await else { break };
         number += 1;
-        let (door, cut) = (door.clone(), cut.child_token());
-        silent.add(number, cut.clone());
-        open.spawn(async move {
-            cut.run_until_cancelled(door.clone().open(stream, peer, number)).await;
-            door.silent.remove(number);
-            drop((place, slot));
+        let (acceptor, abort) = (acceptor.clone(), abort.child_token());
+        pending.add(number, abort.clone());
+        tasks.spawn(async move {
+            abort.run_until_cancelled(acceptor.clone().handle_connection(stream, peer, number)).await;
+            acceptor.pending.remove(number);
+            drop((address_slot, slot));
         });
     }
     // New connections are refused at once instead of waiting.
     drop(listener);
-    open.close();
-    if timeout(DRAIN, open.wait()).await.is_err() {
-        tracing::warn!(connections = open.len(), "connections were closed because they did not end in time");
-        cut.cancel();
+    tasks.close();
+    if timeout(DRAIN_TIMEOUT, tasks.wait()).await.is_err() {
+        tracing::warn!(connections = tasks.len(), "connections were closed because they did not end in time");
+        abort.cancel();
     }
 }
 
 /// Returns the next connection. A failed accept neither ends the server nor makes it spin.
-async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+async fn accept_connection(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
-            Err(error) if is_theirs(&error) => {}
+            Err(error) if is_client_disconnect(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "no connection can be accepted at the moment");
-                sleep(RECOVERY).await;
+                sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
 }
 
 /// Returns a slot for a connection. If all are taken, the oldest connection without a complete request is closed.
-async fn slot(slots: &Arc<Semaphore>, silent: &Silent) -> Option<OwnedSemaphorePermit> {
+async fn acquire_slot(slots: &Arc<Semaphore>, pending: &PendingConnections) -> Option<OwnedSemaphorePermit> {
     if let Ok(slot) = slots.clone().try_acquire_owned() {
         return Some(slot);
     }
-    silent.close_oldest();
+    pending.close_oldest();
     slots.clone().acquire_owned().await.ok()
 }
 
 /// Returns whether the client disconnected before its connection was accepted. That is no error of the server.
-fn is_theirs(error: &io::Error) -> bool {
+fn is_client_disconnect(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
 /// Responds to plain HTTP on a TLS port. The client may have disconnected already.
-async fn refuse(mut stream: TcpStream) -> io::Result<()> {
+async fn refuse_plain_http(mut stream: TcpStream) -> io::Result<()> {
     stream.write_all(WRONG_SCHEME).await?;
     stream.shutdown().await?;
-    tokio::io::copy(&mut stream.take(PARTING_BYTES), &mut tokio::io::sink()).await.map(drop)
+    tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await.map(drop)
 }
 
-impl Door {
+impl Acceptor {
     /// Handles a connection from its first byte.
-    async fn open(self, stream: TcpStream, peer: SocketAddr, number: u64) {
+    async fn handle_connection(self, stream: TcpStream, peer: SocketAddr, number: u64) {
         // Events are small and must not wait for one another. If this fails, they only arrive later.
         let _ = stream.set_nodelay(true);
         let Some(first) = self.first_byte(&stream).await else { return };
         let Some(tls) = self.tls.clone() else {
-            return self.speak(stream, peer, number, false).await;
+            return self.serve_http(stream, peer, number, false).await;
         };
-        if first != HANDSHAKE {
-            let _ = timeout(PARTING, refuse(stream)).await;
+        if first != TLS_HANDSHAKE_BYTE {
+            let _ = timeout(LINGER_TIMEOUT, refuse_plain_http(stream)).await;
             return;
         }
-        let handshake = timeout(self.bounds.handshake_within, tls.accept(stream));
+        let handshake = timeout(self.limits.handshake_timeout, tls.accept(stream));
         match self.stop.run_until_cancelled(handshake).await {
-            Some(Ok(Ok(stream))) => self.speak(stream, peer, number, true).await,
+            Some(Ok(Ok(stream))) => self.serve_http(stream, peer, number, true).await,
             Some(Ok(Err(error))) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
             Some(Err(_)) | None => {}
         }
@@ -185,19 +185,19 @@ impl Door {
     /// advance, and those must not delay the shutdown.
     async fn first_byte(&self, stream: &TcpStream) -> Option<u8> {
         let mut byte = [0];
-        let peek = timeout(self.bounds.header_within, stream.peek(&mut byte));
+        let peek = timeout(self.limits.header_timeout, stream.peek(&mut byte));
         let read = self.stop.run_until_cancelled(peek).await?.ok()?.ok()?;
         (read > 0).then_some(byte[0])
     }
 
     /// Serves HTTP until the connection ends. After `stop`, only the request in progress ends.
-    async fn speak<S>(self, stream: S, peer: SocketAddr, number: u64, over_tls: bool)
+    async fn serve_http<S>(self, stream: S, peer: SocketAddr, number: u64, over_tls: bool)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let silent = self.silent.clone();
+        let pending = self.pending.clone();
         let service = self.router.map_request(move |request: hyper::Request<Incoming>| -> Request {
-            silent.remove(number);
+            pending.remove(number);
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Peer(peer));
             if over_tls {
@@ -207,9 +207,9 @@ impl Door {
         });
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
-            .header_read_timeout(self.bounds.header_within)
-            .max_header_size(self.bounds.header_bytes);
-        let stream = Stalling::new(stream, self.bounds.taken_within);
+            .header_read_timeout(self.limits.header_timeout)
+            .max_header_size(self.limits.header_bytes);
+        let stream = WriteTimeoutStream::new(stream, self.limits.write_timeout);
         let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {

@@ -11,34 +11,39 @@ use axum::{
     response::Response,
 };
 
-use super::bounds::Bounds;
+use super::limits::ServerLimits;
 use crate::service::Services;
 
 /// Routes of uploads and lists of files. They take as long as the slowest connection involved.
-const TRANSFERS: [&str; 2] = ["/api/v1/printers/{id}/files", "/printers/{id}/files"];
+const TRANSFER_ROUTES: [&str; 2] = ["/api/v1/printers/{id}/files", "/printers/{id}/files"];
 
 /// The timeout while the database is known to be unavailable, because its statements would wait in vain.
-const DATABASE_AWAY: Duration = Duration::from_secs(5);
+const DATABASE_DOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Returns whether a route transfers a file to a printer, or reads the printer's list of files.
 pub fn is_transfer(route: Option<&str>) -> bool {
-    route.is_some_and(|route| TRANSFERS.contains(&route))
+    route.is_some_and(|route| TRANSFER_ROUTES.contains(&route))
 }
 
 /// Returns the response, or `None` after the timeout. The handler is dropped then, as after a client disconnect.
-pub async fn within(services: &Services, bounds: Bounds, request: Request, next: Next) -> Option<Response> {
+pub async fn run_with_timeout(
+    services: &Services,
+    limits: ServerLimits,
+    request: Request,
+    next: Next,
+) -> Option<Response> {
     let route = request.extensions().get::<MatchedPath>();
     let is_transfer = is_transfer(route.map(MatchedPath::as_str));
-    let is_away = !services.is_database_ok();
-    let patience = match (is_transfer, is_away) {
-        (true, _) => bounds.transfer_within,
-        (false, true) => bounds.answer_within.min(DATABASE_AWAY),
-        (false, false) => bounds.answer_within,
+    let is_database_down = !services.is_database_ok();
+    let timeout = match (is_transfer, is_database_down) {
+        (true, _) => limits.transfer_timeout,
+        (false, true) => limits.response_timeout.min(DATABASE_DOWN_TIMEOUT),
+        (false, false) => limits.response_timeout,
     };
-    match tokio::time::timeout(patience, next.run(request)).await {
+    match tokio::time::timeout(timeout, next.run(request)).await {
         Ok(response) => Some(response),
         Err(_) => {
-            tracing::warn!(seconds = patience.as_secs(), "a request timed out");
+            tracing::warn!(seconds = timeout.as_secs(), "a request timed out");
             None
         }
     }

@@ -16,11 +16,11 @@ pub enum TlsError {
     #[error("{setting}: {file} cannot be used as {what}: {source}")]
     File { setting: &'static str, file: String, what: &'static str, source: rustls::pki_types::pem::Error },
     #[error("PRINTYARD_TLS_CERT and PRINTYARD_TLS_KEY do not fit together: {0}")]
-    Pair(rustls::Error),
+    KeyMismatch(rustls::Error),
 }
 
 /// Reads both files and checks that they match.
-pub fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
+pub fn load_acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     let failed = |setting, path: &Path, what| {
         let file = path.display().to_string();
         move |source| TlsError::File { setting, file, what, source }
@@ -36,10 +36,10 @@ pub fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     ))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(TlsError::Pair)?
+        .map_err(TlsError::KeyMismatch)?
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .map_err(TlsError::Pair)?;
+        .map_err(TlsError::KeyMismatch)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

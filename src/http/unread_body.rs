@@ -17,22 +17,23 @@ use hyper::body::{Frame, SizeHint};
 use tokio::{sync::oneshot, time::timeout};
 
 /// Bytes of an unread body that are read and discarded. A larger body closes its connection.
-const DISCARDED: usize = 64 * 1024;
+const MAX_DISCARDED_BYTES: usize = 64 * 1024;
 /// Time for the rest of a body. If it takes longer, the connection is closed.
-const WITHIN: Duration = Duration::from_secs(1);
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Discards the unread rest of a small body. Otherwise marks the connection to be closed.
-pub async fn discard(request: Request, next: Next) -> Response {
+pub async fn discard_unread_body(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
     // With `Expect: 100-continue` the client has not sent the body yet, so there is nothing to discard.
-    let asks_first = request.headers().contains_key(header::EXPECT);
+    let expects_continue = request.headers().contains_key(header::EXPECT);
     let (back, unread) = oneshot::channel();
-    let request = request.map(|body| Body::new(Returning { body: Some(body), back: Some(back) }));
+    let request = request.map(|body| Body::new(RecoverableBody { body: Some(body), sender: Some(back) }));
     let mut response = next.run(request).await;
     let Ok(body) = { unread }.try_recv() else { return response };
-    let is_discarded = !asks_first && timeout(WITHIN, to_bytes(body, DISCARDED)).await.is_ok_and(|read| read.is_ok());
+    let is_discarded = !expects_continue
+        && timeout(DISCARD_TIMEOUT, to_bytes(body, MAX_DISCARDED_BYTES)).await.is_ok_and(|read| read.is_ok());
     if !is_discarded {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -40,13 +41,13 @@ pub async fn discard(request: Request, next: Next) -> Response {
 }
 
 /// A body that is returned to [`discard`] when it is dropped before its end.
-struct Returning {
+struct RecoverableBody {
     /// `None` after the end of the body.
     body: Option<Body>,
-    back: Option<oneshot::Sender<Body>>,
+    sender: Option<oneshot::Sender<Body>>,
 }
 
-impl HttpBody for Returning {
+impl HttpBody for RecoverableBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -68,13 +69,13 @@ impl HttpBody for Returning {
     }
 }
 
-impl Drop for Returning {
+impl Drop for RecoverableBody {
     fn drop(&mut self) {
-        if let (Some(body), Some(back)) = (self.body.take(), self.back.take())
+        if let (Some(body), Some(sender)) = (self.body.take(), self.sender.take())
             && !body.is_end_stream()
         {
             // The receiver may have been dropped with the request.
-            let _ = back.send(body);
+            let _ = sender.send(body);
         }
     }
 }

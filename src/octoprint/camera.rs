@@ -9,13 +9,14 @@ use reqwest::{Method, Request, header::AUTHORIZATION};
 use url::{Host, Url};
 
 use super::{Error, OctoPrint, RequestOptions, request, settings::CameraAddresses};
+use crate::domain::message::Message;
 
 /// The largest picture, in bytes.
-const PICTURE: usize = 8 * 1024 * 1024;
+const MAX_PICTURE: usize = 8 * 1024 * 1024;
 
 /// A picture of a camera.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
+pub struct CameraPicture {
     /// For example `image/jpeg`. Never SVG, which can contain scripts.
     pub content_type: String,
     /// The content of the picture's file.
@@ -29,10 +30,10 @@ impl OctoPrint {
     ///
     /// # Errors
     /// [`Error`] of the last address that was tried.
-    pub async fn camera_picture(&self, options: &RequestOptions) -> Result<Option<Picture>, Error> {
+    pub async fn fetch_camera_picture(&self, options: &RequestOptions) -> Result<Option<CameraPicture>, Error> {
         let mut last = None;
         for url in self.picture_urls(&self.camera_addresses(options).await?) {
-            match self.picture(&url?, options).await {
+            match self.fetch_picture(&url?, options).await {
                 Ok(picture) => return Ok(Some(picture)),
                 Err(error) => last = Some(error),
             }
@@ -42,12 +43,13 @@ impl OctoPrint {
 
     /// Returns the addresses at which a picture may be, the most likely first.
     fn picture_urls(&self, camera: &CameraAddresses) -> Vec<Result<Url, Error>> {
-        let of_stream = camera.stream.as_deref().and_then(|stream| self.base().join(stream).ok()).and_then(snapshot_of);
-        let of_stream = of_stream.map(|url| self.picture_url(url.as_str()));
-        let own = camera.snapshot.as_deref().map(|snapshot| self.picture_url(snapshot));
-        let is_local = camera.snapshot.as_deref().and_then(|snapshot| self.base().join(snapshot).ok());
-        let mut urls: Vec<_> = own.into_iter().chain(of_stream).collect();
-        if is_local.is_some_and(|url| is_loopback(url.host().map(|host| host.to_owned()).as_ref())) {
+        let stream_url =
+            camera.stream.as_deref().and_then(|stream| self.base().join(stream).ok()).and_then(derive_snapshot_url);
+        let from_stream = stream_url.map(|url| self.picture_url(url.as_str()));
+        let from_snapshot = camera.snapshot.as_deref().map(|snapshot| self.picture_url(snapshot));
+        let snapshot_url = camera.snapshot.as_deref().and_then(|snapshot| self.base().join(snapshot).ok());
+        let mut urls: Vec<_> = from_snapshot.into_iter().chain(from_stream).collect();
+        if snapshot_url.is_some_and(|url| is_loopback(url.host().map(|host| host.to_owned()).as_ref())) {
             urls.reverse();
         }
         urls.dedup();
@@ -58,18 +60,18 @@ impl OctoPrint {
 
     /// Maps an address as OctoPrint sees it to an address that this server can fetch. Relative and loopback addresses lead to
     /// the printer's host. Other addresses must already name that host.
-    fn picture_url(&self, seen_by_octoprint: &str) -> Result<Url, Error> {
-        let invalid = |detail: &str| Error::Invalid { detail: detail.to_owned() };
-        let mut url = self.base().join(seen_by_octoprint).map_err(|_| invalid("the camera's address is none"))?;
+    fn picture_url(&self, address: &str) -> Result<Url, Error> {
+        let invalid = |id: &'static str| Error::Invalid { detail: Message::new(id) };
+        let mut url = self.base().join(address).map_err(|_| invalid("cause-camera-address-invalid"))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(invalid("the camera's address is not http"));
+            return Err(invalid("cause-camera-address-not-http"));
         }
         let host = url.host().map(|host| host.to_owned());
         if is_loopback(host.as_ref()) {
             // Fails only for a base URL without a host, which is blocked anyway.
             let _ = url.set_host(self.base().host_str());
         } else if host != self.base().host().map(|host| host.to_owned()) {
-            return Err(invalid("the camera is at another host than its printer"));
+            return Err(invalid("cause-camera-other-host"));
         }
         Ok(url)
     }
@@ -79,9 +81,9 @@ impl OctoPrint {
     ///
     /// # Errors
     /// [`Error::Protocol`] if the response is not a picture, for example a stream.
-    pub async fn picture(&self, url: &Url, options: &RequestOptions) -> Result<Picture, Error> {
+    pub async fn fetch_picture(&self, url: &Url, options: &RequestOptions) -> Result<CameraPicture, Error> {
         self.0.outbound.check_literal(url).map_err(Error::Blocked)?;
-        let basic = request::basic_credentials(url);
+        let basic = request::basic_auth_from_url(url);
         let mut url = url.clone();
         // Fails only for an address without a host, which was blocked above.
         let _ = url.set_username("").and_then(|()| url.set_password(None));
@@ -94,18 +96,18 @@ impl OctoPrint {
         if let Some(basic) = basic {
             request.headers_mut().insert(AUTHORIZATION, basic);
         }
-        let answer = self.exchange_apart(request, options).await?;
-        let content_type = answer.content_type().unwrap_or_default();
+        let response = self.send_with_general_client(request, options).await?;
+        let content_type = response.content_type().unwrap_or_default();
         if !is_picture(&content_type) {
-            return Err(Error::protocol("the camera did not send a picture"));
+            return Err(Error::protocol("cause-camera-no-picture"));
         }
-        Ok(Picture { content_type, bytes: answer.bytes(PICTURE).await? })
+        Ok(CameraPicture { content_type, bytes: response.bytes(MAX_PICTURE).await? })
     }
 }
 
 /// Derives the address of a single picture from a stream: `?action=stream` of mjpg-streamer, `/stream` of ustreamer and
 /// camera-streamer.
-fn snapshot_of(mut stream: Url) -> Option<Url> {
+fn derive_snapshot_url(mut stream: Url) -> Option<Url> {
     let query = stream.query().unwrap_or_default();
     if query.split('&').any(|part| part == "action=stream") {
         let parts: Vec<&str> =
@@ -114,8 +116,8 @@ fn snapshot_of(mut stream: Url) -> Option<Url> {
         return Some(stream);
     }
     let path = stream.path().trim_end_matches('/');
-    let beside = path.strip_suffix("/stream").or_else(|| path.strip_suffix("/stream.mjpg"))?;
-    stream.set_path(&format!("{beside}/snapshot"));
+    let parent = path.strip_suffix("/stream").or_else(|| path.strip_suffix("/stream.mjpg"))?;
+    stream.set_path(&format!("{parent}/snapshot"));
     Some(stream)
 }
 
@@ -145,19 +147,19 @@ fn is_loopback(host: Option<&Host>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::octoprint::testing::{Server, client};
+    use crate::octoprint::testing::{StubServer, client};
 
     #[test]
     fn a_cameras_address_leads_to_the_printers_host() {
         let printer = client("http://octopi-7.local:5000/octoprint/");
-        for (seen, url) in [
+        for (address, url) in [
             ("http://127.0.0.1:8080/?action=snapshot", "http://octopi-7.local:8080/?action=snapshot"),
             ("http://localhost:8080/shot", "http://octopi-7.local:8080/shot"),
             ("http://[::1]:8080/shot", "http://octopi-7.local:8080/shot"),
             ("http://octopi-7.local/shot", "http://octopi-7.local/shot"),
             ("/webcam/?action=snapshot", "http://octopi-7.local:5000/webcam/?action=snapshot"),
         ] {
-            assert_eq!(printer.picture_url(seen).map(String::from).as_deref(), Ok(url), "{seen}");
+            assert_eq!(printer.picture_url(address).map(String::from).as_deref(), Ok(url), "{address}");
         }
     }
 
@@ -171,10 +173,10 @@ mod tests {
         };
         let (stream, derived) = ("/webcam/?action=stream", "http://octopi-7.local/webcam/?action=snapshot");
         let local = "http://127.0.0.1:8080/?action=snapshot";
-        let led_back = "http://octopi-7.local:8080/?action=snapshot";
+        let on_printer_host = "http://octopi-7.local:8080/?action=snapshot";
         assert_eq!(urls("", stream), [derived]);
-        assert_eq!(urls(local, stream), [derived, led_back]);
-        assert_eq!(urls(local, ""), [led_back]);
+        assert_eq!(urls(local, stream), [derived, on_printer_host]);
+        assert_eq!(urls(local, ""), [on_printer_host]);
         assert_eq!(urls("/shot.jpg", stream), ["http://octopi-7.local/shot.jpg", derived]);
         assert_eq!(urls("http://elsewhere/shot.jpg", stream), [derived]);
         assert_eq!(urls("", "webcam/stream"), ["http://octopi-7.local/octoprint/webcam/snapshot"]);
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_is_told_by_one_plain_word() {
+    fn only_a_plain_image_content_type_is_a_picture() {
         for kind in ["image/jpeg", "image/png", "image/x-icon", "image/vnd.ms-photo"] {
             assert!(is_picture(kind), "{kind}");
         }
@@ -195,22 +197,26 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_elsewhere_is_refused() {
+    fn a_camera_on_another_host_is_refused() {
         let printer = client("http://octopi-7.local/");
-        for seen in ["http://octopi-8.local/shot", "http://169.254.169.254/latest", "file:///etc/passwd", "//evil/x"] {
-            assert!(matches!(printer.picture_url(seen), Err(Error::Invalid { .. })), "{seen}");
+        for address in ["http://octopi-8.local/shot", "http://169.254.169.254/latest", "file:///etc/passwd", "//evil/x"]
+        {
+            assert!(matches!(printer.picture_url(address), Err(Error::Invalid { .. })), "{address}");
         }
     }
 
     #[tokio::test]
-    async fn a_picture_is_fetched_without_the_key_and_a_page_is_none() {
+    async fn a_picture_is_fetched_without_the_key_and_a_page_is_refused() {
         let server =
-            Server::answering("HTTP/1.1 200 OK\r\ncontent-type: image/jpeg\r\ncontent-length: 3\r\n\r\njpg").await;
-        let picture = server.client().picture(&server.url(), &RequestOptions::default()).await.expect("picture");
+            StubServer::start_replying("HTTP/1.1 200 OK\r\ncontent-type: image/jpeg\r\ncontent-length: 3\r\n\r\njpg")
+                .await;
+        let picture = server.client().fetch_picture(&server.url(), &RequestOptions::default()).await.expect("picture");
         assert_eq!((picture.content_type.as_str(), &picture.bytes[..]), ("image/jpeg", &b"jpg"[..]));
-        assert!(!server.request().await.to_lowercase().contains("x-api-key"));
-        let page = Server::answering("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 1\r\n\r\nx").await;
-        let result = page.client().picture(&page.url(), &RequestOptions::default()).await;
+        assert!(!server.next_request().await.to_lowercase().contains("x-api-key"));
+        let page =
+            StubServer::start_replying("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 1\r\n\r\nx")
+                .await;
+        let result = page.client().fetch_picture(&page.url(), &RequestOptions::default()).await;
         assert!(matches!(result, Err(Error::Protocol { .. })), "{result:?}");
     }
 }

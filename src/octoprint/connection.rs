@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{
     Error, OctoPrint, RequestOptions,
     lenient::{Number, Object, Text},
-    request::SMALL,
+    request::MAX_RESPONSE,
 };
 use crate::domain::state::PrinterState;
 
@@ -29,23 +29,23 @@ pub struct ConnectionReading {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Body {
-    current: Object<Current>,
+struct ConnectionResponse {
+    current: Object<CurrentConnection>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Current {
+struct CurrentConnection {
     state: Text,
     port: Text,
     baudrate: Number,
-    parameters: Object<Parameters>,
+    parameters: Object<ConnectionParameters>,
 }
 
 /// The shape of 2.x with its version header. Printyard does not request it, but can read it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Parameters {
+struct ConnectionParameters {
     port: Text,
     baudrate: Number,
 }
@@ -56,8 +56,8 @@ impl ConnectionClient<'_> {
     /// # Errors
     /// [`Error`]; JSON without a current connection is [`Error::Protocol`].
     pub async fn get(self, options: &RequestOptions) -> Result<ConnectionReading, Error> {
-        let body: Body = self.0.get_json(self.url(), SMALL, options).await?;
-        body.reading()
+        let body: ConnectionResponse = self.0.get_json(self.url(), MAX_RESPONSE, options).await?;
+        body.into_reading()
     }
 
     /// Connects to the printer with OctoPrint's preferred settings. If it is already connected, OctoPrint accepts the command
@@ -83,16 +83,16 @@ impl ConnectionClient<'_> {
     }
 }
 
-impl Body {
-    fn reading(self) -> Result<ConnectionReading, Error> {
-        let current = self.current.0.ok_or_else(|| Error::protocol("what came does not describe a connection"))?;
+impl ConnectionResponse {
+    fn into_reading(self) -> Result<ConnectionReading, Error> {
+        let current = self.current.0.ok_or_else(|| Error::protocol("cause-not-a-connection"))?;
         let state_text = current.state.0.unwrap_or_default();
         let parameters = current.parameters.0.unwrap_or_default();
         Ok(ConnectionReading {
             state: PrinterState::from_text(&state_text),
             state_text,
-            port: current.port.filled().or(parameters.port.filled()),
-            baudrate: current.baudrate.count().or(parameters.baudrate.count()),
+            port: current.port.non_empty().or(parameters.port.non_empty()),
+            baudrate: current.baudrate.as_u64().or(parameters.baudrate.as_u64()),
         })
     }
 }
@@ -105,12 +105,12 @@ mod tests {
     #[test]
     fn every_shape_of_a_connection_is_read() {
         for name in ["connection", "dev2-connection-v1", "dev2-connection-v2"] {
-            let reading = sample::<Body>(name).reading().expect(name);
+            let reading = sample::<ConnectionResponse>(name).into_reading().expect(name);
             assert_eq!(reading.state, PrinterState::Operational, "{name}");
             assert_eq!((reading.port.as_deref(), reading.baudrate), (Some("VIRTUAL"), Some(115_200)), "{name}");
         }
         for name in ["connection-offline", "connection-error"] {
-            let reading = sample::<Body>(name).reading().expect(name);
+            let reading = sample::<ConnectionResponse>(name).into_reading().expect(name);
             assert_eq!((reading.state, reading.port), (PrinterState::Offline, None), "{name}");
         }
     }

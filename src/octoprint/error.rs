@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use crate::outbound::{Blocked, BodyError, DialError, LineError, TlsError, blocked_in, tls_error_in};
+use crate::{
+    domain::message::Message,
+    outbound::{BlockedAddress, BodyError, DialError, PoolError, TlsHandshakeError, find_blocked, find_tls_error},
+};
 
-/// A request to a printer that did not succeed. Its text is for users; [`Error::wire_word`] is for programs.
+/// A request to a printer that did not succeed. [`Error::message`] is for users, [`Error::wire_word`] for programs, and
+/// `Display` for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No connection could be made, so no byte of the request was sent. The causes: name not found, refused, no route, no
@@ -12,28 +16,28 @@ pub enum Error {
     #[error("could not be reached: {detail}")]
     Offline {
         /// The cause. Each needs a different action of the user.
-        why: NoConnection,
-        /// In plain words.
-        detail: String,
+        cause: OfflineCause,
+        /// The cause, as a part of a sentence.
+        detail: Message,
     },
     /// The address guard blocks the address, so no byte was sent.
     #[error("is not contacted: {0}")]
-    Blocked(Blocked),
+    Blocked(BlockedAddress),
     /// The request could not be built from its input (a header, a camera's address), so no byte was sent.
     #[error("could not be sent the request: {detail}")]
     Invalid {
-        /// In plain words.
-        detail: String,
+        /// The cause, as a part of a sentence.
+        detail: Message,
     },
     /// No complete response in time. A connection may take 3 s. With a shorter timeout, this error may also mean that no
     /// connection was made.
-    #[error("did not answer within {} s", .after.as_secs_f32())]
+    #[error("did not reply within {} s", .after.as_secs_f32())]
     Timeout {
         /// The time that was waited.
         after: Duration,
     },
     /// For this long, no data of the response arrived, or the printer accepted no data of an upload.
-    #[error("sent and took no data for {} s", .after.as_secs_f32())]
+    #[error("sent and received no data for {} s", .after.as_secs_f32())]
     Silent {
         /// The time that was waited.
         after: Duration,
@@ -41,15 +45,15 @@ pub enum Error {
     /// The connection broke after the request was sent, or may have been sent.
     #[error("lost the connection before the reply was complete: {detail}")]
     Lost {
-        /// In plain words.
-        detail: String,
+        /// The cause, as a part of a sentence.
+        detail: Message,
     },
     /// OctoPrint refused the key, or the key lacks a permission. OctoPrint 1.11 sends 403 as JSON, and 400
     /// `CSRF validation failed` for a POST or DELETE without a valid key.
     #[error("refused the API key, or it lacks the permission for this")]
     Unauthorized,
     /// 401, or a 403 that is not JSON. OctoPrint sends neither: a web server in front of it refuses access.
-    #[error("is behind a web server that refuses access: it wants a user and a password, or a header")]
+    #[error("is behind a web server that refuses access")]
     ProxyLogin,
     /// A redirect. It is not followed, because the request contains secrets.
     #[error("redirects to {to}")]
@@ -58,13 +62,13 @@ pub enum Error {
         to: String,
     },
     /// 409: the printer's state does not allow the request.
-    #[error("refused in its present state: {message}")]
+    #[error("refused in its current state: {message}")]
     Conflict {
         /// OctoPrint's own text.
         message: String,
     },
     /// 404.
-    #[error("does not have that (404)")]
+    #[error("does not have it (404)")]
     NotFound,
     /// Any other 4xx.
     #[error("refused the request ({status}): {message}")]
@@ -75,17 +79,17 @@ pub enum Error {
         message: String,
     },
     /// 5xx from OctoPrint, or from a proxy in front of it.
-    #[error("failed with an error of its own ({status})")]
+    #[error("failed with the status {status}")]
     Server {
         /// The HTTP status.
         status: u16,
     },
     /// The response does not come from a working OctoPrint: it is not HTTP, is a page instead of JSON, or is too large. An
     /// OctoPrint that is starting sends text that is not HTTP for about 0.3 s.
-    #[error("did not answer as an OctoPrint does: {detail}")]
+    #[error("does not reply like OctoPrint: {detail}")]
     Protocol {
-        /// In plain words.
-        detail: String,
+        /// The cause, as a part of a sentence.
+        detail: Message,
     },
     /// HTTP works, but the event socket does not (a proxy without WebSockets). The caller must poll.
     #[error("does not open an event socket ({status})")]
@@ -97,27 +101,27 @@ pub enum Error {
 
 /// Why no connection could be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoConnection {
+pub enum OfflineCause {
     /// The name cannot be resolved.
-    Name,
+    NameNotFound,
     /// The host is reachable, but nothing listens on that port.
     Refused,
     /// There is no route to that network or host.
-    Route,
+    NoRoute,
     /// No connection within the timeout.
-    Time,
-    Tls(TlsError),
+    Timeout,
+    Tls(TlsHandshakeError),
     /// Any other cause.
     Other,
 }
 
-impl NoConnection {
-    fn of(error: &std::io::Error) -> Self {
+impl OfflineCause {
+    fn from_io(error: &std::io::Error) -> Self {
         use std::io::ErrorKind;
         match error.kind() {
             ErrorKind::ConnectionRefused => Self::Refused,
-            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Self::Route,
-            ErrorKind::TimedOut => Self::Time,
+            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Self::NoRoute,
+            ErrorKind::TimedOut => Self::Timeout,
             _ => Self::Other,
         }
     }
@@ -146,7 +150,7 @@ impl Error {
     }
 
     /// Whether no byte of the request was sent.
-    pub fn never_left(&self) -> bool {
+    pub fn is_unsent(&self) -> bool {
         match self {
             Self::Offline { .. } | Self::Blocked(_) | Self::Invalid { .. } => true,
             Self::Timeout { .. }
@@ -170,7 +174,7 @@ impl Error {
     }
 
     /// Returns a short, stable code for the API, logs and metrics.
-    pub fn wire_word(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Offline { .. } => "offline",
             Self::Blocked(_) => "blocked_address",
@@ -189,59 +193,91 @@ impl Error {
         }
     }
 
+    /// Returns the text for the user, a whole sentence.
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Offline { detail, .. } => Message::new("printer-error-offline").with_message("cause", detail.clone()),
+            Self::Blocked(blocked) => {
+                Message::new("printer-error-blocked-address").with_message("cause", blocked.message())
+            }
+            Self::Invalid { detail } => {
+                Message::new("printer-error-invalid-request").with_message("cause", detail.clone())
+            }
+            Self::Timeout { after } => Message::new("printer-error-timeout").with("seconds", after.as_secs_f32()),
+            // It has the same code for programs.
+            Self::Silent { after } => Message::new("printer-error-silent").with("seconds", after.as_secs_f32()),
+            Self::Lost { detail } => {
+                Message::new("printer-error-connection-lost").with_message("cause", detail.clone())
+            }
+            Self::Unauthorized => Message::new("printer-error-unauthorized"),
+            Self::ProxyLogin => Message::new("printer-error-proxy-login"),
+            Self::Redirected { to } => Message::new("printer-error-redirected").with("url", to),
+            Self::Conflict { message } => Message::new("printer-error-conflict").with("text", message),
+            Self::NotFound => Message::new("printer-error-not-found"),
+            Self::Refused { status, message } => {
+                Message::new("printer-error-refused").with("status", status).with("text", message)
+            }
+            Self::Server { status } => Message::new("printer-error-server-error").with("status", status),
+            Self::Protocol { detail } => {
+                Message::new("printer-error-protocol-error").with_message("cause", detail.clone())
+            }
+            Self::NoSocket { status } => Message::new("printer-error-no-event-socket").with("status", status),
+        }
+    }
+
     /// Classifies an error of the HTTP client that occurred before the status.
     pub(super) fn from_send(error: &reqwest::Error) -> Self {
-        if let Some(blocked) = blocked_in(error) {
+        if let Some(blocked) = find_blocked(error) {
             return Self::Blocked(blocked.clone());
         }
         if error.is_builder() {
-            return Self::Invalid { detail: innermost(error) };
+            return Self::Invalid { detail: innermost_text(error) };
         }
-        if let Some(tls) = tls_error_in(error) {
-            return Self::Offline { detail: tls.to_string(), why: NoConnection::Tls(tls) };
+        if let Some(tls) = find_tls_error(error) {
+            return Self::from_tls(tls);
         }
         if error.is_connect() {
-            return match cause::<std::io::Error>(error) {
-                _ if error.is_timeout() => Self::no_connection_in_time(),
+            return match find_cause::<std::io::Error>(error) {
+                _ if error.is_timeout() => Self::connect_timeout(),
                 _ if error.is_dns() => {
-                    Self::Offline { why: NoConnection::Name, detail: "its name could not be found".into() }
+                    let name = error.url().and_then(|url| url.host_str());
+                    Self::name_not_found(name.unwrap_or_default())
                 }
-                Some(io) => Self::Offline { why: NoConnection::of(io), detail: io_kind_words(io) },
-                None => Self::Offline { why: NoConnection::Other, detail: innermost(error) },
+                Some(io) => Self::Offline { cause: OfflineCause::from_io(io), detail: io_cause(io) },
+                None => Self::Offline { cause: OfflineCause::Other, detail: innermost_text(error) },
             };
         }
-        Self::from_exchange(error)
+        Self::from_http(error)
     }
 
     /// Classifies an error of a line that occurred before the status.
-    pub(super) fn from_line(error: LineError) -> Self {
+    pub(super) fn from_pool(error: PoolError) -> Self {
         match error {
-            LineError::Dial(error) => Self::from_dial(error),
-            LineError::Url => Self::Invalid { detail: "the address cannot be sent".into() },
-            LineError::TooLate => Self::Offline {
-                why: NoConnection::Time,
-                detail: "the permit to send ran out before the request was written".to_owned(),
-            },
-            LineError::Http(error) => Self::from_exchange(&error),
+            PoolError::Dial(error) => Self::from_dial(error),
+            PoolError::Url => Self::Invalid { detail: Message::new("cause-address-not-sendable") },
+            PoolError::TooLate => {
+                Self::Offline { cause: OfflineCause::Timeout, detail: Message::new("cause-too-late") }
+            }
+            PoolError::Http(error) => Self::from_http(&error),
         }
     }
 
     /// Classifies an error of an established connection. An error that is not surely another kind counts as lost.
-    pub(super) fn from_exchange(error: &(dyn std::error::Error + 'static)) -> Self {
-        match cause::<hyper::Error>(error) {
-            Some(hyper) if hyper.is_parse() => Self::Protocol { detail: "what came was not HTTP".into() },
-            Some(hyper) if hyper.is_incomplete_message() => Self::Lost { detail: "it was closed".into() },
-            _ => Self::Lost { detail: io_words(error) },
+    pub(super) fn from_http(error: &(dyn std::error::Error + 'static)) -> Self {
+        match find_cause::<hyper::Error>(error) {
+            Some(hyper) if hyper.is_parse() => Self::protocol("cause-not-http"),
+            Some(hyper) if hyper.is_incomplete_message() => Self::Lost { detail: Message::new("cause-closed") },
+            _ => Self::Lost { detail: cause_of_loss(error) },
         }
     }
 
     /// Classifies an error of reading the body. `after` is the timeout of the request.
     pub(super) fn from_body(error: &BodyError, after: Duration) -> Self {
         match error {
-            BodyError::TooLarge { .. } => Self::Protocol { detail: error.to_string() },
+            BodyError::TooLarge { limit } => Self::protocol(Message::new("cause-body-too-large").with("limit", limit)),
             BodyError::TimedOut => Self::Timeout { after },
             BodyError::Silent { after } => Self::Silent { after: *after },
-            BodyError::Broken(error) => Self::from_exchange(&**error),
+            BodyError::Broken(error) => Self::from_http(&**error),
         }
     }
 
@@ -249,48 +285,62 @@ impl Error {
     pub(super) fn from_dial(error: DialError) -> Self {
         match error {
             DialError::Blocked(blocked) => Self::Blocked(blocked),
-            DialError::Connect(error) => Self::Offline { why: NoConnection::of(&error), detail: io_kind_words(&error) },
-            DialError::Timeout(_) => Self::no_connection_in_time(),
-            DialError::Name(_) => Self::Offline { why: NoConnection::Name, detail: error.to_string() },
-            DialError::Tls(error) => Self::Offline { detail: error.to_string(), why: NoConnection::Tls(error) },
+            DialError::Connect(error) => {
+                Self::Offline { cause: OfflineCause::from_io(&error), detail: io_cause(&error) }
+            }
+            DialError::Timeout(_) => Self::connect_timeout(),
+            DialError::NameNotFound(name) => Self::name_not_found(&name),
+            DialError::Tls(error) => Self::from_tls(error),
         }
     }
 
-    fn no_connection_in_time() -> Self {
-        Self::Offline { why: NoConnection::Time, detail: "no connection in time".into() }
+    fn from_tls(error: TlsHandshakeError) -> Self {
+        Self::Offline { detail: error.message(), cause: OfflineCause::Tls(error) }
     }
 
-    pub(super) fn protocol(detail: impl Into<String>) -> Self {
+    fn name_not_found(name: &str) -> Self {
+        Self::Offline {
+            cause: OfflineCause::NameNotFound,
+            detail: Message::new("cause-name-not-found").with("name", name),
+        }
+    }
+
+    fn connect_timeout() -> Self {
+        Self::Offline { cause: OfflineCause::Timeout, detail: Message::new("cause-connection-timed-out") }
+    }
+
+    pub(super) fn protocol(detail: impl Into<Message>) -> Self {
         Self::Protocol { detail: detail.into() }
     }
 }
 
 /// Returns the first error of a type in an error's chain of causes.
-fn cause<'a, T: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a T> {
+fn find_cause<'a, T: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a T> {
     std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref::<T>())
 }
 
 /// Returns the text of the last cause. (The text of reqwest repeats the URL, which the reader already has.)
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
+fn innermost_text(error: &(dyn std::error::Error + 'static)) -> Message {
+    let last = std::iter::successors(Some(error), |error| error.source()).last();
+    Message::verbatim(last.map(ToString::to_string).unwrap_or_default())
 }
 
-/// Describes a failed connection in plain words.
-pub(super) fn io_words(error: &(dyn std::error::Error + 'static)) -> String {
-    cause::<std::io::Error>(error).map_or_else(|| innermost(error), io_kind_words)
+/// Returns why an established connection ended.
+pub(super) fn cause_of_loss(error: &(dyn std::error::Error + 'static)) -> Message {
+    find_cause::<std::io::Error>(error).map_or_else(|| innermost_text(error), io_cause)
 }
 
 /// Describes the common failures in Printyard's words, and the others in the system's words.
-fn io_kind_words(error: &std::io::Error) -> String {
+fn io_cause(error: &std::io::Error) -> Message {
     use std::io::ErrorKind;
     match error.kind() {
-        ErrorKind::ConnectionRefused => "it refused the connection".into(),
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "there is no way to its network".into(),
+        ErrorKind::ConnectionRefused => Message::new("cause-connection-refused"),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Message::new("cause-no-route"),
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
-            "it reset the connection".into()
+            Message::new("cause-connection-reset")
         }
-        ErrorKind::UnexpectedEof => "it was closed".into(),
-        ErrorKind::TimedOut => "no connection in time".into(),
-        _ => innermost(error),
+        ErrorKind::UnexpectedEof => Message::new("cause-closed"),
+        ErrorKind::TimedOut => Message::new("cause-connection-timed-out"),
+        _ => innermost_text(error),
     }
 }

@@ -12,10 +12,10 @@ use super::{
     Error, OctoPrint, RequestOptions,
     lenient::{List, Number, Object, Text},
 };
-use crate::domain::reading::LOCAL;
+use crate::domain::{message::Message, reading::LOCAL_ORIGIN};
 
 /// The largest list of files that is read, in bytes: about 40,000 entries of 1.11 with their analysis.
-const LIST: usize = 64 * 1024 * 1024;
+const MAX_LIST: usize = 64 * 1024 * 1024;
 /// Reading a list ends when no byte arrives for this long. OctoPrint sends the first byte when the list is complete: that took
 /// 14 s for 15,000 files.
 const LIST_SILENCE: Duration = Duration::from_secs(120);
@@ -40,7 +40,7 @@ pub struct FileEntry {
     /// When OctoPrint received it.
     pub date: Option<DateTime<Utc>>,
     /// How often it was printed. Overwriting the file resets the counters (measured on 1.11.8).
-    pub prints: Prints,
+    pub prints: PrintCounts,
     /// Seconds, from OctoPrint's analysis. The analysis is ready up to 2 s after the upload, and waits while a print runs.
     pub estimated_print_time_s: Option<f64>,
     /// The SHA-1 of the content in hexadecimal, on 1.11 only.
@@ -49,7 +49,7 @@ pub struct FileEntry {
 
 /// How often a file was printed. A cancelled print counts as a failure.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Prints {
+pub struct PrintCounts {
     /// Prints that reached their end.
     pub success: u64,
     /// Prints that failed or were cancelled.
@@ -71,8 +71,8 @@ impl FilesClient<'_> {
             silence: Some(options.silence.unwrap_or(LIST_SILENCE)),
             ..options.clone()
         };
-        let body: Listing = self.0.get_json(url, LIST, &options).await?;
-        Ok(flattened(body.files.0))
+        let body: FileListResponse = self.0.get_json(url, MAX_LIST, &options).await?;
+        Ok(flatten_files(body.files.0))
     }
 
     /// Reads one file with its print counters.
@@ -80,11 +80,11 @@ impl FilesClient<'_> {
     /// # Errors
     /// [`Error::NotFound`], also if the path is that of a folder.
     pub async fn get(self, path: &str, origin: &str, options: &RequestOptions) -> Result<FileEntry, Error> {
-        let entry: Entry = self.0.get_json(self.url(path, origin)?, LIST, options).await?;
+        let entry: RawFile = self.0.get_json(self.url(path, origin)?, MAX_LIST, options).await?;
         if entry.is_folder() {
             return Err(Error::NotFound);
         }
-        entry.file().ok_or_else(|| Error::protocol("what came does not describe a file"))
+        entry.into_file().ok_or_else(|| Error::protocol("cause-not-a-file"))
     }
 
     /// Selects a file, and prints it if `print` is true (204: accepted). Needs the permissions FILES_SELECT and PRINT.
@@ -104,8 +104,8 @@ impl FilesClient<'_> {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Conflict`] while the file prints.
     pub async fn delete(self, path: &str, origin: &str, options: &RequestOptions) -> Result<(), Error> {
-        let call = self.0.call(Method::DELETE, self.url(path, origin)?, options)?;
-        self.0.exchange(call, options).await?.nothing()
+        let call = self.0.build_request(Method::DELETE, self.url(path, origin)?, options)?;
+        self.0.send_request(call, options).await?.discard_body()
     }
 
     /// Returns the URL of a file. Each part of the path is percent-encoded on its own. Parts that lead out of the folder
@@ -115,7 +115,7 @@ impl FilesClient<'_> {
         segments.extend(path.split('/').filter(|part| !part.is_empty()));
         let leads_elsewhere = |part: &&str| matches!(*part, "." | "..") || part.contains(char::is_control);
         if segments.len() == 3 || origin.is_empty() || segments.iter().any(leads_elsewhere) {
-            return Err(Error::Invalid { detail: format!("{origin}:{path} does not name a file") });
+            return Err(Error::Invalid { detail: Message::new("cause-not-a-file-path").with("path", path) });
         }
         Ok(self.0.endpoint(&segments))
     }
@@ -124,13 +124,13 @@ impl FilesClient<'_> {
 /// `GET /api/files?recursive=true`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Listing {
-    files: List<Object<Entry>>,
+struct FileListResponse {
+    files: List<Object<RawFile>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Entry {
+pub(super) struct RawFile {
     name: Text,
     path: Text,
     origin: Text,
@@ -139,15 +139,15 @@ pub(super) struct Entry {
     size: Number,
     date: Number,
     hash: Text,
-    prints: Object<Counted>,
+    prints: Object<RawPrintCounts>,
     #[serde(rename = "gcodeAnalysis")]
     analysis: Object<Analysis>,
-    children: List<Object<Entry>>,
+    children: List<Object<RawFile>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Counted {
+struct RawPrintCounts {
     success: Number,
     failure: Number,
 }
@@ -158,44 +158,44 @@ struct Analysis {
     estimated_print_time: Number,
 }
 
-impl Entry {
+impl RawFile {
     fn is_folder(&self) -> bool {
         self.kind.0.as_deref() == Some("folder")
     }
 
-    pub(super) fn file(self) -> Option<FileEntry> {
-        let path = self.path.filled()?;
+    pub(super) fn into_file(self) -> Option<FileEntry> {
+        let path = self.path.non_empty()?;
         let last = path.rsplit('/').next().unwrap_or(&path).to_owned();
         let prints = self.prints.0.unwrap_or_default();
         Some(FileEntry {
-            name: self.name.filled().unwrap_or(last),
-            origin: self.origin.filled().unwrap_or_else(|| LOCAL.to_owned()),
-            size: self.size.count(),
-            date: self.date.whole().and_then(|seconds| DateTime::from_timestamp(seconds, 0)),
-            prints: Prints {
-                success: prints.success.count().unwrap_or(0),
-                failure: prints.failure.count().unwrap_or(0),
+            name: self.name.non_empty().unwrap_or(last),
+            origin: self.origin.non_empty().unwrap_or_else(|| LOCAL_ORIGIN.to_owned()),
+            size: self.size.as_u64(),
+            date: self.date.as_i64().and_then(|seconds| DateTime::from_timestamp(seconds, 0)),
+            prints: PrintCounts {
+                success: prints.success.as_u64().unwrap_or(0),
+                failure: prints.failure.as_u64().unwrap_or(0),
             },
             estimated_print_time_s: self.analysis.0.and_then(|analysis| analysis.estimated_print_time.0),
-            hash: self.hash.filled(),
+            hash: self.hash.non_empty(),
             path,
         })
     }
 }
 
 /// Flattens the folders. If a server repeats a path within one origin, the path is kept once.
-fn flattened(entries: Vec<Object<Entry>>) -> Vec<FileEntry> {
+fn flatten_files(entries: Vec<Object<RawFile>>) -> Vec<FileEntry> {
     let mut files = Vec::new();
-    let mut seen = BTreeSet::new();
-    let mut open: Vec<Object<Entry>> = entries.into_iter().rev().collect();
-    while let Some(entry) = open.pop() {
+    let mut paths = BTreeSet::new();
+    let mut pending: Vec<Object<RawFile>> = entries.into_iter().rev().collect();
+    while let Some(entry) = pending.pop() {
         let Some(mut entry) = entry.0 else { continue };
-        open.extend(std::mem::take(&mut entry.children.0).into_iter().rev());
+        pending.extend(std::mem::take(&mut entry.children.0).into_iter().rev());
         if entry.is_folder() || entry.kind.0.as_deref() == Some("model") {
             continue;
         }
-        let Some(file) = entry.file() else { continue };
-        if seen.insert((file.origin.clone(), file.path.clone())) {
+        let Some(file) = entry.into_file() else { continue };
+        if paths.insert((file.origin.clone(), file.path.clone())) {
             files.push(file);
         }
     }
@@ -209,47 +209,47 @@ mod tests {
     use tokio::io::AsyncWriteExt;
 
     use super::*;
-    use crate::octoprint::testing::{Server, client, sample};
+    use crate::octoprint::testing::{StubServer, client, sample};
 
     #[test]
     fn a_recursive_list_is_flattened() {
-        let files = flattened(sample::<Listing>("files-recursive").files.0);
+        let files = flatten_files(sample::<FileListResponse>("files-recursive").files.0);
         let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
         assert!(paths.contains(&"farm/batch1/job60.gcode"), "{paths:?}");
         assert!(paths.contains(&"Ünï cödé  (1).gcode"), "{paths:?}");
         assert!(!paths.contains(&"farm"), "{paths:?}");
         let job2 = files.iter().find(|file| file.path == "job2.gcode").expect("job2");
-        assert_eq!(job2.prints, Prints { success: 3, failure: 1 });
+        assert_eq!(job2.prints, PrintCounts { success: 3, failure: 1 });
         assert_eq!(job2.size, Some(355));
         assert_eq!(
-            flattened(sample::<Listing>("dev2-files-v1").files.0).first().map(|file| file.prints.success),
+            flatten_files(sample::<FileListResponse>("dev2-files-v1").files.0).first().map(|file| file.prints.success),
             Some(4)
         );
     }
 
     #[test]
-    fn one_file_tells_its_counters_and_analysis() {
-        let analysed = sample::<Entry>("file-analysed").file().expect("file");
+    fn one_file_has_its_counters_and_analysis() {
+        let analysed = sample::<RawFile>("file-analysed").into_file().expect("file");
         assert_eq!(analysed.estimated_print_time_s.map(f64::round), Some(798.0));
-        let printed = sample::<Entry>("file-after-print").file().expect("file");
-        assert_eq!(printed.prints, Prints { success: 4, failure: 1 });
+        let printed = sample::<RawFile>("file-after-print").into_file().expect("file");
+        assert_eq!(printed.prints, PrintCounts { success: 4, failure: 1 });
         assert_eq!(printed.estimated_print_time_s, None);
     }
 
     #[test]
     fn a_path_is_encoded_part_by_part_and_cannot_lead_elsewhere() {
         let client = client("http://127.0.0.1/farm");
-        let url = client.files().url("a b/50%?#.gcode", LOCAL).expect("url");
+        let url = client.files().url("a b/50%?#.gcode", LOCAL_ORIGIN).expect("url");
         assert_eq!(url.as_str(), "http://127.0.0.1/farm/api/files/local/a%20b/50%25%3F%23.gcode");
         for path in ["../job", "a/../../job", ".", "", "/", ".\n./.\t./job", "a\rb", "a\0b"] {
-            assert!(matches!(client.files().url(path, LOCAL), Err(Error::Invalid { .. })), "{path}");
+            assert!(matches!(client.files().url(path, LOCAL_ORIGIN), Err(Error::Invalid { .. })), "{path}");
         }
     }
 
     /// Serves a list of one file in pieces, and then sends nothing.
-    async fn list_in_pieces(pieces: usize, ends: bool) -> Server {
+    async fn serve_list_in_pieces(pieces: usize, ends: bool) -> StubServer {
         let list = br#"{"files":[{"name":"a.gcode","path":"a.gcode","origin":"local","type":"machinecode"}]}"#;
-        Server::with(move |mut stream| async move {
+        StubServer::start(move |mut stream| async move {
             let length = if ends { pieces } else { pieces + 1 } + list.len();
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
             let _ = stream.write_all(head.as_bytes()).await;
@@ -264,14 +264,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_ends_by_silence_and_not_by_its_length() {
+    async fn a_list_is_limited_by_silence_and_not_by_its_length() {
         let silence = Duration::from_millis(600);
         let options = RequestOptions { silence: Some(silence), ..RequestOptions::default() };
-        let begun = Instant::now();
-        let files = list_in_pieces(60, true).await.client().files().list(&options).await;
+        let started = Instant::now();
+        let files = serve_list_in_pieces(60, true).await.client().files().list(&options).await;
         assert_eq!(files.map(|files| files.len()), Ok(1));
-        assert!(begun.elapsed() > silence);
-        let cut = list_in_pieces(1, false).await.client().files().list(&options).await;
+        assert!(started.elapsed() > silence);
+        let cut = serve_list_in_pieces(1, false).await.client().files().list(&options).await;
         assert_eq!(cut, Err(Error::Silent { after: silence }));
     }
 }

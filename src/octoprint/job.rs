@@ -16,10 +16,10 @@ use serde::Deserialize;
 use super::{
     Error, OctoPrint, RequestOptions,
     lenient::{Number, Object, Text},
-    request::SMALL,
+    request::MAX_RESPONSE,
 };
 use crate::domain::{
-    reading::{JobFile, JobReading, LOCAL, Progress},
+    reading::{JobFile, JobReading, LOCAL_ORIGIN, Progress},
     state::PrinterState,
 };
 
@@ -38,8 +38,8 @@ impl JobClient<'_> {
     /// [`Error`]. Reading has no effect, whatever [`Error::may_have_acted`] returns. JSON that has neither state nor job is
     /// [`Error::Protocol`].
     pub async fn get(self, options: &RequestOptions) -> Result<JobReading, Error> {
-        let body: Body = self.0.get_json(self.0.0.job_url.clone(), SMALL, options).await?;
-        body.reading()
+        let body: JobResponse = self.0.get_json(self.0.0.job_url.clone(), MAX_RESPONSE, options).await?;
+        body.into_reading()
     }
 
     /// Starts printing the selected file from its beginning.
@@ -54,7 +54,7 @@ impl JobClient<'_> {
     /// # Errors
     /// [`Error`]. If the request [may have acted](Error::may_have_acted), a second start could print twice.
     pub async fn start(self, options: &RequestOptions) -> Result<(), Error> {
-        self.command(br#"{"command":"start"}"#, options).await
+        self.post_command(br#"{"command":"start"}"#, options).await
     }
 
     /// Cancels the job.
@@ -73,7 +73,7 @@ impl JobClient<'_> {
     /// # Errors
     /// [`Error`].
     pub async fn cancel(self, options: &RequestOptions) -> Result<(), Error> {
-        self.command(br#"{"command":"cancel"}"#, options).await
+        self.post_command(br#"{"command":"cancel"}"#, options).await
     }
 
     /// Sends OctoPrint's own restart, which prints the paused job from its beginning.
@@ -89,7 +89,7 @@ impl JobClient<'_> {
     /// # Errors
     /// [`Error`]. If the request [may have acted](Error::may_have_acted), a second restart could print twice.
     pub async fn restart(self, options: &RequestOptions) -> Result<(), Error> {
-        self.command(br#"{"command":"restart"}"#, options).await
+        self.post_command(br#"{"command":"restart"}"#, options).await
     }
 
     /// Pauses the job. The request names the action, so a repeated request cannot resume it.
@@ -104,7 +104,7 @@ impl JobClient<'_> {
     /// # Errors
     /// [`Error`].
     pub async fn pause(self, options: &RequestOptions) -> Result<(), Error> {
-        self.command(br#"{"command":"pause","action":"pause"}"#, options).await
+        self.post_command(br#"{"command":"pause","action":"pause"}"#, options).await
     }
 
     /// Resumes the paused job. The request names the action, so a repeated request cannot pause it.
@@ -119,7 +119,7 @@ impl JobClient<'_> {
     /// # Errors
     /// [`Error`].
     pub async fn resume(self, options: &RequestOptions) -> Result<(), Error> {
-        self.command(br#"{"command":"pause","action":"resume"}"#, options).await
+        self.post_command(br#"{"command":"pause","action":"resume"}"#, options).await
     }
 
     /// Pauses a printing job, or resumes a paused one: OctoPrint decides. A repeated request reverses the first one. If
@@ -136,10 +136,10 @@ impl JobClient<'_> {
     /// # Errors
     /// [`Error`]. If the request [may have acted](Error::may_have_acted), a second one may undo the first.
     pub async fn toggle_pause(self, options: &RequestOptions) -> Result<(), Error> {
-        self.command(br#"{"command":"pause","action":"toggle"}"#, options).await
+        self.post_command(br#"{"command":"pause","action":"toggle"}"#, options).await
     }
 
-    async fn command(self, json: &'static [u8], options: &RequestOptions) -> Result<(), Error> {
+    async fn post_command(self, json: &'static [u8], options: &RequestOptions) -> Result<(), Error> {
         self.0.post(self.0.0.job_url.clone(), Bytes::from_static(json), options).await
     }
 }
@@ -147,24 +147,24 @@ impl JobClient<'_> {
 /// `GET /api/job`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Body {
+struct JobResponse {
     state: Text,
     error: Text,
-    job: Object<Job>,
-    progress: Object<Progressed>,
+    job: Object<RawJob>,
+    progress: Object<RawProgress>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Job {
-    file: Object<File>,
+struct RawJob {
+    file: Object<RawJobFile>,
     estimated_print_time: Number,
     user: Text,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct File {
+struct RawJobFile {
     name: Text,
     path: Text,
     origin: Text,
@@ -174,17 +174,17 @@ struct File {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Progressed {
+struct RawProgress {
     completion: Number,
     filepos: Number,
     print_time: Number,
     print_time_left: Number,
 }
 
-impl Body {
-    fn reading(self) -> Result<JobReading, Error> {
+impl JobResponse {
+    fn into_reading(self) -> Result<JobReading, Error> {
         if self.state.0.is_none() && self.job.0.is_none() {
-            return Err(Error::protocol("what came does not describe a print job"));
+            return Err(Error::protocol("cause-not-a-job"));
         }
         let state_text = self.state.0.unwrap_or_default();
         let state = PrinterState::from_text(&state_text);
@@ -194,42 +194,41 @@ impl Body {
         Ok(JobReading {
             state,
             state_text,
-            error: self.error.filled(),
-            file: job.file.0.and_then(File::named),
-            user: job.user.filled(),
+            error: self.error.non_empty(),
+            file: job.file.0.and_then(RawJobFile::into_job_file),
+            user: job.user.non_empty(),
             estimated_print_time_s: job.estimated_print_time.0,
-            progress: self.progress.0.filter(|_| is_print).map(Progressed::progress).unwrap_or_default(),
+            progress: self.progress.0.filter(|_| is_print).map(RawProgress::into_progress).unwrap_or_default(),
         })
     }
 }
 
-impl File {
+impl RawJobFile {
     /// Returns `None` for a file without a path: OctoPrint sends the object with nulls if no file is selected.
-    fn named(self) -> Option<JobFile> {
-        let path = self.path.filled()?;
+    fn into_job_file(self) -> Option<JobFile> {
+        let path = self.path.non_empty()?;
         let last = path.rsplit('/').next().unwrap_or(&path).to_owned();
         Some(JobFile {
-            name: self.name.filled().unwrap_or(last),
-            origin: self.origin.filled().unwrap_or_else(|| LOCAL.to_owned()),
-            size: self.size.count(),
-            date: self.date.whole().and_then(|seconds| chrono::DateTime::from_timestamp(seconds, 0)),
+            name: self.name.non_empty().unwrap_or(last),
+            origin: self.origin.non_empty().unwrap_or_else(|| LOCAL_ORIGIN.to_owned()),
+            size: self.size.as_u64(),
+            date: self.date.as_i64().and_then(|seconds| chrono::DateTime::from_timestamp(seconds, 0)),
             path,
         })
     }
 }
 
-impl Progressed {
+impl RawProgress {
     /// On 1.11 an empty file has a `completion` of -100. It is read as `None`.
-    fn progress(self) -> Progress {
+    fn into_progress(self) -> Progress {
         Progress {
             completion: self.completion.0.filter(|percent| *percent >= 0.0).map(|percent| percent.min(100.0)),
-            print_time_s: self.print_time.whole(),
-            print_time_left_s: self.print_time_left.whole(),
-            file_position: self.filepos.count(),
+            print_time_s: self.print_time.as_i64(),
+            print_time_left_s: self.print_time_left.as_i64(),
+            file_position: self.filepos.as_u64(),
         }
     }
 }
 
 #[cfg(test)]
-#[path = "job_tests.rs"]
 mod tests;

@@ -6,29 +6,29 @@ use serde::Deserialize;
 use super::{
     Error, OctoPrint, RequestOptions,
     lenient::{List, Object, Text},
-    request::SMALL,
+    request::MAX_RESPONSE,
 };
 
 /// The user of the API key. OctoPrint's response also contains the user's API key, which is not read.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Session {
+pub struct OctoPrintSession {
     pub name: String,
     /// A secret: together with the name it opens the event socket. It is lost when OctoPrint restarts.
     pub session: String,
     /// The user's own permissions and those of the user's groups: OctoPrint's names in lower case. They include `admin` if the
     /// user has all permissions.
-    pub rights: Vec<String>,
+    pub permissions: Vec<String>,
 }
 
-impl std::fmt::Debug for Session {
+impl std::fmt::Debug for OctoPrintSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("name", &self.name).field("rights", &self.rights).finish_non_exhaustive()
+        f.debug_struct("Session").field("name", &self.name).field("rights", &self.permissions).finish_non_exhaustive()
     }
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Body {
+struct LoginResponse {
     name: Text,
     session: Text,
     needs: Object<Needs>,
@@ -47,21 +47,22 @@ impl OctoPrint {
     ///
     /// # Errors
     /// [`Error::Unauthorized`] for a bad key (1.11: 400 `CSRF validation failed`).
-    pub async fn login(&self, options: &RequestOptions) -> Result<Session, Error> {
+    pub async fn login(&self, options: &RequestOptions) -> Result<OctoPrintSession, Error> {
         let url = self.endpoint(&["api", "login"]);
-        let answer = self.post_json(url, Bytes::from_static(br#"{"passive":true}"#), options).await?;
-        answer.json::<Body>(SMALL).await?.session()
+        let response = self.post_json(url, Bytes::from_static(br#"{"passive":true}"#), options).await?;
+        response.json::<LoginResponse>(MAX_RESPONSE).await?.into_session()
     }
 }
 
-impl Body {
-    fn session(self) -> Result<Session, Error> {
-        let (Some(name), Some(session)) = (self.name.filled(), self.session.filled()) else {
-            return Err(Error::protocol("the answer to the login has no session"));
+impl LoginResponse {
+    fn into_session(self) -> Result<OctoPrintSession, Error> {
+        let (Some(name), Some(session)) = (self.name.non_empty(), self.session.non_empty()) else {
+            return Err(Error::protocol("cause-no-session"));
         };
-        let rights = self.needs.0.map_or(self.permissions, |needs| needs.role);
-        let rights = rights.0.into_iter().filter_map(Text::filled).map(|right| right.to_lowercase());
-        Ok(Session { name, session, rights: rights.collect() })
+        let permissions = self.needs.0.map_or(self.permissions, |needs| needs.role);
+        let permissions =
+            permissions.0.into_iter().filter_map(Text::non_empty).map(|permission| permission.to_lowercase());
+        Ok(OctoPrintSession { name, session, permissions: permissions.collect() })
     }
 }
 
@@ -70,31 +71,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_is_read_and_does_not_show() {
+    fn a_session_is_read_and_hidden_from_debug_output() {
         let body = r#"{"name":"ann","session":"S3SSION","apikey":"K3Y","needs":{}}"#;
-        let session = serde_json::from_str::<Body>(body).expect("json").session().expect("session");
+        let session = serde_json::from_str::<LoginResponse>(body).expect("json").into_session().expect("session");
         assert_eq!(session.session, "S3SSION");
-        let shown = format!("{session:?}");
-        assert!(!shown.contains("S3SSION") && !shown.contains("K3Y"), "{shown}");
+        let debug_output = format!("{session:?}");
+        assert!(!debug_output.contains("S3SSION") && !debug_output.contains("K3Y"), "{debug_output}");
     }
 
     /// Measured: a user of the group `users` has no permissions of their own.
     #[test]
-    fn rights_come_by_groups_too() {
-        for (fields, rights) in [
+    fn permissions_of_groups_count() {
+        for (fields, permissions) in [
             (r#""permissions":[],"needs":{"role":["status","print"],"group":["users"]}"#, &["status", "print"][..]),
             (r#""permissions":["PRINT"],"needs":{}"#, &[]),
             (r#""permissions":["PRINT"]"#, &["print"]),
         ] {
             let body = format!(r#"{{"name":"ann","session":"s",{fields}}}"#);
-            let session = serde_json::from_str::<Body>(&body).expect("json").session().expect("session");
-            assert_eq!(session.rights, rights, "{fields}");
+            let session = serde_json::from_str::<LoginResponse>(&body).expect("json").into_session().expect("session");
+            assert_eq!(session.permissions, permissions, "{fields}");
         }
     }
 
     #[test]
-    fn an_answer_without_a_session_is_no_login() {
-        let body: Body = serde_json::from_str(r#"{"name":null,"permissions":[]}"#).expect("json");
-        assert!(body.session().is_err());
+    fn a_response_without_a_session_is_an_error() {
+        let body: LoginResponse = serde_json::from_str(r#"{"name":null,"permissions":[]}"#).expect("json");
+        assert!(body.into_session().is_err());
     }
 }

@@ -20,14 +20,14 @@ mod discovery;
 mod error;
 #[cfg(test)]
 mod error_tests;
+mod event_frame;
+mod event_socket;
 mod files;
 mod job;
 mod lenient;
 mod login;
 mod printer;
-mod push;
-mod push_frame;
-mod repair;
+mod python_json;
 mod request;
 mod settings;
 #[cfg(test)]
@@ -41,24 +41,24 @@ use std::{
 };
 
 pub use app_keys::KeyRequest;
-pub use camera::Picture;
+pub use camera::CameraPicture;
 pub use connection::{ConnectionClient, ConnectionReading};
-pub use discovery::{Announced, announced};
-pub use error::{Error, NoConnection};
-pub use files::{FileEntry, FilesClient, Prints};
+pub use discovery::{DiscoveredInstance, discover_instances};
+pub use error::{Error, OfflineCause};
+pub use event_frame::EventFrame;
+pub use event_socket::{EventSocket, EventSocketError};
+pub use files::{FileEntry, FilesClient, PrintCounts};
 pub use job::JobClient;
-pub use login::Session;
+pub use login::OctoPrintSession;
 pub use printer::{PrinterClient, PrinterReading};
-pub use push::{NoEvents, Push};
-pub use push_frame::PushFrame;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-pub use upload::{Upload, Uploaded};
+pub use upload::{Upload, UploadResult};
 use url::Url;
-pub use version::Version;
+pub use version::OctoPrintVersion;
 
 use crate::{
     domain::printer_access::PrinterAccess,
-    outbound::{Blocked, Certificates, Line, Outbound, SetupError},
+    outbound::{BlockedAddress, Certificates, ConnectionPool, Outbound, SetupError},
 };
 
 /// The timeout of a request whose options have none.
@@ -66,9 +66,9 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client of one OctoPrint instance. Cheap to clone: a clone increments a reference count.
 #[derive(Clone)]
-pub struct OctoPrint(Arc<Inner>);
+pub struct OctoPrint(Arc<OctoPrintInner>);
 
-struct Inner {
+struct OctoPrintInner {
     /// Ends in `/`. Has no user, query and fragment.
     base: Url,
     /// Built once, because a thousand requests at the same time use this path.
@@ -76,9 +76,9 @@ struct Inner {
     /// The API key, and the headers that a web server in front of OctoPrint needs. They never appear in a `Debug` output.
     credentials: HeaderMap,
     /// Set if the base URL contains a literal address that must not be contacted.
-    blocked: Option<Blocked>,
+    blocked: Option<BlockedAddress>,
     outbound: Outbound,
-    line: Line,
+    pool: ConnectionPool,
 }
 
 /// The options of one request, as in OctoPrint's JavaScript client.
@@ -99,7 +99,7 @@ pub struct RequestOptions {
 
 impl RequestOptions {
     /// Returns options with a timeout for the whole request and no other limit.
-    pub fn within(timeout: Duration) -> Self {
+    pub fn with_timeout(timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..Self::default() }
     }
 }
@@ -139,24 +139,24 @@ impl OctoPrint {
             credentials.insert(header, value);
         }
         if let Some(key) = &access.api_key {
-            credentials.insert(request::X_API_KEY, secret(key)?);
+            credentials.insert(request::X_API_KEY, secret_header(key)?);
         }
-        let basic = access.proxy_auth.as_ref().and_then(|auth| request::basic(&auth.user, &auth.password));
-        if let Some(basic) = basic.or_else(|| request::basic_credentials(&base)) {
+        let basic = access.proxy_auth.as_ref().and_then(|auth| request::basic_auth(&auth.user, &auth.password));
+        if let Some(basic) = basic.or_else(|| request::basic_auth_from_url(&base)) {
             credentials.insert(AUTHORIZATION, basic);
         }
         let outbound = match &access.ca_certificate {
             None => outbound,
             Some(pem) => {
                 let certificates = Certificates::parse(pem).map_err(|_| InvalidAccess::Certificate)?;
-                outbound.trusting(&certificates)?
+                outbound.with_certificates(&certificates)?
             }
         };
         let blocked = outbound.check_literal(&base).err();
-        let base = tidy(base);
+        let base = normalize_base_url(base);
         let job_url = request::endpoint(&base, &["api", "job"]);
-        let line = Line::new(outbound.clone(), base.clone());
-        Ok(Self(Arc::new(Inner { base, job_url, credentials, blocked, outbound, line })))
+        let pool = ConnectionPool::new(outbound.clone(), base.clone());
+        Ok(Self(Arc::new(OctoPrintInner { base, job_url, credentials, blocked, outbound, pool })))
     }
 
     /// Returns the address of the instance. It ends in `/` and has no user and password.
@@ -196,7 +196,7 @@ impl std::fmt::Debug for OctoPrint {
 }
 
 /// Returns a header value that never appears in a `Debug` output.
-fn secret(key: &str) -> Result<HeaderValue, InvalidAccess> {
+fn secret_header(key: &str) -> Result<HeaderValue, InvalidAccess> {
     if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(InvalidAccess::Key);
     }
@@ -206,7 +206,7 @@ fn secret(key: &str) -> Result<HeaderValue, InvalidAccess> {
 }
 
 /// Normalizes the base URL: no query, fragment, user and password, and a path that ends in `/`.
-fn tidy(mut base: Url) -> Url {
+fn normalize_base_url(mut base: Url) -> Url {
     base.set_query(None);
     base.set_fragment(None);
     // Both fail only for URLs without a host, which are blocked.
@@ -237,10 +237,11 @@ mod tests {
     }
 
     #[test]
-    fn secrets_do_not_show() {
-        let shown = format!("{:?}", client("http://ann:pass@127.0.0.1/farm?x=1", Some("SECRET")).expect("client"));
-        assert!(shown.contains("http://127.0.0.1/farm/"), "{shown}");
-        assert!(!shown.contains("SECRET") && !shown.contains("pass"), "{shown}");
+    fn secrets_are_hidden_from_debug_output() {
+        let debug_output =
+            format!("{:?}", client("http://ann:pass@127.0.0.1/farm?x=1", Some("SECRET")).expect("client"));
+        assert!(debug_output.contains("http://127.0.0.1/farm/"), "{debug_output}");
+        assert!(!debug_output.contains("SECRET") && !debug_output.contains("pass"), "{debug_output}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{
     Error, OctoPrint, RequestOptions,
     lenient::{Flag, List, Number, Object, Text},
-    request::SMALL,
+    request::MAX_RESPONSE,
 };
 use crate::domain::{
     reading::{PastTemperatures, Temperature, Temperatures},
@@ -15,10 +15,10 @@ use crate::domain::{
 };
 
 /// Maximum number of past temperatures that are requested. OctoPrint keeps 30 minutes, with at most one entry a second.
-const MOMENTS: usize = 1_800;
+const MAX_HISTORY_ENTRIES: usize = 1_800;
 
 /// The largest response with that many entries, in bytes (150 to 350 each).
-const PAST: usize = 1024 * 1024;
+const MAX_HISTORY_RESPONSE: usize = 1024 * 1024;
 
 /// The client for the printer of one OctoPrint instance; from [`OctoPrint::printer`].
 #[derive(Debug, Clone, Copy)]
@@ -43,8 +43,8 @@ impl PrinterClient<'_> {
     /// # Errors
     /// [`Error`]; JSON without a state is [`Error::Protocol`].
     pub async fn get(self, options: &RequestOptions) -> Result<Option<PrinterReading>, Error> {
-        match self.0.get_json::<Body>(self.0.endpoint(&["api", "printer"]), SMALL, options).await {
-            Ok(body) => body.reading().map(Some),
+        match self.0.get_json::<StateResponse>(self.0.endpoint(&["api", "printer"]), MAX_RESPONSE, options).await {
+            Ok(body) => body.into_reading().map(Some),
             Err(Error::Conflict { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -57,10 +57,10 @@ impl PrinterClient<'_> {
     /// [`Error`].
     pub async fn past_temperatures(self, options: &RequestOptions) -> Result<Vec<PastTemperatures>, Error> {
         let mut url = self.0.endpoint(&["api", "printer"]);
-        let wanted = [("history", "true"), ("limit", &*MOMENTS.to_string()), ("exclude", "state,sd")];
-        url.query_pairs_mut().extend_pairs(wanted);
-        match self.0.get_json::<Body>(url, PAST, options).await {
-            Ok(body) => Ok(body.past()),
+        let query = [("history", "true"), ("limit", &*MAX_HISTORY_ENTRIES.to_string()), ("exclude", "state,sd")];
+        url.query_pairs_mut().extend_pairs(query);
+        match self.0.get_json::<StateResponse>(url, MAX_HISTORY_RESPONSE, options).await {
+            Ok(body) => Ok(body.into_past_temperatures()),
             Err(Error::Conflict { .. }) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
@@ -70,17 +70,17 @@ impl PrinterClient<'_> {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn error(self, options: &RequestOptions) -> Result<Option<String>, Error> {
+    pub async fn last_error(self, options: &RequestOptions) -> Result<Option<String>, Error> {
         let url = self.0.endpoint(&["api", "printer", "error"]);
-        let body: ErrorBody = self.0.get_json(url, SMALL, options).await?;
-        Ok(body.error.filled())
+        let body: PrinterErrorResponse = self.0.get_json(url, MAX_RESPONSE, options).await?;
+        Ok(body.error.non_empty())
     }
 
     /// Sends lines of G-code. OctoPrint inserts them between the lines of a running print. Needs the permission CONTROL.
     ///
     /// # Errors
     /// [`Error::Conflict`] while OctoPrint is not connected to its printer.
-    pub async fn command(self, lines: &[&str], options: &RequestOptions) -> Result<(), Error> {
+    pub async fn send_gcode(self, lines: &[&str], options: &RequestOptions) -> Result<(), Error> {
         let json = serde_json::json!({ "commands": lines }).to_string();
         self.0.post(self.0.endpoint(&["api", "printer", "command"]), json.into(), options).await
     }
@@ -88,38 +88,38 @@ impl PrinterClient<'_> {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Body {
-    state: Object<State>,
-    temperature: Object<Heaters>,
+struct StateResponse {
+    state: Object<RawState>,
+    temperature: Object<RawTemperatures>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Heaters {
-    history: List<Object<Moment>>,
+struct RawTemperatures {
+    history: List<Object<HistoryEntry>>,
     #[serde(flatten)]
-    now: BTreeMap<String, Object<Heater>>,
+    now: BTreeMap<String, Object<RawHeater>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Moment {
+struct HistoryEntry {
     /// Seconds since 1970, by OctoPrint's clock.
     time: Number,
     #[serde(flatten)]
-    heaters: BTreeMap<String, Object<Heater>>,
+    heaters: BTreeMap<String, Object<RawHeater>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct State {
+struct RawState {
     text: Text,
-    flags: Object<Flags>,
+    flags: Object<RawFlags>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Flags {
+struct RawFlags {
     operational: Flag,
     printing: Flag,
     pausing: Flag,
@@ -133,41 +133,41 @@ struct Flags {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Heater {
+struct RawHeater {
     actual: Number,
     target: Number,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct ErrorBody {
+struct PrinterErrorResponse {
     error: Text,
 }
 
-impl Body {
-    fn reading(self) -> Result<PrinterReading, Error> {
-        let state = self.state.0.ok_or_else(|| Error::protocol("what came does not describe a printer"))?;
+impl StateResponse {
+    fn into_reading(self) -> Result<PrinterReading, Error> {
+        let state = self.state.0.ok_or_else(|| Error::protocol("cause-not-a-printer"))?;
         let state_text = state.text.0.unwrap_or_default();
-        let flags = state.flags.0.unwrap_or_default().flags();
+        let flags = state.flags.0.unwrap_or_default().to_state_flags();
         Ok(PrinterReading {
-            state: PrinterState::from_text(&state_text).refined(flags),
+            state: PrinterState::from_text(&state_text).or_from_flags(flags),
             state_text,
             flags,
-            temperatures: temperatures(self.temperature.0.unwrap_or_default().now),
+            temperatures: to_temperatures(self.temperature.0.unwrap_or_default().now),
         })
     }
 
-    fn past(self) -> Vec<PastTemperatures> {
-        let moments = self.temperature.0.unwrap_or_default().history.0;
-        let read = |moment: Object<Moment>| {
-            let moment = moment.0?;
-            Some((moment.time.whole()?, temperatures(moment.heaters)))
+    fn into_past_temperatures(self) -> Vec<PastTemperatures> {
+        let history = self.temperature.0.unwrap_or_default().history.0;
+        let read = |entry: Object<HistoryEntry>| {
+            let entry = entry.0?;
+            Some((entry.time.as_i64()?, to_temperatures(entry.heaters)))
         };
-        let mut moments: Vec<(i64, Temperatures)> = moments.into_iter().filter_map(read).collect();
-        moments.sort_by_key(|(time, _)| *time);
-        let surplus = moments.len().saturating_sub(MOMENTS);
-        let newest = moments.last().map_or(0, |(time, _)| *time);
-        let past = moments.into_iter().skip(surplus).map(|(time, temperatures)| PastTemperatures {
+        let mut entries: Vec<(i64, Temperatures)> = history.into_iter().filter_map(read).collect();
+        entries.sort_by_key(|(time, _)| *time);
+        let surplus = entries.len().saturating_sub(MAX_HISTORY_ENTRIES);
+        let newest = entries.last().map_or(0, |(time, _)| *time);
+        let past = entries.into_iter().skip(surplus).map(|(time, temperatures)| PastTemperatures {
             before_newest_s: newest.saturating_sub(time),
             temperatures,
         });
@@ -175,26 +175,26 @@ impl Body {
     }
 }
 
-impl Flags {
-    fn flags(&self) -> StateFlags {
-        let set = |flag: Flag| flag.0.unwrap_or(false);
+impl RawFlags {
+    fn to_state_flags(&self) -> StateFlags {
+        let is_set = |flag: Flag| flag.0.unwrap_or(false);
         StateFlags {
-            operational: set(self.operational),
-            printing: set(self.printing),
-            pausing: set(self.pausing),
-            paused: set(self.paused),
-            resuming: set(self.resuming),
-            cancelling: set(self.cancelling),
-            finishing: set(self.finishing),
-            error: set(self.error),
-            closed_or_error: set(self.closed_or_error),
+            operational: is_set(self.operational),
+            printing: is_set(self.printing),
+            pausing: is_set(self.pausing),
+            paused: is_set(self.paused),
+            resuming: is_set(self.resuming),
+            cancelling: is_set(self.cancelling),
+            finishing: is_set(self.finishing),
+            error: is_set(self.error),
+            closed_or_error: is_set(self.closed_or_error),
         }
     }
 }
 
 /// Converts the heaters. A heater that the printer lacks (for example a chamber) has nulls, and is left out.
-fn temperatures(heaters: BTreeMap<String, Object<Heater>>) -> Temperatures {
-    let read = |(name, heater): (String, Object<Heater>)| {
+fn to_temperatures(heaters: BTreeMap<String, Object<RawHeater>>) -> Temperatures {
+    let read = |(name, heater): (String, Object<RawHeater>)| {
         let heater = heater.0?;
         let temperature = Temperature { actual: heater.actual.0, target: heater.target.0 };
         (temperature.actual.is_some() || temperature.target.is_some()).then_some((name, temperature))
@@ -216,7 +216,7 @@ mod tests {
             ("dev2-printer-v1", PrinterState::Operational),
             ("dev2-printer-v2", PrinterState::Operational),
         ] {
-            let reading = sample::<Body>(name).reading().expect(name);
+            let reading = sample::<StateResponse>(name).into_reading().expect(name);
             assert_eq!(reading.state, state, "{name}");
             assert!(reading.flags.operational, "{name}");
             let bed = Temperature { actual: Some(21.3), target: Some(0.0) };
@@ -226,33 +226,36 @@ mod tests {
 
     #[test]
     fn a_firmware_error_has_its_text() {
-        let text = sample::<ErrorBody>("printer-error").error.filled();
+        let text = sample::<PrinterErrorResponse>("printer-error").error.non_empty();
         assert!(text.is_some_and(|text| text.starts_with("Thermal Runaway")));
     }
 
     #[test]
-    fn the_past_is_told_in_steps_before_its_newest_moment_and_what_is_broken_of_it_is_left_out() {
+    fn past_temperatures_are_relative_to_the_newest_and_skip_invalid_entries() {
         let body = r#"{"temperature":{"bed":{"actual":60.0,"target":60.0,"offset":0},"history":[
             {"time":1732482012,"tool0":{"actual":30.5,"target":215.0},"chamber":{"actual":null,"target":null}},
             {"time":1732482002,"tool0":{"actual":21.3,"target":0},"bed":{"actual":"21.3"}},
             7, {"tool0":{"actual":99}}, {"time":null}]}}"#;
-        let past = serde_json::from_str::<Body>(body).expect("json").past();
-        let told: Vec<_> = past
+        let past = serde_json::from_str::<StateResponse>(body).expect("json").into_past_temperatures();
+        let entries: Vec<_> = past
             .iter()
             .map(|past| (past.before_newest_s, past.temperatures.iter().map(|(name, t)| (name.as_str(), t.actual))))
             .map(|(ago, heaters)| (ago, heaters.collect::<Vec<_>>()))
             .collect();
-        assert_eq!(told, [(10, vec![("bed", Some(21.3)), ("tool0", Some(21.3))]), (0, vec![("tool0", Some(30.5))])]);
+        assert_eq!(entries, [(10, vec![("bed", Some(21.3)), ("tool0", Some(21.3))]), (0, vec![("tool0", Some(30.5))])]);
         for nothing in ["{}", r#"{"temperature":null}"#, r#"{"temperature":{"history":"?"}}"#] {
-            assert!(serde_json::from_str::<Body>(nothing).expect("json").past().is_empty(), "{nothing}");
+            assert!(
+                serde_json::from_str::<StateResponse>(nothing).expect("json").into_past_temperatures().is_empty(),
+                "{nothing}"
+            );
         }
     }
 
     #[test]
-    fn heaters_that_are_not_there_are_left_out_and_unknown_texts_refined() {
+    fn missing_heaters_are_left_out_and_unknown_texts_are_refined() {
         let body = r#"{"state":{"text":"Träumt","flags":{"paused":true,"printing":"?"}},
             "temperature":{"chamber":{"actual":null,"target":null},"history":[1],"tool0":{"actual":"20.5"}}}"#;
-        let reading = serde_json::from_str::<Body>(body).expect("json").reading().expect("reading");
+        let reading = serde_json::from_str::<StateResponse>(body).expect("json").into_reading().expect("reading");
         assert_eq!(reading.state, PrinterState::Paused);
         assert_eq!(reading.state_text, "Träumt");
         assert_eq!(reading.temperatures.keys().collect::<Vec<_>>(), ["tool0"]);

@@ -8,32 +8,32 @@ use super::{
 };
 
 /// The largest settings that are read, in bytes: they include the settings of plugins.
-const SETTINGS: usize = 4 * 1024 * 1024;
+const MAX_SETTINGS: usize = 4 * 1024 * 1024;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Body {
-    webcam: Object<Webcam>,
+struct SettingsResponse {
+    webcam: Object<WebcamSettings>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Webcam {
+struct WebcamSettings {
     webcam_enabled: Flag,
     snapshot_url: Text,
     stream_url: Text,
-    webcams: List<Object<Camera>>,
+    webcams: List<Object<WebcamEntry>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Camera {
-    compat: Object<Compat>,
+struct WebcamEntry {
+    compat: Object<WebcamAddresses>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Compat {
+struct WebcamAddresses {
     snapshot: Text,
     stream: Text,
 }
@@ -49,20 +49,21 @@ impl OctoPrint {
     /// Returns the addresses of the camera; none if it is disabled. This costs OctoPrint ten times as much as a reading of the
     /// job (29 ms). Needs the permission SETTINGS_READ.
     pub(super) async fn camera_addresses(&self, options: &RequestOptions) -> Result<CameraAddresses, Error> {
-        let body: Body = self.get_json(self.endpoint(&["api", "settings"]), SETTINGS, options).await?;
-        Ok(body.webcam.0.map(Webcam::addresses).unwrap_or_default())
+        let body: SettingsResponse = self.get_json(self.endpoint(&["api", "settings"]), MAX_SETTINGS, options).await?;
+        Ok(body.webcam.0.map(WebcamSettings::into_addresses).unwrap_or_default())
     }
 }
 
-impl Webcam {
-    fn addresses(self) -> CameraAddresses {
+impl WebcamSettings {
+    fn into_addresses(self) -> CameraAddresses {
         if self.webcam_enabled.0 == Some(false) {
             return CameraAddresses::default();
         }
-        let mut found = CameraAddresses { snapshot: self.snapshot_url.filled(), stream: self.stream_url.filled() };
+        let mut found =
+            CameraAddresses { snapshot: self.snapshot_url.non_empty(), stream: self.stream_url.non_empty() };
         for compat in self.webcams.0.into_iter().filter_map(|camera| camera.0?.compat.0) {
-            found.snapshot = found.snapshot.or_else(|| compat.snapshot.filled());
-            found.stream = found.stream.or_else(|| compat.stream.filled());
+            found.snapshot = found.snapshot.or_else(|| compat.snapshot.non_empty());
+            found.stream = found.stream.or_else(|| compat.stream.non_empty());
         }
         found
     }
@@ -75,17 +76,17 @@ mod tests {
 
     #[test]
     fn the_cameras_address_is_found() {
-        let found = sample::<Webcam>("settings-webcam").addresses();
+        let found = sample::<WebcamSettings>("settings-webcam").into_addresses();
         assert_eq!(found.snapshot.as_deref(), Some("http://127.0.0.1:9/snapshot.jpg"));
         let text = r#"{"streamUrl":"/webcam/?action=stream","snapshotUrl":""}"#;
-        let found = serde_json::from_str::<Webcam>(text).expect("json").addresses();
+        let found = serde_json::from_str::<WebcamSettings>(text).expect("json").into_addresses();
         assert_eq!((found.snapshot, found.stream.as_deref()), (None, Some("/webcam/?action=stream")));
     }
 
     #[test]
-    fn a_camera_that_is_switched_off_is_none() {
-        let webcam: Webcam =
+    fn a_disabled_camera_has_no_addresses() {
+        let webcam: WebcamSettings =
             serde_json::from_str(r#"{"webcamEnabled":false,"snapshotUrl":"http://x/"}"#).expect("json");
-        assert_eq!(webcam.addresses(), CameraAddresses::default());
+        assert_eq!(webcam.into_addresses(), CameraAddresses::default());
     }
 }

@@ -28,35 +28,35 @@ pub(super) fn outbound() -> Outbound {
 }
 
 pub(super) fn client(base: &str) -> OctoPrint {
-    OctoPrint::new(base.parse().expect("url"), &PrinterAccess::with_key("KEY"), outbound()).expect("client")
+    OctoPrint::new(base.parse().expect("url"), &PrinterAccess::with_api_key("KEY"), outbound()).expect("client")
 }
 
 /// A server on loopback. It records its requests, and ends with the test.
-pub(super) struct Server {
+pub(super) struct StubServer {
     address: SocketAddr,
     requests: tokio::sync::Mutex<mpsc::UnboundedReceiver<String>>,
     task: tokio::task::JoinHandle<()>,
 }
 
-impl Drop for Server {
+impl Drop for StubServer {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Server {
+impl StubServer {
     /// Starts a server that reads one request per connection and passes the connection to `then`.
-    pub(super) async fn with<F, Fut>(then: F) -> Self
+    pub(super) async fn start<F, Fut>(then: F) -> Self
     where
         F: Fn(TcpStream) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let address = listener.local_addr().expect("address");
-        let (asked, requests) = mpsc::unbounded_channel();
+        let (request_sender, requests) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let _ = asked.send(read_request(&mut stream).await);
+                let _ = request_sender.send(read_request(&mut stream).await);
                 tokio::spawn(then(stream));
             }
         });
@@ -64,12 +64,12 @@ impl Server {
     }
 
     /// Starts a server that answers every request with these bytes and closes the connection.
-    pub(super) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
-        let answer = answer.into();
-        Self::with(move |mut stream| {
-            let answer = answer.clone();
+    pub(super) async fn start_replying(response: impl Into<Vec<u8>>) -> Self {
+        let response = response.into();
+        Self::start(move |mut stream| {
+            let response = response.clone();
             async move {
-                let _ = stream.write_all(&answer).await;
+                let _ = stream.write_all(&response).await;
                 let _ = stream.shutdown().await;
             }
         })
@@ -85,7 +85,7 @@ impl Server {
     }
 
     /// Returns the next request: its head, and as much of its body as the head announced.
-    pub(super) async fn request(&self) -> String {
+    pub(super) async fn next_request(&self) -> String {
         self.requests.lock().await.recv().await.expect("a request")
     }
 }

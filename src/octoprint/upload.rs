@@ -13,11 +13,11 @@ use tokio::{sync::watch, time::timeout};
 
 use super::{
     Error, FilesClient, RequestOptions,
-    files::Entry,
+    files::RawFile,
     lenient::{Dict, Flag, Object},
-    request::SMALL,
+    request::MAX_RESPONSE,
 };
-use crate::{domain::reading::LOCAL, outbound};
+use crate::{domain::reading::LOCAL_ORIGIN, outbound};
 
 /// An upload ends if the printer accepts no byte for this long.
 const UPLOAD_SILENCE: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ const LONGEST_UPLOAD: Duration = Duration::from_secs(6 * 3_600);
 const STORED_PER_S: u64 = 4 * 1024 * 1024;
 /// Maximum size of the part of an upload that the operating system still buffers after the last byte was handed to it, in
 /// bytes.
-const BUFFERED: u64 = 4 * 1024 * 1024;
+const MAX_BUFFERED: u64 = 4 * 1024 * 1024;
 
 /// A file to be uploaded to a printer. It is streamed and never kept in memory.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub struct Upload {
 
 /// The result of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Uploaded {
+pub struct UploadResult {
     /// The path that OctoPrint gave the file.
     pub path: String,
     /// Where the file is stored, for example `local`.
@@ -72,17 +72,17 @@ impl FilesClient<'_> {
     /// * [`Error::Conflict`] if the file with that name is printing.
     /// * [`Error::Refused`] with 415 for an extension that OctoPrint does not print.
     /// * [`Error::Refused`] with 400, or [`Error::Lost`], for a file above OctoPrint's limit.
-    pub async fn upload(self, upload: Upload, options: &RequestOptions) -> Result<Uploaded, Error> {
+    pub async fn upload(self, upload: Upload, options: &RequestOptions) -> Result<UploadResult, Error> {
         let Upload { body, length, filename, folder, select, print } = upload;
         let silence = options.silence.unwrap_or(UPLOAD_SILENCE);
         // The response begins only after the content was sent, however long that takes.
         let timeout = options.timeout.unwrap_or(LONGEST_UPLOAD);
         let options = RequestOptions { timeout: Some(timeout), silence: None, ..options.clone() };
-        let (progress, seen) = watch::channel(());
-        let pieces = body.into_data_stream().inspect(move |_| {
+        let (progress, progress_receiver) = watch::channel(());
+        let chunks = body.into_data_stream().inspect(move |_| {
             progress.send_replace(());
         });
-        let body = outbound::Body::wrap_stream(pieces);
+        let body = outbound::Body::wrap_stream(chunks);
         let file = multipart::Part::stream_with_length(body, length);
         let mut form = multipart::Form::new();
         if !folder.is_empty() {
@@ -93,30 +93,35 @@ impl FilesClient<'_> {
             .text("print", print.to_string())
             .part("file", file.file_name(filename));
         self.0.check_address()?;
-        let call = self.0.call(Method::POST, self.0.endpoint(&["api", "files", LOCAL]), &options)?;
-        let request = reqwest::RequestBuilder::from_parts(self.0.0.outbound.http().clone(), call.apart());
+        let request_parts =
+            self.0.build_request(Method::POST, self.0.endpoint(&["api", "files", LOCAL_ORIGIN]), &options)?;
+        let request = reqwest::RequestBuilder::from_parts(
+            self.0.0.outbound.http_client().clone(),
+            request_parts.into_general_request(),
+        );
         let request = request.multipart(form).build().map_err(|error| Error::from_send(&error))?;
-        let answer = async {
-            let body: UploadBody = self.0.exchange_apart(request, &options).await?.json(SMALL).await?;
-            body.uploaded()
+        let response = async {
+            let body: UploadResponse =
+                self.0.send_with_general_client(request, &options).await?.json(MAX_RESPONSE).await?;
+            body.into_result()
         };
-        while_it_moves(answer, seen, silence, length).await
+        await_upload(response, progress_receiver, silence, length).await
     }
 }
 
 /// Waits for the response to an upload while its content is sent, and then until OctoPrint has stored the file.
-async fn while_it_moves(
-    answer: impl Future<Output = Result<Uploaded, Error>>,
-    mut seen: watch::Receiver<()>,
+async fn await_upload(
+    response: impl Future<Output = Result<UploadResult, Error>>,
+    mut progress: watch::Receiver<()>,
     silence: Duration,
     length: u64,
-) -> Result<Uploaded, Error> {
-    let begun = Instant::now();
-    let mut answer = pin!(answer);
+) -> Result<UploadResult, Error> {
+    let started = Instant::now();
+    let mut response = pin!(response);
     loop {
         tokio::select! {
-            answer = &mut answer => return answer,
-            moved = timeout(silence, seen.changed()) => match moved {
+            answer = &mut response => return answer,
+            change = timeout(silence, progress.changed()) => match change {
                 Ok(Ok(())) => {}
                 // The content was dropped after its last byte.
                 Ok(Err(_)) => break,
@@ -124,30 +129,30 @@ async fn while_it_moves(
             },
         }
     }
-    let stored_within = silence + Duration::from_secs(length / STORED_PER_S) + buffered(begun.elapsed(), length);
-    timeout(stored_within, answer).await.map_err(|_| Error::Timeout { after: stored_within })?
+    let stored_within = silence + Duration::from_secs(length / STORED_PER_S) + buffered_time(started.elapsed(), length);
+    timeout(stored_within, response).await.map_err(|_| Error::Timeout { after: stored_within })?
 }
 
 /// Returns how long the operating system may still send, if it accepted the content within `elapsed`.
-fn buffered(elapsed: Duration, length: u64) -> Duration {
-    let percent = u32::try_from(100 * length.min(BUFFERED) / length.max(1)).unwrap_or(100);
+fn buffered_time(elapsed: Duration, length: u64) -> Duration {
+    let percent = u32::try_from(100 * length.min(MAX_BUFFERED) / length.max(1)).unwrap_or(100);
     elapsed * percent / 100
 }
 
 /// The response to an upload.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct UploadBody {
+struct UploadResponse {
     effective_select: Flag,
     effective_print: Flag,
-    files: Dict<Object<Entry>>,
+    files: Dict<Object<RawFile>>,
 }
 
-impl UploadBody {
-    fn uploaded(self) -> Result<Uploaded, Error> {
-        let file = self.files.0.into_values().find_map(|entry| entry.0?.file());
-        let file = file.ok_or_else(|| Error::protocol("the answer to the upload names no file"))?;
-        Ok(Uploaded {
+impl UploadResponse {
+    fn into_result(self) -> Result<UploadResult, Error> {
+        let file = self.files.0.into_values().find_map(|entry| entry.0?.into_file());
+        let file = file.ok_or_else(|| Error::protocol("cause-no-uploaded-file"))?;
+        Ok(UploadResult {
             path: file.path,
             origin: file.origin,
             name: file.name,
@@ -163,27 +168,27 @@ mod tests {
     use crate::octoprint::testing::sample;
 
     #[test]
-    fn an_upload_tells_what_took_effect() {
-        let print = sample::<UploadBody>("upload-print").uploaded().expect("uploaded");
+    fn an_upload_result_distinguishes_selected_and_printed() {
+        let print = sample::<UploadResponse>("upload-print").into_result().expect("uploaded");
         assert_eq!(print.path, "farm/batch1/job60.gcode");
         assert!(print.effective_print && !print.effective_select);
-        let select = sample::<UploadBody>("upload-select").uploaded().expect("uploaded");
+        let select = sample::<UploadResponse>("upload-select").into_result().expect("uploaded");
         assert!(!select.effective_print && select.effective_select);
     }
 
     #[tokio::test]
-    async fn an_upload_ends_by_silence_and_not_by_its_length() {
+    async fn an_upload_is_limited_by_silence_and_not_by_its_length() {
         let silence = Duration::from_millis(50);
-        let (_silent, seen) = watch::channel(());
-        let ended = while_it_moves(std::future::pending(), seen, silence, 1).await;
+        let (_silent, receiver) = watch::channel(());
+        let ended = await_upload(std::future::pending(), receiver, silence, 1).await;
         assert_eq!(ended, Err(Error::Silent { after: silence }));
         // All content was sent: OctoPrint stores it.
-        let (all_taken, seen) = watch::channel(());
+        let (all_taken, receiver) = watch::channel(());
         drop(all_taken);
-        let ended = while_it_moves(std::future::pending(), seen, silence, 1).await;
+        let ended = await_upload(std::future::pending(), receiver, silence, 1).await;
         assert!(matches!(ended, Err(Error::Timeout { after }) if after >= silence), "{ended:?}");
         // Takes far longer than the silence, but is never silent for that long.
-        let (progress, seen) = watch::channel(());
+        let (progress, receiver) = watch::channel(());
         let steady = async move {
             let started = Instant::now();
             while started.elapsed() < 4 * silence {
@@ -192,14 +197,14 @@ mod tests {
             }
             Err(Error::NotFound)
         };
-        assert_eq!(while_it_moves(steady, seen, silence, 1).await, Err(Error::NotFound));
+        assert_eq!(await_upload(steady, receiver, silence, 1).await, Err(Error::NotFound));
     }
 
     #[test]
-    fn what_is_buffered_of_an_upload_is_waited_for_at_the_rate_of_the_rest() {
+    fn buffered_data_gets_time_at_the_rate_of_the_rest() {
         let minute = Duration::from_secs(60);
-        assert_eq!(buffered(minute, 1), minute);
-        assert_eq!(buffered(minute, 10 * BUFFERED), minute / 10);
-        assert_eq!(buffered(Duration::ZERO, 0), Duration::ZERO);
+        assert_eq!(buffered_time(minute, 1), minute);
+        assert_eq!(buffered_time(minute, 10 * MAX_BUFFERED), minute / 10);
+        assert_eq!(buffered_time(Duration::ZERO, 0), Duration::ZERO);
     }
 }

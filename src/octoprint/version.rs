@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 
-use super::{Error, OctoPrint, RequestOptions, lenient::Text, request::SMALL};
+use super::{Error, OctoPrint, RequestOptions, lenient::Text, request::MAX_RESPONSE};
 
 /// The response to `GET /api/version`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Version {
+pub struct OctoPrintVersion {
     /// The version, for example `1.11.8`. If the body has only a text, this is that text.
     pub server: String,
     /// The text for users, for example `OctoPrint 1.11.8`. Servers that imitate OctoPrint name themselves here.
@@ -15,7 +15,7 @@ pub struct Version {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Body {
+struct VersionResponse {
     server: Text,
     text: Text,
 }
@@ -26,19 +26,19 @@ impl OctoPrint {
     /// # Errors
     /// [`Error::Unauthorized`] for a key that is bad or lacks STATUS (1.11: 403). [`Error::Protocol`] or [`Error::NotFound`]
     /// if another server than OctoPrint responds.
-    pub async fn version(&self, options: &RequestOptions) -> Result<Version, Error> {
-        let body: Body = self.get_json(self.endpoint(&["api", "version"]), SMALL, options).await?;
-        body.version()
+    pub async fn version(&self, options: &RequestOptions) -> Result<OctoPrintVersion, Error> {
+        let body: VersionResponse = self.get_json(self.endpoint(&["api", "version"]), MAX_RESPONSE, options).await?;
+        body.into_version()
     }
 }
 
-impl Body {
-    fn version(self) -> Result<Version, Error> {
-        let (server, text) = (self.server.filled(), self.text.filled());
+impl VersionResponse {
+    fn into_version(self) -> Result<OctoPrintVersion, Error> {
+        let (server, text) = (self.server.non_empty(), self.text.non_empty());
         match (server, text) {
-            (Some(server), Some(text)) => Ok(Version { server, text }),
-            (Some(only), None) | (None, Some(only)) => Ok(Version { server: only.clone(), text: only }),
-            (None, None) => Err(Error::protocol("what came does not tell a version")),
+            (Some(server), Some(text)) => Ok(OctoPrintVersion { server, text }),
+            (Some(only), None) | (None, Some(only)) => Ok(OctoPrintVersion { server: only.clone(), text: only }),
+            (None, None) => Err(Error::protocol("cause-no-version")),
         }
     }
 }
@@ -55,15 +55,15 @@ mod tests {
             ("dev2-version-v1", "2.1.0.dev+unknown.g744c8359"),
             ("dev2-version-v2", "2.1.0.dev+unknown.g744c8359"),
         ] {
-            let version = sample::<Body>(name).version().expect(name);
+            let version = sample::<VersionResponse>(name).into_version().expect(name);
             assert_eq!(version.server, server);
             assert!(version.text.starts_with("OctoPrint "), "{name}");
         }
     }
 
     #[test]
-    fn another_programs_json_is_no_version() {
-        let body: Body = serde_json::from_str(r#"{"status":"ok","server":7}"#).expect("json");
-        assert!(matches!(body.version(), Err(Error::Protocol { .. })));
+    fn json_of_another_program_is_not_a_version() {
+        let body: VersionResponse = serde_json::from_str(r#"{"status":"ok","server":7}"#).expect("json");
+        assert!(matches!(body.into_version(), Err(Error::Protocol { .. })));
     }
 }

@@ -12,10 +12,10 @@ use crate::outbound::{BodyError, SendError};
 pub enum Error {
     /// The browser does not have the state of this login: the link belongs to another person, or the page is old.
     #[error("the answer belongs to another attempt")]
-    OtherJourney,
+    StateMismatch,
     /// The response is from another provider than the one that was asked (mix-up, RFC 9207).
     #[error("the answer comes from another provider")]
-    OtherIssuer,
+    IssuerMismatch,
     /// The provider refused (RFC 6749, section 4.1.2.1). The code is `access_denied` if the user refused.
     #[error("the provider refused: {code}")]
     Refused { code: String, description: Option<String> },
@@ -36,7 +36,7 @@ pub enum Error {
     Token(#[from] ClaimsVerificationError),
     /// The access token and the identity token of the response do not belong together.
     #[error("the access token is not that of the identity token")]
-    OtherAccessToken,
+    AccessTokenMismatch,
 }
 
 /// Why a request to the provider got no response.
@@ -57,13 +57,13 @@ pub enum HttpError {
 }
 
 /// Returns an error with all its causes, because only the causes say what happened.
-fn whole(error: &dyn std::error::Error) -> String {
+fn format_error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
+        let cause_text = error.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
         }
         cause = error.source();
     }
@@ -72,19 +72,19 @@ fn whole(error: &dyn std::error::Error) -> String {
 
 impl From<DiscoveryError<HttpError>> for Error {
     fn from(error: DiscoveryError<HttpError>) -> Self {
-        Self::Provider { doing: "does not say where things are", cause: whole(&error) }
+        Self::Provider { doing: "does not say where things are", cause: format_error_chain(&error) }
     }
 }
 
 impl From<RequestTokenError<HttpError, StandardErrorResponse<CoreErrorResponseType>>> for Error {
     fn from(error: RequestTokenError<HttpError, StandardErrorResponse<CoreErrorResponseType>>) -> Self {
         // Parse errors contain the response, which may contain tokens. Their text does not.
-        Self::Provider { doing: "did not redeem the code", cause: whole(&error) }
+        Self::Provider { doing: "did not redeem the code", cause: format_error_chain(&error) }
     }
 }
 
 impl From<UserInfoError<HttpError>> for Error {
     fn from(error: UserInfoError<HttpError>) -> Self {
-        Self::Provider { doing: "did not say more of the person", cause: whole(&error) }
+        Self::Provider { doing: "did not say more of the person", cause: format_error_chain(&error) }
     }
 }

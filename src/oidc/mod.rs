@@ -30,43 +30,43 @@ use url::Url;
 pub use self::error::Error;
 use self::error::HttpError;
 use crate::{
-    domain::oidc::{Identity, Provider, role_of},
+    domain::oidc::{Identity, OidcProvider, highest_role},
     outbound::{Certificates, Networks, Outbound, Reply},
 };
 
 /// The path to which the provider redirects browsers.
 pub const CALLBACK: &str = "/login/oidc/callback";
 /// Time limit for one request to the provider.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The highest number of bytes in one response of the provider. Documents and key sets have about 10 KB.
-const LARGEST: usize = 512 * 1024;
+const MAX_RESPONSE_BYTES: usize = 512 * 1024;
 /// The discovery document is read again after this time, because the provider's keys change.
-const FRESH: Duration = Duration::from_secs(300);
+const METADATA_MAX_AGE: Duration = Duration::from_secs(300);
 
 /// Claims beyond the standard ones. The role is usually one of them.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-struct Others(Map<String, Value>);
-impl AdditionalClaims for Others {}
+struct ExtraClaims(Map<String, Value>);
+impl AdditionalClaims for ExtraClaims {}
 
-type Fields = IdTokenFields<
-    Others,
+type TokenFields = IdTokenFields<
+    ExtraClaims,
     EmptyExtraTokenFields,
     CoreGenderClaim,
     CoreJweContentEncryptionAlgorithm,
     CoreJwsSigningAlgorithm,
 >;
-type Answer = StandardTokenResponse<Fields, CoreTokenType>;
+type IdTokenResponse = StandardTokenResponse<TokenFields, CoreTokenType>;
 /// The client type that is built from a discovery document. Only the authorization endpoint is certain to exist.
-type Client = openidconnect::Client<
-    Others,
+type ProviderClient = openidconnect::Client<
+    ExtraClaims,
     CoreAuthDisplay,
     CoreGenderClaim,
     CoreJweContentEncryptionAlgorithm,
     CoreJsonWebKey,
     CoreAuthPrompt,
     StandardErrorResponse<CoreErrorResponseType>,
-    Answer,
+    IdTokenResponse,
     CoreTokenIntrospectionResponse,
     CoreRevocableToken,
     CoreRevocationErrorResponse,
@@ -81,7 +81,7 @@ type Client = openidconnect::Client<
 /// Login state that must be stored while the user is at the provider, so that only the same browser can send it back.
 /// `Debug` is not derived, because the state is secret.
 #[derive(Serialize, Deserialize)]
-pub struct Journey {
+pub struct LoginState {
     state: String,
     nonce: String,
     verifier: String,
@@ -93,7 +93,7 @@ pub struct Journey {
 
 /// Parameters of the redirect from the provider to this server.
 #[derive(Default, Deserialize)]
-pub struct Return {
+pub struct CallbackQuery {
     pub code: Option<String>,
     pub state: Option<String>,
     /// The issuer that redirects (RFC 9207).
@@ -104,18 +104,18 @@ pub struct Return {
 }
 
 /// A user whom the provider has verified.
-pub struct Arrival {
+pub struct VerifiedUser {
     pub identity: Identity,
     pub claims: Map<String, Value>,
 }
 
 /// A client of one provider. A clone only increments a reference count.
 #[derive(Clone)]
-pub struct Oidc(Arc<Inner>);
+pub struct Oidc(Arc<OidcInner>);
 
-struct Inner {
-    provider: Provider,
-    http: Http,
+struct OidcInner {
+    provider: OidcProvider,
+    http: HttpClient,
     /// The discovery document, and when it was read. One task reads it, and the others wait for it.
     metadata: Mutex<Option<(Instant, CoreProviderMetadata)>>,
 }
@@ -125,15 +125,15 @@ impl Oidc {
     ///
     /// # Errors
     /// If the HTTP client cannot be set up.
-    pub fn new(provider: Provider, certificates: &Certificates) -> Result<Self, crate::outbound::SetupError> {
+    pub fn new(provider: OidcProvider, certificates: &Certificates) -> Result<Self, crate::outbound::SetupError> {
         // The list of printer networks does not apply: the provider may be elsewhere, and the operator sets its
         // address.
-        let http = Http(Outbound::new(Networks::default())?.trusting(certificates)?);
-        Ok(Self(Arc::new(Inner { provider, http, metadata: Mutex::new(None) })))
+        let http = HttpClient(Outbound::new(Networks::default())?.with_certificates(certificates)?);
+        Ok(Self(Arc::new(OidcInner { provider, http, metadata: Mutex::new(None) })))
     }
 
     /// Returns the settings of the provider.
-    pub fn provider(&self) -> &Provider {
+    pub fn provider(&self) -> &OidcProvider {
         &self.0.provider
     }
 
@@ -142,7 +142,7 @@ impl Oidc {
     ///
     /// # Errors
     /// If the discovery document is not available or not complete.
-    pub async fn depart(&self, next: &str, until: DateTime<Utc>) -> Result<(Url, Journey), Error> {
+    pub async fn authorize_url(&self, next: &str, until: DateTime<Utc>) -> Result<(Url, LoginState), Error> {
         let client = self.client(&self.metadata().await?)?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let mut request = client.authorize_url(
@@ -154,14 +154,14 @@ impl Oidc {
             request = request.add_scope(Scope::new(scope.clone()));
         }
         let (url, state, nonce) = request.set_pkce_challenge(challenge).url();
-        let journey = Journey {
+        let login = LoginState {
             state: state.into_secret(),
             nonce: nonce.secret().clone(),
             verifier: verifier.into_secret(),
             next: next.to_owned(),
             until,
         };
-        Ok((url, journey))
+        Ok((url, login))
     }
 
     /// Completes a login. It exchanges the code for a token, and verifies the token's issuer, audience, signature, time
@@ -169,46 +169,52 @@ impl Oidc {
     ///
     /// # Errors
     /// [`Error`]: the response does not belong to this login, the provider refused it, or its data cannot be trusted.
-    pub async fn arrive(&self, journey: Journey, back: Return) -> Result<Arrival, Error> {
+    pub async fn exchange_code(&self, login: LoginState, query: CallbackQuery) -> Result<VerifiedUser, Error> {
         // Only the browser that began the login knows its state. It is compared in constant time.
-        let same = |state: &str| subtle::ConstantTimeEq::ct_eq(state.as_bytes(), journey.state.as_bytes()).into();
-        if !back.state.as_deref().is_some_and(same) {
-            return Err(Error::OtherJourney);
+        let is_same_state =
+            |state: &str| subtle::ConstantTimeEq::ct_eq(state.as_bytes(), login.state.as_bytes()).into();
+        if !query.state.as_deref().is_some_and(is_same_state) {
+            return Err(Error::StateMismatch);
         }
         // The discovery ignores a slash at the end, too.
         let issuer = self.0.provider.issuer.trim_end_matches('/');
-        if back.iss.as_ref().is_some_and(|iss| iss.trim_end_matches('/') != issuer) {
-            return Err(Error::OtherIssuer);
+        if query.iss.as_ref().is_some_and(|iss| iss.trim_end_matches('/') != issuer) {
+            return Err(Error::IssuerMismatch);
         }
-        if let Some(error) = back.error {
-            return Err(Error::Refused { code: error, description: back.error_description });
+        if let Some(error) = query.error {
+            return Err(Error::Refused { code: error, description: query.error_description });
         }
-        let code = back.code.ok_or(Error::NoCode)?;
+        let code = query.code.ok_or(Error::NoCode)?;
         let metadata = self.metadata().await?;
         let client = self.client(&metadata)?;
-        let answer = client
+        let response = client
             .exchange_code(AuthorizationCode::new(code))
             .map_err(|_| Error::Incomplete("token_endpoint"))?
-            .set_pkce_verifier(PkceCodeVerifier::new(journey.verifier))
+            .set_pkce_verifier(PkceCodeVerifier::new(login.verifier))
             .request_async(&self.0.http)
             .await?;
-        let nonce = Nonce::new(journey.nonce);
-        match self.read(&client, &answer, &nonce) {
+        let nonce = Nonce::new(login.nonce);
+        match self.verify_token(&client, &response, &nonce) {
             // The provider's keys may have changed since the discovery document was read.
             Err(Error::Token(_)) => {
-                *timeout(PATIENCE, self.0.metadata.lock()).await.map_err(|_| Error::Busy)? = None;
+                *timeout(REQUEST_TIMEOUT, self.0.metadata.lock()).await.map_err(|_| Error::Busy)? = None;
                 let client = self.client(&self.metadata().await?)?;
-                let arrival = self.read(&client, &answer, &nonce)?;
-                self.ask_more(&client, answer.access_token(), arrival).await
+                let user = self.verify_token(&client, &response, &nonce)?;
+                self.add_userinfo_claims(&client, response.access_token(), user).await
             }
-            read => self.ask_more(&client, answer.access_token(), read?).await,
+            verified => self.add_userinfo_claims(&client, response.access_token(), verified?).await,
         }
     }
 
     /// Verifies a token, and returns its identity and claims.
-    fn read(&self, client: &Client, answer: &Answer, nonce: &Nonce) -> Result<Arrival, Error> {
+    fn verify_token(
+        &self,
+        client: &ProviderClient,
+        response: &IdTokenResponse,
+        nonce: &Nonce,
+    ) -> Result<VerifiedUser, Error> {
         use CoreJwsSigningAlgorithm as A;
-        let token = answer.id_token().ok_or(Error::Incomplete("id_token"))?;
+        let token = response.id_token().ok_or(Error::Incomplete("id_token"))?;
         // Only signatures that no other party can create. Shared secrets and unsigned tokens are refused.
         let verifier = client.id_token_verifier().set_allowed_algs([
             A::RsaSsaPkcs1V15Sha256,
@@ -225,52 +231,57 @@ impl Oidc {
         if let Some(expected) = claims.access_token_hash() {
             let algorithm = token.signing_alg().map_err(|_| Error::Incomplete("alg"))?;
             let key = token.signing_key(&verifier).map_err(|_| Error::Incomplete("kid"))?;
-            let actual = AccessTokenHash::from_token(answer.access_token(), algorithm, key);
+            let actual = AccessTokenHash::from_token(response.access_token(), algorithm, key);
             if !actual.is_ok_and(|actual| actual == *expected) {
-                return Err(Error::OtherAccessToken);
+                return Err(Error::AccessTokenMismatch);
             }
         }
         let identity = Identity { issuer: claims.issuer().to_string(), subject: claims.subject().as_str().to_owned() };
-        Ok(Arrival { identity, claims: as_map(claims)? })
+        Ok(VerifiedUser { identity, claims: claims_to_map(claims)? })
     }
 
     /// Adds the claims of the userinfo endpoint, if the token's claims contain no role.
-    async fn ask_more(&self, client: &Client, token: &AccessToken, mut arrival: Arrival) -> Result<Arrival, Error> {
-        if role_of(&self.0.provider, &arrival.claims).is_some() {
-            return Ok(arrival);
+    async fn add_userinfo_claims(
+        &self,
+        client: &ProviderClient,
+        token: &AccessToken,
+        mut user: VerifiedUser,
+    ) -> Result<VerifiedUser, Error> {
+        if highest_role(&self.0.provider, &user.claims).is_some() {
+            return Ok(user);
         }
-        let subject = openidconnect::SubjectIdentifier::new(arrival.identity.subject.clone());
-        let Ok(request) = client.user_info(token.clone(), Some(subject)) else { return Ok(arrival) };
-        let more: UserInfoClaims<Others, CoreGenderClaim> = request.request_async(&self.0.http).await?;
-        for (name, value) in as_map(&more)? {
-            arrival.claims.entry(name).or_insert(value);
+        let subject = openidconnect::SubjectIdentifier::new(user.identity.subject.clone());
+        let Ok(request) = client.user_info(token.clone(), Some(subject)) else { return Ok(user) };
+        let userinfo: UserInfoClaims<ExtraClaims, CoreGenderClaim> = request.request_async(&self.0.http).await?;
+        for (name, value) in claims_to_map(&userinfo)? {
+            user.claims.entry(name).or_insert(value);
         }
-        Ok(arrival)
+        Ok(user)
     }
 
-    fn client(&self, metadata: &CoreProviderMetadata) -> Result<Client, Error> {
+    fn client(&self, metadata: &CoreProviderMetadata) -> Result<ProviderClient, Error> {
         let provider = &self.0.provider;
         // Exactly this URL must be registered at the provider.
-        let back = format!("{}{CALLBACK}", provider.public_url.as_str().trim_end_matches('/'));
-        let back = RedirectUrl::new(back).map_err(|_| Error::Incomplete("redirect_uri"))?;
+        let callback_url = format!("{}{CALLBACK}", provider.public_url.as_str().trim_end_matches('/'));
+        let redirect_url = RedirectUrl::new(callback_url).map_err(|_| Error::Incomplete("redirect_uri"))?;
         let secret = provider.client_secret.clone().map(ClientSecret::new);
         let id = ClientId::new(provider.client_id.clone());
-        Ok(Client::from_provider_metadata(metadata.clone(), id, secret).set_redirect_uri(back))
+        Ok(ProviderClient::from_provider_metadata(metadata.clone(), id, secret).set_redirect_uri(redirect_url))
     }
 
     async fn metadata(&self) -> Result<CoreProviderMetadata, Error> {
-        let mut known = timeout(PATIENCE, self.0.metadata.lock()).await.map_err(|_| Error::Busy)?;
-        if let Some((_, metadata)) = known.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+        let mut cached = timeout(REQUEST_TIMEOUT, self.0.metadata.lock()).await.map_err(|_| Error::Busy)?;
+        if let Some((_, metadata)) = cached.as_ref().filter(|(at, _)| at.elapsed() < METADATA_MAX_AGE) {
             return Ok(metadata.clone());
         }
         let issuer = IssuerUrl::new(self.0.provider.issuer.clone()).map_err(|_| Error::Incomplete("issuer"))?;
         let metadata = CoreProviderMetadata::discover_async(issuer, &self.0.http).await?;
-        *known = Some((Instant::now(), metadata.clone()));
+        *cached = Some((Instant::now(), metadata.clone()));
         Ok(metadata)
     }
 }
 
-fn as_map(claims: &impl Serialize) -> Result<Map<String, Value>, Error> {
+fn claims_to_map(claims: &impl Serialize) -> Result<Map<String, Value>, Error> {
     match serde_json::to_value(claims) {
         Ok(Value::Object(map)) => Ok(map),
         _ => Err(Error::Incomplete("claims")),
@@ -278,20 +289,21 @@ fn as_map(claims: &impl Serialize) -> Result<Map<String, Value>, Error> {
 }
 
 /// HTTP client for the provider, with an address guard, a size limit and a timeout, and without redirects.
-struct Http(Outbound);
+struct HttpClient(Outbound);
 
-impl<'c> openidconnect::AsyncHttpClient<'c> for Http {
+impl<'c> openidconnect::AsyncHttpClient<'c> for HttpClient {
     type Error = HttpError;
     type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'c>>;
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
             let request = request.try_into().map_err(HttpError::Request)?;
-            let deadline = Instant::now() + PATIENCE;
-            let response = timeout(PATIENCE, self.0.execute(request)).await.map_err(|_| HttpError::TimedOut)??;
+            let deadline = Instant::now() + REQUEST_TIMEOUT;
+            let response =
+                timeout(REQUEST_TIMEOUT, self.0.execute(request)).await.map_err(|_| HttpError::TimedOut)??;
             let reply = Reply::from(response);
             let (status, headers) = (reply.status(), reply.headers().clone());
-            let mut response = HttpResponse::new(reply.bytes(LARGEST, deadline).await?.to_vec());
+            let mut response = HttpResponse::new(reply.bytes(MAX_RESPONSE_BYTES, deadline).await?.to_vec());
             *response.status_mut() = status;
             *response.headers_mut() = headers;
             Ok(response)

@@ -12,7 +12,7 @@ use hyper::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::line::Open;
+use super::connection_pool::BusyConnection;
 
 /// The cause of an error, from either HTTP client.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -74,25 +74,25 @@ impl From<Instant> for TimeLimit {
 /// A response whose head has arrived. Dropping it closes its connection.
 pub struct Reply {
     head: Parts,
-    body: Body,
+    body: ReplyBody,
 }
 
-enum Body {
-    Line(Incoming, Box<Open>),
+enum ReplyBody {
+    Pooled(Incoming, Box<BusyConnection>),
     Client(Box<reqwest::Body>),
 }
 
 impl From<reqwest::Response> for Reply {
     fn from(response: reqwest::Response) -> Self {
         let (head, body) = Response::<reqwest::Body>::from(response).into_parts();
-        Self { head, body: Body::Client(Box::new(body)) }
+        Self { head, body: ReplyBody::Client(Box::new(body)) }
     }
 }
 
 impl Reply {
-    pub(super) fn of_line(response: Response<Incoming>, open: Box<Open>) -> Self {
+    pub(super) fn from_pooled(response: Response<Incoming>, open: Box<BusyConnection>) -> Self {
         let (head, body) = response.into_parts();
-        Self { head, body: Body::Line(body, open) }
+        Self { head, body: ReplyBody::Pooled(body, open) }
     }
 
     /// Returns the HTTP status.
@@ -107,10 +107,10 @@ impl Reply {
 
     /// Ends the response. The connection is kept if the response has no remaining body.
     pub fn finish(self) {
-        if let Body::Line(body, open) = self.body
+        if let ReplyBody::Pooled(body, open) = self.body
             && body.is_end_stream()
         {
-            open.give_back();
+            open.return_to_pool();
         }
     }
 
@@ -127,7 +127,7 @@ impl Reply {
         let mut whole = BytesMut::new();
         let mut first: Option<Bytes> = None;
         loop {
-            let frame = time.wait(self.body.frame()).await?;
+            let frame = time.wait(self.body.next_frame()).await?;
             let Some(frame) = frame else { break };
             // Trailers are ignored.
             let Ok(chunk) = frame.map_err(BodyError::Broken)?.into_data() else { continue };
@@ -149,10 +149,10 @@ impl Reply {
     }
 }
 
-impl Body {
-    async fn frame(&mut self) -> Option<Result<Frame<Bytes>, Cause>> {
+impl ReplyBody {
+    async fn next_frame(&mut self) -> Option<Result<Frame<Bytes>, Cause>> {
         match self {
-            Self::Line(body, open) => {
+            Self::Pooled(body, open) => {
                 poll_fn(|cx| open.poll_frame(body, cx)).await.map(|frame| frame.map_err(Cause::from))
             }
             Self::Client(body) => body.frame().await.map(|frame| frame.map_err(Cause::from)),

@@ -9,7 +9,7 @@ use rustls::{
 };
 
 /// The highest number of certificates in one text.
-const MOST: usize = 20;
+const MAX_CERTIFICATES: usize = 20;
 
 /// A set of certificates of authorities or of servers. Cloning is cheap compared with opening a connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -41,14 +41,14 @@ impl Certificates {
         let found = found.map_err(|_| CertificateError::NotPem)?;
         match found.len() {
             0 => return Err(CertificateError::NotPem),
-            1..=MOST => {}
+            1..=MAX_CERTIFICATES => {}
             _ => return Err(CertificateError::TooMany),
         }
         for certificate in &found {
             let added = RootCertStore::empty().add(certificate.clone());
             added.map_err(|_| CertificateError::NotCertificate)?;
         }
-        Ok(Self::of(found))
+        Ok(Self::from_unsorted(found))
     }
 
     /// Reads a file like [`parse`](Self::parse). The error is a sentence for the operator.
@@ -69,7 +69,7 @@ impl Certificates {
     }
 
     /// Returns the certificates as normalised PEM text.
-    pub fn pem(&self) -> String {
+    pub fn to_pem(&self) -> String {
         let mut text = String::new();
         for certificate in &self.0 {
             text.push_str("-----BEGIN CERTIFICATE-----\n");
@@ -84,19 +84,19 @@ impl Certificates {
     }
 
     /// Returns the union of both sets.
-    pub(super) fn and(&self, others: &Self) -> Self {
-        Self::of([self.0.as_slice(), others.0.as_slice()].concat())
+    pub(super) fn union(&self, others: &Self) -> Self {
+        Self::from_unsorted([self.0.as_slice(), others.0.as_slice()].concat())
     }
 
     /// Sorts the certificates and removes duplicates, so that equal sets compare as equal.
-    fn of(mut certificates: Vec<CertificateDer<'static>>) -> Self {
+    fn from_unsorted(mut certificates: Vec<CertificateDer<'static>>) -> Self {
         certificates.sort_by(|a, b| a.as_ref().cmp(b.as_ref()));
         certificates.dedup();
         Self(certificates)
     }
 
     /// Returns all certificates.
-    pub(super) fn all(&self) -> &[CertificateDer<'static>] {
+    pub(super) fn as_slice(&self) -> &[CertificateDer<'static>] {
         &self.0
     }
 }
@@ -106,16 +106,16 @@ mod tests {
     use super::*;
 
     fn certificate(name: &str) -> (String, String) {
-        let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
-        (made.cert.pem(), made.signing_key.serialize_pem())
+        let generated = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
+        (generated.cert.pem(), generated.signing_key.serialize_pem())
     }
 
     #[test]
     fn certificates_are_read_out_of_the_text_around_them() {
         let ((a, key), (b, _)) = (certificate("a.test"), certificate("b.test"));
         let read = Certificates::parse(&format!("subject=CN = a\r\n{a}\n\nissuer\n{b}{a}")).expect("certificates");
-        assert_eq!(read.all().len(), 2, "each once");
-        assert_eq!(Certificates::parse(&read.pem()), Ok(read));
+        assert_eq!(read.as_slice().len(), 2, "each once");
+        assert_eq!(Certificates::parse(&read.to_pem()), Ok(read));
         assert_eq!(Certificates::parse(&format!("{a}{key}")), Err(CertificateError::PrivateKey));
         assert_eq!(Certificates::parse("no certificate"), Err(CertificateError::NotPem));
         let wrong = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";

@@ -9,13 +9,13 @@ use mdns_sd::{ResolvedService, ServiceDaemon, ServiceEvent};
 use tokio::time::{Instant, timeout_at};
 
 /// The highest number of addresses in one announcement.
-const ADDRESSES: usize = 8;
+const MAX_ADDRESSES: usize = 8;
 /// The highest number of characters in one text of an announcement.
-const TEXT: usize = 200;
+const MAX_TEXT: usize = 200;
 
 /// A service that announces itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heard {
+pub struct MdnsService {
     /// Its instance name, without the name of the service.
     pub name: String,
     /// Its host name, as in `octopi.local`.
@@ -24,7 +24,7 @@ pub struct Heard {
     /// IPv4 first.
     pub addresses: Vec<IpAddr>,
     /// The properties of the announcement.
-    pub texts: BTreeMap<String, String>,
+    pub properties: BTreeMap<String, String>,
 }
 
 /// Discovery is not possible on this machine.
@@ -33,9 +33,9 @@ pub struct Heard {
 pub struct MdnsError(String);
 
 /// Ends the thread, even if the search is dropped before its end.
-struct Ear(ServiceDaemon);
+struct DaemonGuard(ServiceDaemon);
 
-impl Drop for Ear {
+impl Drop for DaemonGuard {
     fn drop(&mut self) {
         // The queue may be full of messages that the thread is about to read. The thread ends with this call, or has
         // ended already.
@@ -49,40 +49,46 @@ impl Drop for Ear {
 ///
 /// # Errors
 /// [`MdnsError`] if this machine cannot send the query.
-pub(super) async fn hear(service: &str, within: Duration, most: usize) -> Result<Vec<Heard>, MdnsError> {
-    let words = |error: mdns_sd::Error| MdnsError(error.to_string());
-    let ear = Ear(ServiceDaemon::new().map_err(words)?);
-    let events = ear.0.browse(service).map_err(words)?;
+pub(super) async fn discover_services(
+    service: &str,
+    within: Duration,
+    limit: usize,
+) -> Result<Vec<MdnsService>, MdnsError> {
+    let to_error = |error: mdns_sd::Error| MdnsError(error.to_string());
+    let daemon = DaemonGuard(ServiceDaemon::new().map_err(to_error)?);
+    let events = daemon.0.browse(service).map_err(to_error)?;
     let until = Instant::now() + within;
     // Keyed by full name, because a service may send another announcement with more data.
-    let mut heard: BTreeMap<String, Heard> = BTreeMap::new();
+    let mut services: BTreeMap<String, MdnsService> = BTreeMap::new();
     while let Ok(Ok(event)) = timeout_at(until, events.recv_async()).await {
         match event {
-            ServiceEvent::ServiceResolved(found) if heard.len() < most || heard.contains_key(&found.fullname) => {
-                drop(heard.insert(found.fullname.clone(), told(&found, service)));
+            ServiceEvent::ServiceResolved(found)
+                if services.len() < limit || services.contains_key(&found.fullname) =>
+            {
+                drop(services.insert(found.fullname.clone(), to_mdns_service(&found, service)));
             }
-            ServiceEvent::ServiceRemoved(_, name) => drop(heard.remove(&name)),
+            ServiceEvent::ServiceRemoved(_, name) => drop(services.remove(&name)),
             _ => {}
         }
     }
-    Ok(heard.into_values().collect())
+    Ok(services.into_values().collect())
 }
 
-fn told(found: &ResolvedService, service: &str) -> Heard {
+fn to_mdns_service(found: &ResolvedService, service: &str) -> MdnsService {
     let name = found.fullname.strip_suffix(service).unwrap_or(&found.fullname).trim_end_matches('.');
     let mut addresses: Vec<IpAddr> = found.addresses.iter().map(mdns_sd::ScopedIp::to_ip_addr).collect();
     addresses.sort();
-    addresses.truncate(ADDRESSES);
-    let texts = found.txt_properties.iter().map(|text| (cut(text.key()), cut(text.val_str())));
-    Heard {
-        name: cut(name),
-        host: cut(found.host.trim_end_matches('.')),
+    addresses.truncate(MAX_ADDRESSES);
+    let properties = found.txt_properties.iter().map(|text| (shorten(text.key()), shorten(text.val_str())));
+    MdnsService {
+        name: shorten(name),
+        host: shorten(found.host.trim_end_matches('.')),
         port: found.port,
         addresses,
-        texts: texts.collect(),
+        properties: properties.collect(),
     }
 }
 
-fn cut(text: &str) -> String {
-    text.chars().filter(|char| !char.is_control()).take(TEXT).collect()
+fn shorten(text: &str) -> String {
+    text.chars().filter(|char| !char.is_control()).take(MAX_TEXT).collect()
 }

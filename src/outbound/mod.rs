@@ -8,11 +8,11 @@
 
 mod body;
 mod certificates;
+mod connection_pool;
 mod dial;
-mod line;
 mod mdns;
 mod networks;
-mod own;
+mod own_server;
 mod resolver;
 mod stream;
 mod tls;
@@ -26,15 +26,17 @@ use std::{
 
 pub use body::{BodyError, Reply, TimeLimit};
 pub use certificates::{CertificateError, Certificates};
+pub use connection_pool::{ConnectionPool, PoolError};
 pub use dial::DialError;
-pub use line::{Line, LineError};
-pub use mdns::{Heard, MdnsError};
+pub use mdns::{MdnsError, MdnsService};
 pub use networks::{InvalidNetwork, Networks};
-pub use own::ask_own_server;
+pub use own_server::request_own_server;
 pub use reqwest::{Body, Error as RequestError, Request, Response};
-pub use stream::Stream;
-pub use tls::{TlsError, tls_error_in};
+pub use stream::OutboundStream;
+pub use tls::{TlsHandshakeError, find_tls_error};
 use url::{Host, Url};
+
+use crate::domain::message::Message;
 
 /// The `User-Agent` of this server.
 pub const AGENT: &str = concat!("Printyard/", env!("CARGO_PKG_VERSION"));
@@ -51,7 +53,7 @@ const IDLE_PER_HOST: usize = 2;
 
 /// Why connections to an address are not allowed. No byte was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Blocked {
+pub enum BlockedAddress {
     /// The address is not in an allowed network. It is a literal in the URL, or a resolved address.
     #[error("the address {0} is in a network that this server must not connect to")]
     Address(IpAddr),
@@ -68,22 +70,35 @@ pub enum Blocked {
     Scheme,
 }
 
+impl BlockedAddress {
+    /// Returns the cause for the user, as a part of a sentence.
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Address(address) => Message::new("cause-blocked-address").with("address", address),
+            Self::Name { name, address } => {
+                Message::new("cause-blocked-name").with("name", name).with("address", address)
+            }
+            Self::Scheme => Message::new("cause-blocked-scheme"),
+        }
+    }
+}
+
 /// One HTTP client and one dialler that share the address guard and the trusted authorities. A clone only increments a
 /// reference count.
 #[derive(Clone)]
-pub struct Outbound(Arc<Inner>);
+pub struct Outbound(Arc<OutboundInner>);
 
-struct Inner {
+struct OutboundInner {
     client: reqwest::Client,
     networks: Networks,
     tls: tokio_rustls::TlsConnector,
     /// Trusted in addition to the system's certificates.
     certificates: Certificates,
-    trusting: Arc<Trusting>,
+    clients: Arc<ClientsByCertificates>,
 }
 
 /// Clients that trust additional certificates, one for each set. A thousand printers with the same set share one.
-type Trusting = Mutex<HashMap<Certificates, Weak<Inner>>>;
+type ClientsByCertificates = Mutex<HashMap<Certificates, Weak<OutboundInner>>>;
 
 /// The HTTP client could not be set up. This happens only at the start of the program.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +110,7 @@ pub struct SetupError(#[source] reqwest::Error);
 pub enum SendError {
     /// Connections to the address are not allowed. No byte was sent.
     #[error(transparent)]
-    Blocked(#[from] Blocked),
+    Blocked(#[from] BlockedAddress),
     /// The connection failed, the time was over, or the response is not HTTP. The URL is removed, because it may
     /// contain a secret.
     #[error(transparent)]
@@ -109,30 +124,34 @@ impl Outbound {
     /// # Errors
     /// If the TLS library refuses its set-up.
     pub fn new(networks: Networks) -> Result<Self, SetupError> {
-        Self::make(networks, Certificates::default(), Arc::default())
+        Self::build(networks, Certificates::default(), Arc::default())
     }
 
     /// Returns a client that also trusts these certificates.
     ///
     /// # Errors
     /// If the TLS library refuses its set-up.
-    pub fn trusting(&self, certificates: &Certificates) -> Result<Self, SetupError> {
-        let certificates = self.0.certificates.and(certificates);
+    pub fn with_certificates(&self, certificates: &Certificates) -> Result<Self, SetupError> {
+        let certificates = self.0.certificates.union(certificates);
         if certificates == self.0.certificates {
             return Ok(self.clone());
         }
-        let mut trusting = self.0.trusting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(made) = trusting.get(&certificates).and_then(Weak::upgrade) {
-            return Ok(Self(made));
+        let mut clients = self.0.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&certificates).and_then(Weak::upgrade) {
+            return Ok(Self(client));
         }
-        trusting.retain(|_, made| made.strong_count() > 0);
-        let made = Self::make(self.0.networks.clone(), certificates.clone(), self.0.trusting.clone())?;
-        trusting.insert(certificates, Arc::downgrade(&made.0));
-        Ok(made)
+        clients.retain(|_, outbound| outbound.strong_count() > 0);
+        let client = Self::build(self.0.networks.clone(), certificates.clone(), self.0.clients.clone())?;
+        clients.insert(certificates, Arc::downgrade(&client.0));
+        Ok(client)
     }
 
-    fn make(networks: Networks, certificates: Certificates, trusting: Arc<Trusting>) -> Result<Self, SetupError> {
-        let tls = tls::config(&certificates);
+    fn build(
+        networks: Networks,
+        certificates: Certificates,
+        clients: Arc<ClientsByCertificates>,
+    ) -> Result<Self, SetupError> {
+        let tls = tls::client_config(&certificates);
         #[expect(clippy::disallowed_methods, reason = "this is the one place that makes HTTP clients")]
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls.clone())
@@ -146,17 +165,17 @@ impl Outbound {
             .pool_max_idle_per_host(IDLE_PER_HOST)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .user_agent(AGENT)
-            .dns_resolver(resolver::Guarded::new(networks.clone()))
+            .dns_resolver(resolver::GuardedResolver::new(networks.clone()))
             .build()
             .map_err(SetupError)?;
         let tls = Arc::new(tls).into();
-        Ok(Self(Arc::new(Inner { client, networks, tls, certificates, trusting })))
+        Ok(Self(Arc::new(OutboundInner { client, networks, tls, certificates, clients })))
     }
 
     /// Returns the HTTP client. It checks resolved names, but **literal addresses bypass its resolver**. So call
     /// [`Self::check_literal`] for each URL first, or send with [`Self::execute`]. It has no overall timeout: set one
     /// for every request.
-    pub fn http(&self) -> &reqwest::Client {
+    pub fn http_client(&self) -> &reqwest::Client {
         &self.0.client
     }
 
@@ -165,8 +184,13 @@ impl Outbound {
     ///
     /// # Errors
     /// [`MdnsError`] if this machine cannot send the query.
-    pub async fn hear(&self, service: &str, within: Duration, most: usize) -> Result<Vec<Heard>, MdnsError> {
-        mdns::hear(service, within, most).await
+    pub async fn discover_services(
+        &self,
+        service: &str,
+        within: Duration,
+        limit: usize,
+    ) -> Result<Vec<MdnsService>, MdnsError> {
+        mdns::discover_services(service, within, limit).await
     }
 
     /// Sends a request to an address that a user chose (a webhook's). The address is checked as a literal and after
@@ -176,7 +200,7 @@ impl Outbound {
     /// [`SendError`].
     pub async fn execute(&self, request: Request) -> Result<Response, SendError> {
         self.check_literal(request.url())?;
-        self.0.client.execute(request).await.map_err(|error| match blocked_in(&error) {
+        self.0.client.execute(request).await.map_err(|error| match find_blocked(&error) {
             Some(blocked) => SendError::Blocked(blocked.clone()),
             None => SendError::Http(error.without_url()),
         })
@@ -192,17 +216,17 @@ impl Outbound {
     ///
     /// # Errors
     /// [`Blocked`] if connections to the URL are not allowed.
-    pub fn check_literal(&self, url: &Url) -> Result<(), Blocked> {
+    pub fn check_literal(&self, url: &Url) -> Result<(), BlockedAddress> {
         if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
-            return Err(Blocked::Scheme);
+            return Err(BlockedAddress::Scheme);
         }
         let address: IpAddr = match url.host() {
-            None => return Err(Blocked::Scheme),
+            None => return Err(BlockedAddress::Scheme),
             Some(Host::Domain(_)) => return Ok(()),
             Some(Host::Ipv4(address)) => address.into(),
             Some(Host::Ipv6(address)) => address.into(),
         };
-        if self.0.networks.allows(address) { Ok(()) } else { Err(Blocked::Address(address)) }
+        if self.0.networks.allows(address) { Ok(()) } else { Err(BlockedAddress::Address(address)) }
     }
 }
 
@@ -213,10 +237,10 @@ impl std::fmt::Debug for Outbound {
 }
 
 /// Returns the [`Blocked`] in an error's chain of causes, if there is one.
-pub fn blocked_in<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Blocked> {
+pub fn find_blocked<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a BlockedAddress> {
     let mut cause: Option<&'a (dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        if let Some(blocked) = error.downcast_ref::<Blocked>() {
+        if let Some(blocked) = error.downcast_ref::<BlockedAddress>() {
             return Some(blocked);
         }
         cause = error.source();
@@ -228,13 +252,13 @@ pub fn blocked_in<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'
 mod tests {
     use super::*;
 
-    fn check(networks: &str, url: &str) -> Result<(), Blocked> {
+    fn check(networks: &str, url: &str) -> Result<(), BlockedAddress> {
         let networks = networks.parse().expect("networks");
         Outbound::new(networks).expect("set-up").check_literal(&url.parse().expect("url"))
     }
 
     #[test]
-    fn a_literal_address_is_judged_in_every_notation() {
+    fn a_literal_address_is_checked_in_every_notation() {
         for url in [
             "http://169.254.169.254/",
             "http://0xa9fea9fe/",
@@ -243,24 +267,27 @@ mod tests {
             "http://[fe80::1]/",
             "http://0/",
         ] {
-            assert!(matches!(check("", url), Err(Blocked::Address(_))), "{url}");
+            assert!(matches!(check("", url), Err(BlockedAddress::Address(_))), "{url}");
         }
         assert_eq!(check("", "http://192.168.1.20:5000/"), Ok(()));
         assert_eq!(check("", "http://octopi.local/"), Ok(()));
-        assert_eq!(check("", "file:///etc/passwd"), Err(Blocked::Scheme));
+        assert_eq!(check("", "file:///etc/passwd"), Err(BlockedAddress::Scheme));
     }
 
     #[tokio::test]
     async fn a_request_to_a_blocked_literal_is_not_sent() {
         let outbound = Outbound::new(Networks::default()).expect("set-up");
-        let request = outbound.http().get("http://[::ffff:169.254.169.254]/latest").build().expect("request");
-        assert!(matches!(outbound.execute(request).await, Err(SendError::Blocked(Blocked::Address(_)))));
+        let request = outbound.http_client().get("http://[::ffff:169.254.169.254]/latest").build().expect("request");
+        assert!(matches!(outbound.execute(request).await, Err(SendError::Blocked(BlockedAddress::Address(_)))));
     }
 
     #[tokio::test]
-    async fn a_name_is_judged_by_what_it_resolves_to() {
+    async fn a_name_is_checked_by_its_resolved_addresses() {
         let outbound = Outbound::new("10.0.0.0/8".parse().expect("networks")).expect("set-up");
-        let error = outbound.http().get("http://localhost:9/").send().await.expect_err("blocked");
-        assert!(matches!(blocked_in(&error), Some(Blocked::Name { name, .. }) if name == "localhost"), "{error:?}");
+        let error = outbound.http_client().get("http://localhost:9/").send().await.expect_err("blocked");
+        assert!(
+            matches!(find_blocked(&error), Some(BlockedAddress::Name { name, .. }) if name == "localhost"),
+            "{error:?}"
+        );
     }
 }

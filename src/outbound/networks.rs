@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_opens_for_webhooks_only_when_it_is_listed() {
+    fn webhooks_may_use_loopback_only_if_it_is_listed() {
         let allows = |networks: &str, address: &str| {
             let networks: Networks = networks.parse().expect("networks");
             networks.without_loopback().allows(address.parse().expect("address"))
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_opens_only_when_it_is_named() {
+    fn metadata_services_are_allowed_only_if_listed() {
         assert!(!allows("0.0.0.0/0", "169.254.169.254"));
         assert!(allows("169.254.0.0/16", "169.254.3.4"));
         assert!(!allows("169.254.0.0/16", "169.254.169.254"));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_list_says_which_part_is_wrong_and_a_right_one_reads_back() {
+    fn an_invalid_list_names_its_invalid_part_and_a_valid_one_is_parsed_again() {
         let wrong = "10.0.0.0/8,ten".parse::<Networks>();
         assert_eq!(wrong, Err(InvalidNetwork("ten".into())));
         let right: Networks = " 10.1.2.3/8 , ::1 ".parse().expect("networks");

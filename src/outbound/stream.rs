@@ -15,14 +15,14 @@ use tokio_rustls::client::TlsStream;
 /// A connection opened by [`Outbound::dial`](super::Outbound::dial). TLS is boxed, so that thousands of plain
 /// connections stay small.
 #[derive(Debug)]
-pub enum Stream {
+pub enum OutboundStream {
     /// For `http` and `ws`.
     Plain(TcpStream),
     /// For `https` and `wss`.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for OutboundStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -31,7 +31,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for OutboundStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),

@@ -16,9 +16,10 @@ use rustls::{
 };
 
 use super::Certificates;
+use crate::domain::message::Message;
 
 /// Installs ring as the provider of the process, unless a provider is installed already. Then reads the certificates.
-pub(super) fn config(certificates: &Certificates) -> ClientConfig {
+pub(super) fn client_config(certificates: &Certificates) -> ClientConfig {
     // `Err` means that a provider is installed already, which is sufficient.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut roots = RootCertStore::empty();
@@ -30,15 +31,15 @@ pub(super) fn config(certificates: &Certificates) -> ClientConfig {
     if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
-    roots.add_parsable_certificates(certificates.all().iter().cloned());
+    roots.add_parsable_certificates(certificates.as_slice().iter().cloned());
     let roots = Arc::new(roots);
     let mut config = ClientConfig::builder().with_root_certificates(roots.clone()).with_no_client_auth();
     // `Err` means that there are no roots, which the list above excludes.
-    if !certificates.all().is_empty()
+    if !certificates.as_slice().is_empty()
         && let Ok(by_roots) = WebPkiServerVerifier::builder(roots).build()
     {
-        let pinned = certificates.all().to_vec();
-        config.dangerous().set_certificate_verifier(Arc::new(Pinning { by_roots, pinned }));
+        let pinned = certificates.as_slice().to_vec();
+        config.dangerous().set_certificate_verifier(Arc::new(PinningVerifier { by_roots, pinned }));
     }
     config
 }
@@ -49,12 +50,12 @@ pub(super) fn config(certificates: &Certificates) -> ClientConfig {
 /// authorities refuse these. The signature of the handshake is verified in any case, so only the owner of this
 /// certificate's key is accepted.
 #[derive(Debug)]
-struct Pinning {
+struct PinningVerifier {
     by_roots: Arc<WebPkiServerVerifier>,
     pinned: Vec<CertificateDer<'static>>,
 }
 
-impl ServerCertVerifier for Pinning {
+impl ServerCertVerifier for PinningVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -94,45 +95,56 @@ impl ServerCertVerifier for Pinning {
 
 /// Why a TLS handshake failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TlsError {
+pub enum TlsHandshakeError {
     /// The server does not use TLS, but most likely plain HTTP.
-    #[error("it does not speak HTTPS")]
-    NotSpoken,
+    #[error("the server does not use HTTPS")]
+    NotTls,
     /// The certificate is self-signed, or its authority is not known to this server.
-    #[error("its certificate is not trusted; the printer's settings take its CA certificate")]
+    #[error("the certificate is not trusted")]
     Untrusted,
     /// The certificate has expired, or is not valid yet.
-    #[error("its certificate is not valid at this time")]
-    OutOfTime,
-    #[error("its certificate is for another name")]
-    OtherName,
+    #[error("the certificate has expired or is not valid yet")]
+    NotValidNow,
+    #[error("the certificate is for another name")]
+    WrongName,
     /// The message of the library.
-    #[error("no HTTPS: {0}")]
+    #[error("the TLS handshake failed: {0}")]
     Other(String),
 }
 
 /// Returns the failed handshake in the causes of an error of the HTTP client.
-pub fn tls_error_in(error: &(dyn std::error::Error + 'static)) -> Option<TlsError> {
+pub fn find_tls_error(error: &(dyn std::error::Error + 'static)) -> Option<TlsHandshakeError> {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .find_map(|io| rustls_error(io).map(|_| TlsError::of(io)))
+        .find_map(|io| rustls_error(io).map(|_| TlsHandshakeError::from_io(io)))
 }
 
 fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref())
 }
 
-impl TlsError {
-    pub(super) fn of(error: &io::Error) -> Self {
+impl TlsHandshakeError {
+    /// Returns the cause for the user, as a part of a sentence.
+    pub fn message(&self) -> Message {
+        match self {
+            Self::NotTls => Message::new("cause-tls-not-spoken"),
+            Self::Untrusted => Message::new("cause-tls-untrusted"),
+            Self::NotValidNow => Message::new("cause-tls-out-of-time"),
+            Self::WrongName => Message::new("cause-tls-other-name"),
+            Self::Other(text) => Message::new("cause-tls-failed").with("text", text),
+        }
+    }
+
+    pub(super) fn from_io(error: &io::Error) -> Self {
         use CertificateError as C;
         match rustls_error(error) {
-            Some(rustls::Error::InvalidMessage(_)) => Self::NotSpoken,
+            Some(rustls::Error::InvalidMessage(_)) => Self::NotTls,
             Some(rustls::Error::InvalidCertificate(certificate)) => match certificate {
                 C::Expired | C::ExpiredContext { .. } | C::NotValidYet | C::NotValidYetContext { .. } => {
-                    Self::OutOfTime
+                    Self::NotValidNow
                 }
-                C::NotValidForName | C::NotValidForNameContext { .. } => Self::OtherName,
+                C::NotValidForName | C::NotValidForNameContext { .. } => Self::WrongName,
                 // Certificates of private tools are refused with many different errors.
                 _ => Self::Untrusted,
             },
@@ -146,15 +158,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_person_can_mend_is_told_apart() {
+    fn certificate_errors_are_classified() {
         let refused = |error: CertificateError| {
-            TlsError::of(&io::Error::new(io::ErrorKind::InvalidData, rustls::Error::InvalidCertificate(error)))
+            TlsHandshakeError::from_io(&io::Error::new(
+                io::ErrorKind::InvalidData,
+                rustls::Error::InvalidCertificate(error),
+            ))
         };
-        assert_eq!(refused(CertificateError::Expired), TlsError::OutOfTime);
-        assert_eq!(refused(CertificateError::NotValidYet), TlsError::OutOfTime);
-        assert_eq!(refused(CertificateError::NotValidForName), TlsError::OtherName);
-        assert_eq!(refused(CertificateError::UnknownIssuer), TlsError::Untrusted);
+        assert_eq!(refused(CertificateError::Expired), TlsHandshakeError::NotValidNow);
+        assert_eq!(refused(CertificateError::NotValidYet), TlsHandshakeError::NotValidNow);
+        assert_eq!(refused(CertificateError::NotValidForName), TlsHandshakeError::WrongName);
+        assert_eq!(refused(CertificateError::UnknownIssuer), TlsHandshakeError::Untrusted);
         let closed = io::Error::from(io::ErrorKind::UnexpectedEof);
-        assert!(matches!(TlsError::of(&closed), TlsError::Other(_)));
+        assert!(matches!(TlsHandshakeError::from_io(&closed), TlsHandshakeError::Other(_)));
     }
 }

@@ -21,12 +21,12 @@ use chacha20poly1305::{
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{Error, fill};
+use super::{Error, fill_random};
 
 /// Version without a key id. It is opened, but no longer written.
-const WITHOUT_ID: u8 = 1;
+const VERSION_WITHOUT_ID: u8 = 1;
 /// The version that is written now.
-const WITH_ID: u8 = 2;
+const VERSION_WITH_ID: u8 = 2;
 const NONCE_LEN: usize = 24;
 /// Prefix that separates the hash for a key id from all other uses of the hash.
 const ID_DOMAIN: &[u8] = b"printyard secret key id v1\0";
@@ -49,27 +49,27 @@ pub(super) struct Key {
 }
 
 /// A parsed sealed value.
-pub(super) struct Sealed<'a> {
+pub(super) struct SealedValue<'a> {
     /// The id of its key; `None` in version 1.
-    pub key: Option<KeyId>,
+    pub key_id: Option<KeyId>,
     nonce: [u8; NONCE_LEN],
     body: &'a [u8],
 }
 
-impl<'a> Sealed<'a> {
+impl<'a> SealedValue<'a> {
     /// Parses a stored value. Errors: [`Error::CannotOpen`].
-    pub fn read(stored: &'a [u8]) -> Result<Self, Error> {
+    pub fn parse(stored: &'a [u8]) -> Result<Self, Error> {
         let (&version, rest) = stored.split_first().ok_or(Error::CannotOpen)?;
-        let (key, rest) = match version {
-            WITHOUT_ID => (None, rest),
-            WITH_ID => {
+        let (key_id, rest) = match version {
+            VERSION_WITHOUT_ID => (None, rest),
+            VERSION_WITH_ID => {
                 let (id, rest) = rest.split_first_chunk::<4>().ok_or(Error::CannotOpen)?;
                 (Some(KeyId(*id)), rest)
             }
             _ => return Err(Error::CannotOpen),
         };
         let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>().ok_or(Error::CannotOpen)?;
-        Ok(Self { key, nonce: *nonce, body })
+        Ok(Self { key_id, nonce: *nonce, body })
     }
 }
 
@@ -77,7 +77,7 @@ impl Key {
     /// Returns a new random key. Errors: [`Error::NoRandom`].
     pub fn random() -> Result<Self, Error> {
         let mut bytes = [0; 32];
-        fill(&mut bytes)?;
+        fill_random(&mut bytes)?;
         Ok(Self::new(bytes))
     }
 
@@ -102,7 +102,7 @@ impl Key {
     }
 
     /// Returns the key as text for the key file.
-    pub fn text(&self) -> String {
+    pub fn to_base64(&self) -> String {
         STANDARD.encode(self.bytes)
     }
 
@@ -112,7 +112,7 @@ impl Key {
     }
 
     /// Returns whether both keys are equal.
-    pub fn is(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &Self) -> bool {
         super::is_equal(&self.bytes, &other.bytes)
     }
 
@@ -123,16 +123,16 @@ impl Key {
     /// Seals a text for the object with the id `context`. Errors: [`Error::NoRandom`].
     pub fn seal(&self, context: Uuid, plain: &str) -> Result<Vec<u8>, Error> {
         let mut nonce = [0; NONCE_LEN];
-        fill(&mut nonce)?;
-        let aad = bound_to(context, Some(self.id));
+        fill_random(&mut nonce)?;
+        let aad = associated_data(context, Some(self.id));
         let payload = Payload { msg: plain.as_bytes(), aad: &aad };
         let body = self.cipher().encrypt(&XNonce::from(nonce), payload).map_err(|_| Error::CannotOpen)?;
-        Ok([&[WITH_ID], self.id.0.as_slice(), nonce.as_slice(), body.as_slice()].concat())
+        Ok([&[VERSION_WITH_ID], self.id.0.as_slice(), nonce.as_slice(), body.as_slice()].concat())
     }
 
     /// Opens a value that was sealed for the same id. Errors: [`Error::CannotOpen`].
-    pub fn open(&self, context: Uuid, sealed: &Sealed<'_>) -> Result<String, Error> {
-        let aad = bound_to(context, sealed.key);
+    pub fn open(&self, context: Uuid, sealed: &SealedValue<'_>) -> Result<String, Error> {
+        let aad = associated_data(context, sealed.key_id);
         let payload = Payload { msg: sealed.body, aad: &aad };
         let plain = self.cipher().decrypt(&XNonce::from(sealed.nonce), payload).map_err(|_| Error::CannotOpen)?;
         String::from_utf8(plain).map_err(|_| Error::CannotOpen)
@@ -142,18 +142,18 @@ impl Key {
     #[cfg(test)]
     pub fn seal_without_id(&self, context: Uuid, plain: &str) -> Vec<u8> {
         let mut nonce = [0; NONCE_LEN];
-        fill(&mut nonce).expect("random numbers");
+        fill_random(&mut nonce).expect("random numbers");
         let payload = Payload { msg: plain.as_bytes(), aad: context.as_bytes() };
         let body = self.cipher().encrypt(&XNonce::from(nonce), payload).expect("sealed");
-        [&[WITHOUT_ID], nonce.as_slice(), body.as_slice()].concat()
+        [&[VERSION_WITHOUT_ID], nonce.as_slice(), body.as_slice()].concat()
     }
 }
 
 /// Returns the associated data of a sealed value.
-fn bound_to(context: Uuid, key: Option<KeyId>) -> Vec<u8> {
+fn associated_data(context: Uuid, key_id: Option<KeyId>) -> Vec<u8> {
     let mut bound = context.as_bytes().to_vec();
-    if let Some(KeyId(id)) = key {
-        bound.push(WITH_ID);
+    if let Some(KeyId(id)) = key_id {
+        bound.push(VERSION_WITH_ID);
         bound.extend(id);
     }
     bound

@@ -5,16 +5,16 @@
 //! a running server.
 
 mod key;
+mod key_ring;
 pub mod password;
-mod ring;
 mod signing;
 mod tokens;
 mod vault;
 
 use rand::{TryRng, rngs::SysRng};
 
-pub use ring::{KEY_FILE, Ring, RingLock};
-pub use signing::{new_signing_secret, sign};
+pub use key_ring::{KEY_FILE, KeyFileLock, KeyRing};
+pub use signing::{new_signing_secret, sign_webhook};
 pub use tokens::{is_equal, new_token, token_hash};
 pub use vault::Vault;
 
@@ -35,7 +35,7 @@ pub enum Error {
         "{path} is missing, and {stored} stored secret(s) were sealed with a key that lay there: restore the file from \
          a backup, or give the key as PRINTYARD_SECRET_KEY. No new key was made and nothing was changed"
     )]
-    Missing { path: String, stored: usize },
+    MissingKey { path: String, stored: usize },
     #[error("the system gives no random numbers")]
     NoRandom,
     /// The value was sealed for another id, or is damaged.
@@ -53,6 +53,6 @@ pub enum Error {
 }
 
 /// Fills the buffer with random bytes of the operating system.
-fn fill(bytes: &mut [u8]) -> Result<(), Error> {
+fn fill_random(bytes: &mut [u8]) -> Result<(), Error> {
     SysRng.try_fill_bytes(bytes).map_err(|_| Error::NoRandom)
 }

@@ -17,15 +17,15 @@ pub fn hash(password: &str) -> Result<String, Error> {
 }
 
 /// A hash for user names that do not exist. No password matches it. It has the same parameters as new hashes.
-const NOBODY: &str =
+const UNKNOWN_USER_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Returns whether a password matches a hash. `None`: the user does not exist. The check then takes the same time, so
 /// that the time does not reveal which names exist.
 pub fn verify(password: &str, hash: Option<&str>) -> bool {
-    let known = hash.is_some();
-    let Ok(parsed) = PasswordHash::new(hash.unwrap_or(NOBODY)) else { return false };
-    Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok() && known
+    let user_exists = hash.is_some();
+    let Ok(parsed) = PasswordHash::new(hash.unwrap_or(UNKNOWN_USER_HASH)) else { return false };
+    Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok() && user_exists
 }
 
 #[cfg(test)]
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_known_by_its_hash_and_no_other_is() {
+    fn only_the_right_password_matches_its_hash() {
         let one = hash("correct horse battery").expect("hashed");
         assert!(one.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{one}");
         assert_ne!(one, hash("correct horse battery").expect("hashed"), "each has a salt of its own");
@@ -45,14 +45,15 @@ mod tests {
 
     /// Only these parameters decide the duration, as `benches/login.rs` shows.
     #[test]
-    fn for_a_name_that_nobody_has_the_work_is_that_of_a_fresh_hash() {
+    fn an_unknown_user_costs_the_same_work_as_a_new_hash() {
         let fresh = hash("correct horse battery").expect("hashed");
-        let (fresh, nobody) = (PasswordHash::new(&fresh).expect("a hash"), PasswordHash::new(NOBODY).expect("a hash"));
+        let (fresh, unknown_user) =
+            (PasswordHash::new(&fresh).expect("a hash"), PasswordHash::new(UNKNOWN_USER_HASH).expect("a hash"));
         let work = |hash: &PasswordHash| (hash.algorithm, hash.version, hash.params.to_string());
-        assert_eq!(work(&nobody), work(&fresh));
+        assert_eq!(work(&unknown_user), work(&fresh));
         let lengths = |hash: &PasswordHash| (hash.salt.map(|salt| salt.len()), hash.hash.map(|hash| hash.len()));
-        assert_eq!(lengths(&nobody), lengths(&fresh));
+        assert_eq!(lengths(&unknown_user), lengths(&fresh));
         // Equal parameters are not enough: this hash must match no password.
-        assert!(Argon2::default().verify_password(b"anything", &nobody).is_err());
+        assert!(Argon2::default().verify_password(b"anything", &unknown_user).is_err());
     }
 }

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{Error, fill};
+use super::{Error, fill_random};
 
 /// Prefix of every token, so that scanners for leaked secrets can find it.
 const TOKEN_PREFIX: &str = "pyd_";
@@ -13,7 +13,7 @@ const TOKEN_PREFIX: &str = "pyd_";
 /// random bits. Errors: [`Error::NoRandom`].
 pub fn new_token() -> Result<(String, [u8; 32]), Error> {
     let mut bytes = [0; 32];
-    fill(&mut bytes)?;
+    fill_random(&mut bytes)?;
     let token = format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));
     let hash = token_hash(&token);
     Ok((token, hash))

@@ -7,13 +7,14 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 pub use super::login_throttle::TokenRefusal;
-use super::{Services, error::Error, sessions::SESSION_LIFE};
+use super::{Services, error::Error, sessions::SESSION_LIFETIME};
 use crate::{
     clock,
     domain::{
         access::{Role, Session},
-        audit::{Action, Actor, ActorKind, Entry, Origin},
+        audit::{Action, ActorKind, AuditActor, AuditEntry, RequestOrigin},
         idempotency::KeyUse,
+        message::Message,
         printer::Printer,
         user::User,
     },
@@ -23,7 +24,7 @@ use crate::{
 /// A session that is not used for this time ends.
 pub(super) const SESSION_IDLE: TimeDelta = TimeDelta::days(7);
 /// Minimum time between two writes of `last_used_at` or `last_seen_at`.
-const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
+const TOUCH_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 
 /// The user, token or operator that makes a request.
 #[derive(Debug, Clone)]
@@ -38,19 +39,19 @@ pub struct Principal {
     /// The session that the request uses.
     pub session_id: Option<Uuid>,
     /// Where the request comes from.
-    pub origin: Origin,
+    pub origin: RequestOrigin,
     /// The first token of the rotation chain to which this token belongs. It is the scope of the idempotency keys.
-    pub line: Option<Uuid>,
+    pub root_token_id: Option<Uuid>,
     /// Requests that change something must have an idempotency key.
     pub requires_key: bool,
     /// The idempotency key of the request. It is bound to the effect of the request.
-    pub key: Option<Arc<KeyUse>>,
+    pub idempotency_key: Option<Arc<KeyUse>>,
 }
 
 impl Principal {
     /// Returns a principal without limits that is not a user: the operator of the server, at the terminal or with its
     /// own token.
-    pub fn operator_of_the_server(kind: ActorKind) -> Self {
+    pub fn server_admin(kind: ActorKind) -> Self {
         let name = match kind {
             ActorKind::Terminal | ActorKind::Scheduler | ActorKind::Printer | ActorKind::Setup => kind.as_str(),
             ActorKind::AdminToken | ActorKind::User | ActorKind::Token => "admin",
@@ -63,14 +64,14 @@ impl Principal {
             token_id: None,
             user_id: None,
             session_id: None,
-            origin: Origin::default(),
-            line: None,
+            origin: RequestOrigin::default(),
+            root_token_id: None,
             requires_key: false,
-            key: None,
+            idempotency_key: None,
         }
     }
 
-    pub(super) fn of_user(user: User, session_id: Option<Uuid>) -> Self {
+    pub(super) fn from_user(user: User, session_id: Option<Uuid>) -> Self {
         Self {
             kind: ActorKind::User,
             name: user.details.name,
@@ -79,16 +80,16 @@ impl Principal {
             token_id: None,
             user_id: Some(user.id),
             session_id,
-            origin: Origin::default(),
-            line: None,
+            origin: RequestOrigin::default(),
+            root_token_id: None,
             requires_key: false,
-            key: None,
+            idempotency_key: None,
         }
     }
 
     /// Returns the id to which limits apply: a user, or a token with its successors. None: the operator of the server.
     pub fn owner(&self) -> Option<Uuid> {
-        self.user_id.or(self.line).or(self.token_id)
+        self.user_id.or(self.root_token_id).or(self.token_id)
     }
 
     /// Returns the tag limit, if there is one.
@@ -103,7 +104,7 @@ impl Principal {
 
     /// Fails if the principal's role is lower than `role`.
     pub fn require(&self, role: Role) -> Result<(), Error> {
-        if self.role >= role { Ok(()) } else { Err(Error::Forbidden("Your role does not allow this.")) }
+        if self.role >= role { Ok(()) } else { Err(Error::Forbidden(Message::new("refusal-role"))) }
     }
 
     /// Fails for a principal with a tag limit, who must not see figures of the whole farm.
@@ -111,21 +112,21 @@ impl Principal {
         if self.tags.is_empty() {
             return Ok(());
         }
-        Err(Error::Forbidden("A token that is limited by tags cannot see the whole farm."))
+        Err(Error::Forbidden(Message::new("refusal-whole-farm")))
     }
 
     /// Returns the audit entry of an action by this principal.
-    pub fn entry(&self, action: Action, changes: Map<String, Value>) -> Entry {
-        Entry {
+    pub fn audit_entry(&self, action: Action, changes: Map<String, Value>) -> AuditEntry {
+        AuditEntry {
             at: clock::now(),
-            actor: Actor { kind: self.kind, id: self.user_id.or(self.token_id), name: self.name.clone() },
+            actor: AuditActor { kind: self.kind, id: self.user_id.or(self.token_id), name: self.name.clone() },
             action,
             printer_ids: Vec::new(),
             subject: None,
             request_id: self.origin.request_id.clone(),
             address: self.origin.address.clone(),
             changes,
-            key: self.key.clone(),
+            idempotency_key: self.idempotency_key.clone(),
         }
     }
 }
@@ -142,39 +143,39 @@ impl Services {
         token: &str,
         address: Option<&str>,
     ) -> Result<Result<Principal, TokenRefusal>, Error> {
-        let place = self.login_throttle.refusal_place(address);
-        let admin = self.admin_token.as_ref().filter(|_| place.is_ok());
+        let slot = self.login_throttle.take_refusal_slot(address);
+        let admin = self.admin_token.as_ref().filter(|_| slot.is_ok());
         if admin.is_some_and(|admin| secrets::is_equal(admin.as_bytes(), token.as_bytes())) {
-            self.login_throttle.known_token(address, place.ok().flatten());
-            return Ok(Ok(Principal::operator_of_the_server(ActorKind::AdminToken)));
+            self.login_throttle.accept_token(address, slot.ok().flatten());
+            return Ok(Ok(Principal::server_admin(ActorKind::AdminToken)));
         }
         let now = clock::now();
-        let Some(found) = storage::tokens::by_hash(&self.db, &secrets::token_hash(token)).await? else {
-            let place = place.map_err(Error::TooManyAttempts)?;
-            return Ok(Err(self.login_throttle.unknown_token(address, place)));
+        let Some(found) = storage::tokens::find_by_hash(&self.db, &secrets::token_hash(token)).await? else {
+            let slot = slot.map_err(Error::TooManyAttempts)?;
+            return Ok(Err(self.login_throttle.refuse_token(address, slot)));
         };
-        self.login_throttle.known_token(address, place.ok().flatten());
+        self.login_throttle.accept_token(address, slot.ok().flatten());
         if found.expires_at.is_some_and(|at| at <= now) {
             return Ok(Err(TokenRefusal::default()));
         }
-        if found.last_used_at.is_none_or(|at| now - at >= TOUCH_EVERY) && self.is_database_ok() {
-            note_touch(storage::tokens::touch(&self.db, found.id, now).await);
+        if found.last_used_at.is_none_or(|at| now - at >= TOUCH_INTERVAL) && self.is_database_ok() {
+            log_touch_failure(storage::tokens::record_use(&self.db, found.id, now).await);
         }
         Ok(Ok(Principal {
             name: found.name,
             role: found.role,
             tags: found.tags,
             token_id: Some(found.id),
-            line: Some(found.line),
+            root_token_id: Some(found.root_id),
             requires_key: found.requires_key,
-            ..Principal::operator_of_the_server(ActorKind::Token)
+            ..Principal::server_admin(ActorKind::Token)
         }))
     }
 
     /// Returns the holder of a session with their current rights. None: the session is unknown or has ended.
     pub async fn principal_by_session(&self, secret: &str) -> Result<Option<Principal>, Error> {
         let now = clock::now();
-        let Some(session) = storage::sessions::by_hash(&self.db, &secrets::token_hash(secret)).await? else {
+        let Some(session) = storage::sessions::find_by_hash(&self.db, &secrets::token_hash(secret)).await? else {
             return Ok(None);
         };
         if session.expires_at <= now || session.last_seen_at <= now - SESSION_IDLE {
@@ -182,7 +183,7 @@ impl Services {
         }
         let found = if let Some(user_id) = session.user_id {
             let user = storage::users::get(&self.db, user_id).await?.filter(|user| user.details.enabled);
-            user.map(|user| Principal::of_user(user, Some(session.id)))
+            user.map(|user| Principal::from_user(user, Some(session.id)))
         } else if let Some(token_id) = session.token_id {
             let token = storage::tokens::get(&self.db, token_id).await?;
             token.filter(|token| token.expires_at.is_none_or(|at| at > now)).map(|token| Principal {
@@ -190,21 +191,20 @@ impl Services {
                 role: token.role,
                 tags: token.tags,
                 token_id: Some(token.id),
-                line: Some(token.line),
+                root_token_id: Some(token.root_id),
                 session_id: Some(session.id),
-                ..Principal::operator_of_the_server(ActorKind::Token)
+                ..Principal::server_admin(ActorKind::Token)
             })
         } else {
             let admin = self.admin_token.as_ref().map(|token| secrets::token_hash(token));
             let same = admin.zip(session.admin_hash.as_ref()).is_some_and(|(a, b)| secrets::is_equal(&a, b));
-            same.then(|| Principal {
-                session_id: Some(session.id),
-                ..Principal::operator_of_the_server(ActorKind::AdminToken)
-            })
+            same.then(|| Principal { session_id: Some(session.id), ..Principal::server_admin(ActorKind::AdminToken) })
         };
-        let is_due = now - session.last_seen_at >= TOUCH_EVERY && self.is_database_ok();
+        let is_due = now - session.last_seen_at >= TOUCH_INTERVAL && self.is_database_ok();
         if let Some(who) = found.as_ref().filter(|_| is_due) {
-            note_touch(storage::sessions::touch(&self.db, session.id, now, end_of(&session, who, now)).await);
+            log_touch_failure(
+                storage::sessions::record_use(&self.db, session.id, now, session_end(&session, who, now)).await,
+            );
         }
         Ok(found)
     }
@@ -212,7 +212,7 @@ impl Services {
 
 /// Logs a last use that could not be stored. The request continues: with a full disk, pages and lists can still be
 /// read.
-fn note_touch(stored: Result<(), storage::Error>) {
+fn log_touch_failure(stored: Result<(), storage::Error>) {
     if let Err(error) = stored {
         tracing::warn!(?error, "the last use of a token or session could not be stored");
     }
@@ -221,8 +221,8 @@ fn note_touch(stored: Result<(), storage::Error>) {
 /// Returns the latest end of a session that is used now. Each use extends the session of a viewer, who can only read:
 /// it may run on an unattended screen. A session that was shorter from the start has its limit from the identity
 /// provider, so it is not extended.
-fn end_of(session: &Session, who: &Principal, now: DateTime<Utc>) -> DateTime<Utc> {
+fn session_end(session: &Session, who: &Principal, now: DateTime<Utc>) -> DateTime<Utc> {
     let is_screen = who.role == Role::Viewer && who.user_id.is_some();
-    let is_own = session.expires_at - session.created_at >= SESSION_LIFE;
-    if is_screen && is_own { now + SESSION_LIFE } else { session.expires_at }
+    let is_own = session.expires_at - session.created_at >= SESSION_LIFETIME;
+    if is_screen && is_own { now + SESSION_LIFETIME } else { session.expires_at }
 }

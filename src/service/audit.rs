@@ -3,7 +3,7 @@
 use super::{Services, access::Principal, error::Error};
 pub use crate::storage::audit::AuditFilter;
 use crate::{
-    domain::{access::Role, audit::Found},
+    domain::{access::Role, audit::CheckedRecord},
     storage,
 };
 
@@ -15,8 +15,8 @@ impl Services {
         filter: &AuditFilter,
         before: Option<i64>,
         limit: i64,
-    ) -> Result<Vec<Found>, Error> {
+    ) -> Result<Vec<CheckedRecord>, Error> {
         who.require(Role::Admin)?;
-        Ok(storage::audit::page(&self.db, filter, before, limit).await?)
+        Ok(storage::audit::list_page(&self.db, filter, before, limit).await?)
     }
 }

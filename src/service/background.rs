@@ -25,10 +25,10 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
 
 /// Result of one run: how many items still wait, if the task knows it.
-pub type RunResult = Result<Option<u64>, Failure>;
+pub type RunResult = Result<Option<u64>, TaskFailure>;
 
 /// A periodic task.
-pub trait Task: Send + 'static {
+pub trait PeriodicTask: Send + 'static {
     /// One run. It may be cut off at any `await`.
     fn run(&mut self) -> impl Future<Output = RunResult> + Send;
 
@@ -38,7 +38,7 @@ pub trait Task: Send + 'static {
     }
 }
 
-impl<F, Running> Task for F
+impl<F, Running> PeriodicTask for F
 where
     F: FnMut() -> Running + Send + 'static,
     Running: Future<Output = RunResult> + Send,
@@ -50,7 +50,7 @@ where
 
 /// Why a run failed. Every user may read `text`; only the log shows `cause`.
 #[derive(Debug)]
-pub struct Failure {
+pub struct TaskFailure {
     /// A code, or a code and a sentence: `clock_jumped: …`.
     pub text: String,
     /// How many items wait, if the task knows it.
@@ -58,18 +58,18 @@ pub struct Failure {
     pub cause: Option<Error>,
 }
 
-impl Failure {
+impl TaskFailure {
     /// Creates a failure with nothing for the log.
     pub fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), behind: None, cause: None }
     }
 }
 
-impl From<Error> for Failure {
+impl From<Error> for TaskFailure {
     fn from(error: Error) -> Self {
         let code = match &error {
             Error::Storage(storage::Error::Unavailable(_)) => "database_unavailable",
-            Error::Storage(storage::Error::Broken { .. }) => "stored_value_unreadable",
+            Error::Storage(storage::Error::Unreadable { .. }) => "stored_value_unreadable",
             Error::Storage(storage::Error::Superseded) => "superseded",
             Error::Storage(
                 storage::Error::NameTaken
@@ -95,7 +95,7 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<storage::Error> for Failure {
+impl From<storage::Error> for TaskFailure {
     fn from(error: storage::Error) -> Self {
         Error::from(error).into()
     }
@@ -153,7 +153,7 @@ fn backoff(failures: u32) -> Duration {
 }
 
 /// Entry of a task in the list of tasks.
-struct Entry {
+struct TaskEntry {
     status: watch::Sender<TaskStatus>,
     /// Asks for a run now.
     run: Notify,
@@ -161,20 +161,20 @@ struct Entry {
 
 /// The periodic tasks of a server. Cheap to clone.
 #[derive(Clone)]
-pub struct Background {
-    entries: Arc<Mutex<Vec<Arc<Entry>>>>,
+pub struct BackgroundTasks {
+    entries: Arc<Mutex<Vec<Arc<TaskEntry>>>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
-impl Background {
+impl BackgroundTasks {
     /// Starts without tasks. Added tasks run as tasks of `tasks`, until `stop` is cancelled.
     pub fn new(tasks: TaskTracker, stop: CancellationToken) -> Self {
         Self { entries: Arc::default(), tasks, stop }
     }
 
     /// Starts a task, which runs at once and then every `period`. Its name is unique.
-    pub fn add(&self, name: &'static str, period: Duration, task: impl Task) {
+    pub fn add(&self, name: &'static str, period: Duration, task: impl PeriodicTask) {
         let status = TaskStatus {
             name,
             period,
@@ -186,9 +186,9 @@ impl Background {
             begun: 0,
             ended: 0,
         };
-        let entry = Arc::new(Entry { status: watch::Sender::new(status), run: Notify::new() });
+        let entry = Arc::new(TaskEntry { status: watch::Sender::new(status), run: Notify::new() });
         self.entries().push(entry.clone());
-        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(drive(task, entry)));
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(run_repeatedly(task, entry)));
     }
 
     /// Returns the status of every task, in the order in which they were added.
@@ -208,20 +208,20 @@ impl Background {
         Some(status)
     }
 
-    fn entries(&self) -> MutexGuard<'_, Vec<Arc<Entry>>> {
+    fn entries(&self) -> MutexGuard<'_, Vec<Arc<TaskEntry>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Runs a task repeatedly until it is cancelled.
-async fn drive(mut task: impl Task, entry: Arc<Entry>) {
+async fn run_repeatedly(mut task: impl PeriodicTask, entry: Arc<TaskEntry>) {
     loop {
         entry.status.send_modify(|status| {
             status.begun += 1;
             status.last_run_at = Some(clock::now());
         });
         let run = AssertUnwindSafe(async { task.run().await }).catch_unwind().await;
-        let result = run.unwrap_or_else(|_| Err(Failure::new("panicked")));
+        let result = run.unwrap_or_else(|_| Err(TaskFailure::new("panicked")));
         let mut pause = Duration::ZERO;
         entry.status.send_modify(|status| pause = status.finish(result));
         let failed = entry.status.borrow().failures > 0;
@@ -242,19 +242,19 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
-    fn background() -> (Background, TaskTracker, CancellationToken) {
+    fn background() -> (BackgroundTasks, TaskTracker, CancellationToken) {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        (Background::new(tasks.clone(), stop.clone()), tasks, stop)
+        (BackgroundTasks::new(tasks.clone(), stop.clone()), tasks, stop)
     }
 
-    async fn run(background: &Background, name: &str) -> TaskStatus {
+    async fn run(background: &BackgroundTasks, name: &str) -> TaskStatus {
         background.run_now(name).await.expect("the task exists")
     }
 
     #[tokio::test]
-    async fn a_task_that_fails_or_panics_stops_no_other_and_says_why() {
+    async fn a_task_that_fails_or_panics_stops_no_other_and_reports_its_error() {
         let (background, _, _) = background();
-        background.add("fails", HOUR, async || Err(Failure { behind: Some(3), ..Failure::new("no_luck") }));
+        background.add("fails", HOUR, async || Err(TaskFailure { behind: Some(3), ..TaskFailure::new("no_luck") }));
         background.add("panics", HOUR, async || panic!("on purpose"));
         background.add("works", HOUR, async || Ok(Some(0)));
         for name in ["fails", "panics", "works"] {
@@ -273,10 +273,10 @@ mod tests {
     async fn a_success_ends_the_failure() {
         let (background, _, _) = background();
         let fails = Arc::new(AtomicU32::new(1));
-        let seen = fails.clone();
+        let flag = fails.clone();
         background.add("mends", HOUR, move || {
-            let fails = seen.load(Ordering::Relaxed) > 0;
-            async move { if fails { Err(Failure::new("no_luck")) } else { Ok(None) } }
+            let fails = flag.load(Ordering::Relaxed) > 0;
+            async move { if fails { Err(TaskFailure::new("no_luck")) } else { Ok(None) } }
         });
         assert!(run(&background, "mends").await.failures > 0);
         fails.store(0, Ordering::Relaxed);

@@ -9,26 +9,29 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    dispatch::{Admission, Dispatch},
+    dispatch::{Admission, DispatcherHandle},
     error::Error,
 };
-use crate::storage::{
-    self, Db,
-    batches::{self, PreparedBatch},
+use crate::{
+    domain::message::Message,
+    storage::{
+        self, Db,
+        batches::{self, PreparedBatch},
+    },
 };
 
 /// Capacity of each of the two queues, in batches.
-const QUEUE: usize = 512;
+const QUEUE_CAPACITY: usize = 512;
 /// Maximum number of batches in one transaction.
-const GROUP: usize = 128;
+const MAX_BATCHES: usize = 128;
 /// A transaction takes no further batch once it has this many rows. So a single command does not wait for many large batches.
-const ROWS: usize = 5_000;
+const MAX_ROWS: usize = 5_000;
 
 /// A batch that has waited this long for the database is refused. Other statements wait as long for a connection.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// A batch that waits to be stored.
-struct Pending {
+struct PendingBatch {
     since: Instant,
     new: PreparedBatch,
     admission: Admission,
@@ -38,33 +41,33 @@ struct Pending {
 /// Sends new batches to the [`BatchWriterTask`]. Cheap to clone.
 #[derive(Clone)]
 pub struct BatchWriter {
-    stops: mpsc::Sender<Pending>,
-    others: mpsc::Sender<Pending>,
+    stops: mpsc::Sender<PendingBatch>,
+    others: mpsc::Sender<PendingBatch>,
 }
 
 /// The task that stores new batches.
 pub struct BatchWriterTask {
     db: Db,
-    dispatch: Dispatch,
-    stops: mpsc::Receiver<Pending>,
-    others: mpsc::Receiver<Pending>,
+    dispatch: DispatcherHandle,
+    stops: mpsc::Receiver<PendingBatch>,
+    others: mpsc::Receiver<PendingBatch>,
 }
 
 impl BatchWriter {
     /// Returns a writer and its task. The caller must run the task.
-    pub fn new(db: Db, dispatch: Dispatch) -> (Self, BatchWriterTask) {
-        let (stops, waiting_stops) = mpsc::channel(QUEUE);
-        let (others, waiting_others) = mpsc::channel(QUEUE);
+    pub fn new(db: Db, dispatch: DispatcherHandle) -> (Self, BatchWriterTask) {
+        let (stops, waiting_stops) = mpsc::channel(QUEUE_CAPACITY);
+        let (others, waiting_others) = mpsc::channel(QUEUE_CAPACITY);
         (Self { stops, others }, BatchWriterTask { db, dispatch, stops: waiting_stops, others: waiting_others })
     }
 
     /// Stores a batch and hands it to the dispatcher. Stores nothing if the caller drops this future before the
     /// transaction begins.
     pub async fn store(&self, new: PreparedBatch, admission: Admission) -> Result<(), Error> {
-        const STOPPING: Error = Error::Busy("The server stops. Send the request again when it has started.");
+        const STOPPING: Error = Error::Busy(Message::new("refusal-server-stops"));
         let (reply, stored) = oneshot::channel();
         let queue = if new.batch.spec.command.stops_printers() { &self.stops } else { &self.others };
-        queue.send(Pending { since: Instant::now(), new, admission, reply }).await.map_err(|_| STOPPING)?;
+        queue.send(PendingBatch { since: Instant::now(), new, admission, reply }).await.map_err(|_| STOPPING)?;
         Ok(stored.await.map_err(|_| STOPPING)??)
     }
 }
@@ -80,8 +83,8 @@ impl BatchWriterTask {
                     self.others.close();
                     continue;
                 }
-                Some(first) = self.stops.recv() => group(first, &mut self.stops),
-                Some(first) = self.others.recv() => group(first, &mut self.others),
+                Some(first) = self.stops.recv() => collect_group(first, &mut self.stops),
+                Some(first) = self.others.recv() => collect_group(first, &mut self.others),
                 else => return,
             };
             let mut wanted = Vec::with_capacity(group.len());
@@ -99,21 +102,21 @@ impl BatchWriterTask {
         }
     }
 
-    async fn write(&self, group: Vec<Pending>) {
-        let (mut news, mut others) = (Vec::new(), Vec::new());
-        for Pending { new, admission, reply, .. } in group {
-            news.push(new);
+    async fn write(&self, group: Vec<PendingBatch>) {
+        let (mut prepared, mut others) = (Vec::new(), Vec::new());
+        for PendingBatch { new, admission, reply, .. } in group {
+            prepared.push(new);
             others.push((admission, reply));
         }
-        match batches::create(&self.db, &news).await {
-            Ok(()) => news.into_iter().zip(others).for_each(|(new, (admission, reply))| {
+        match batches::create(&self.db, &prepared).await {
+            Ok(()) => prepared.into_iter().zip(others).for_each(|(new, (admission, reply))| {
                 self.hand_over(new, admission);
                 // The request may have ended.
                 let _ = reply.send(Ok(()));
             }),
             // One batch may have caused the error, and nothing was committed. So each batch is stored separately.
-            Err(error) if news.len() > 1 && is_of_one(&error) => {
-                for (new, (admission, reply)) in news.into_iter().zip(others) {
+            Err(error) if prepared.len() > 1 && is_caused_by_one(&error) => {
+                for (new, (admission, reply)) in prepared.into_iter().zip(others) {
                     let stored = batches::create(&self.db, std::slice::from_ref(&new)).await;
                     if stored.is_ok() {
                         self.hand_over(new, admission);
@@ -125,7 +128,7 @@ impl BatchWriterTask {
                 let mut replies = others.into_iter().map(|(_, reply)| reply);
                 let first = replies.next();
                 for reply in replies {
-                    let _ = reply.send(Err(error.for_another()));
+                    let _ = reply.send(Err(error.copy_for_group()));
                 }
                 if let Some(first) = first {
                     let _ = first.send(Err(error));
@@ -139,16 +142,16 @@ impl BatchWriterTask {
             admission.keep();
         }
         rows.retain(|row| !row.outcome.is_final());
-        self.dispatch.created(batch, rows);
+        self.dispatch.add_batch(batch, rows);
     }
 }
 
 /// Returns the batches of one transaction: the first, and those that wait behind it.
-fn group(first: Pending, queue: &mut mpsc::Receiver<Pending>) -> Vec<Pending> {
+fn collect_group(first: PendingBatch, queue: &mut mpsc::Receiver<PendingBatch>) -> Vec<PendingBatch> {
     let mut rows = first.new.rows.len();
     let mut group = vec![first];
-    while group.len() < GROUP
-        && rows < ROWS
+    while group.len() < MAX_BATCHES
+        && rows < MAX_ROWS
         && let Ok(next) = queue.try_recv()
     {
         rows += next.new.rows.len();
@@ -158,9 +161,9 @@ fn group(first: Pending, queue: &mut mpsc::Receiver<Pending>) -> Vec<Pending> {
 }
 
 /// Returns whether one batch of a group may have caused the error, so that the others can be stored without it.
-fn is_of_one(error: &storage::Error) -> bool {
+fn is_caused_by_one(error: &storage::Error) -> bool {
     match error {
-        storage::Error::KeyTaken | storage::Error::Database(_) | storage::Error::Broken { .. } => true,
+        storage::Error::KeyTaken | storage::Error::Database(_) | storage::Error::Unreadable { .. } => true,
         storage::Error::NameTaken
         | storage::Error::UrlTaken
         | storage::Error::Superseded
@@ -180,7 +183,7 @@ mod tests {
         clock,
         config::Settings,
         domain::{
-            audit::{Action, ActorKind, Entry},
+            audit::{Action, ActorKind, AuditEntry},
             batch::{Batch, BatchSpec, BatchState},
             command::{Command, CommandRow},
         },
@@ -190,21 +193,21 @@ mod tests {
     };
 
     /// A writer whose task does not run yet, with its database.
-    struct Desk {
+    struct TestWriter {
         db: Db,
-        dispatch: Dispatch,
+        dispatch: DispatcherHandle,
         writer: BatchWriter,
         task: Option<BatchWriterTask>,
         _dir: TempDir,
     }
 
-    impl Desk {
+    impl TestWriter {
         async fn new() -> Self {
             let dir = tempfile::tempdir().expect("a folder");
             let db =
                 Db::connect(&format!("sqlite:{}", dir.path().join("test.db").display())).await.expect("a database");
             let (fleet, inbox) = Fleet::new(Settings::default(), TaskTracker::new(), CancellationToken::new());
-            let dispatch = Dispatcher::new(db.clone(), fleet, inbox.ledger, None).handle();
+            let dispatch = Dispatcher::new(db.clone(), fleet, inbox.events, None).handle();
             let (writer, task) = BatchWriter::new(db.clone(), dispatch.clone());
             Self { db, dispatch, writer, task: Some(task), _dir: dir }
         }
@@ -216,7 +219,7 @@ mod tests {
             async move { writer.store(new, admission).await }
         }
 
-        async fn until_waiting(&self, requests: usize) {
+        async fn wait_until_queued(&self, requests: usize) {
             let task = self.task.as_ref().expect("not run yet");
             while task.stops.len() + task.others.len() < requests {
                 tokio::task::yield_now().await;
@@ -232,16 +235,16 @@ mod tests {
 
         /// Returns the ids of the stored batches, in the order in which they were stored.
         async fn stored(&self) -> Vec<Uuid> {
-            let page = events::page(&self.db, 0, None, 100).await.expect("the feed");
+            let page = events::list_page(&self.db, 0, None, 100).await.expect("the feed");
             page.events.into_iter().filter_map(|event| event.subject).collect()
         }
     }
 
-    fn prepared(command: Command) -> PreparedBatch {
+    fn prepared_batch(command: Command) -> PreparedBatch {
         let now = clock::now();
         let batch = Batch {
             id: clock::new_id(),
-            spec: BatchSpec::of(command),
+            spec: BatchSpec::new(command),
             state: BatchState::Running,
             created_at: now,
             finished_at: None,
@@ -249,39 +252,41 @@ mod tests {
             retry_of: None,
         };
         let row = CommandRow::queued(clock::new_id(), batch.id, clock::new_id(), String::new(), command);
-        let entry =
-            Entry { subject: Some(batch.id), ..Entry::unasked(ActorKind::Scheduler, Action::BatchCreated, now) };
+        let entry = AuditEntry {
+            subject: Some(batch.id),
+            ..AuditEntry::without_request(ActorKind::Scheduler, Action::BatchCreated, now)
+        };
         PreparedBatch { rows: vec![row], entry, batch }
     }
 
     #[tokio::test]
     async fn stops_are_stored_before_the_batches_that_wait() {
-        let mut desk = Desk::new().await;
+        let mut test = TestWriter::new().await;
         let commands = [Command::Start, Command::Resume, Command::Cancel, Command::Restart, Command::Pause];
-        let new: Vec<PreparedBatch> = commands.into_iter().map(prepared).collect();
+        let new: Vec<PreparedBatch> = commands.into_iter().map(prepared_batch).collect();
         let ids: Vec<Uuid> = new.iter().map(|new| new.batch.id).collect();
-        let requests: Vec<_> = new.into_iter().map(|new| tokio::spawn(desk.request(new))).collect();
-        desk.until_waiting(commands.len()).await;
-        desk.run().await;
+        let requests: Vec<_> = new.into_iter().map(|new| tokio::spawn(test.request(new))).collect();
+        test.wait_until_queued(commands.len()).await;
+        test.run().await;
         for request in requests {
             request.await.expect("no panic").expect("stored");
         }
-        assert_eq!(desk.stored().await, [2, 4, 0, 1, 3].map(|position| ids[position]));
-        let refused = desk.request(prepared(Command::Cancel)).await;
+        assert_eq!(test.stored().await, [2, 4, 0, 1, 3].map(|position| ids[position]));
+        let refused = test.request(prepared_batch(Command::Cancel)).await;
         assert!(matches!(refused, Err(Error::Busy(_))), "{refused:?}");
     }
 
     #[tokio::test]
     async fn a_batch_whose_request_is_gone_is_not_stored() {
-        let mut desk = Desk::new().await;
-        let (kept, dropped) = (prepared(Command::Start), prepared(Command::Start));
+        let mut test = TestWriter::new().await;
+        let (kept, dropped) = (prepared_batch(Command::Start), prepared_batch(Command::Start));
         let id = kept.batch.id;
-        let (kept, dropped) = (tokio::spawn(desk.request(kept)), tokio::spawn(desk.request(dropped)));
-        desk.until_waiting(2).await;
+        let (kept, dropped) = (tokio::spawn(test.request(kept)), tokio::spawn(test.request(dropped)));
+        test.wait_until_queued(2).await;
         dropped.abort();
         assert!(dropped.await.is_err_and(|error| error.is_cancelled()));
-        desk.run().await;
+        test.run().await;
         kept.await.expect("no panic").expect("stored");
-        assert_eq!(desk.stored().await, [id]);
+        assert_eq!(test.stored().await, [id]);
     }
 }

@@ -6,18 +6,21 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{Services, access::Principal, dispatch::NotAdmitted, dry_run::DryRow, error::Error, select::Selected};
+use super::{
+    Services, access::Principal, dispatch::AdmissionError, dry_run::DryRunRow, error::Error, selection::SelectedPrinter,
+};
 pub use crate::storage::batches::BatchFilter;
 use crate::{
     clock,
     domain::{
         access::Role,
-        audit::{Action, Entry, fields},
-        batch::{Batch, BatchSpec, BatchState, Counts, PlatePolicy, Selector, Target},
+        audit::{Action, AuditEntry, object_fields},
+        batch::{Batch, BatchSpec, BatchState, OutcomeCounts, PlatePolicy, Selector, Target},
         command::{Command, CommandRow, Outcome},
-        invalid::Invalid,
+        message::Message,
+        validation::ValidationErrors,
     },
-    storage::{self, batches::PreparedBatch, commands::Visible},
+    storage::{self, batches::PreparedBatch, commands::RowVisibility},
 };
 
 /// Maximum number of commands in a response about a batch. Further commands are paged.
@@ -29,7 +32,7 @@ const MAX_AHEAD: TimeDelta = TimeDelta::days(400);
 #[derive(Debug, Clone)]
 pub struct BatchView {
     pub batch: Batch,
-    pub counts: Counts,
+    pub counts: OutcomeCounts,
     pub commands: Vec<CommandRow>,
     /// Pass this position as `after` to get the next page.
     pub next: Option<i64>,
@@ -38,15 +41,15 @@ pub struct BatchView {
 impl BatchView {
     /// Returns whether every command has a final outcome.
     pub fn is_final(&self) -> bool {
-        self.counts.finals() == self.counts.total()
+        self.counts.final_total() == self.counts.total()
     }
 }
 
 /// Result of a request to create a batch.
 #[derive(Debug)]
-pub enum Created {
+pub enum CreateBatchResult {
     Batch(BatchView),
-    Dry { spec: BatchSpec, rows: Vec<DryRow> },
+    DryRun { spec: BatchSpec, rows: Vec<DryRunRow> },
 }
 
 /// Request to create a batch.
@@ -59,11 +62,11 @@ pub struct NewBatch {
 }
 
 /// Pause before a batch is read again, if the dispatcher is done with it and its end is not stored yet.
-const END_AGAIN: Duration = Duration::from_millis(200);
+const END_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Which commands a retry repeats.
 #[derive(Debug, Clone)]
-pub struct Retry {
+pub struct RetryRequest {
     pub outcomes: Vec<Outcome>,
     /// An operator has checked the printers whose start may have been carried out.
     pub operator_checked: bool,
@@ -72,48 +75,48 @@ pub struct Retry {
 impl Services {
     /// Creates a batch, or returns a dry run. When this returns, the batch is in the command log. Nothing is sent
     /// earlier.
-    pub async fn create_batch(&self, who: &Principal, new: NewBatch) -> Result<Created, Error> {
+    pub async fn create_batch(&self, who: &Principal, new: NewBatch) -> Result<CreateBatchResult, Error> {
         who.require(Role::Operator)?;
         let mut spec = new.spec;
         spec.named = new.selector.names_printers();
         spec.token_id = who.token_id;
         spec.user_id = who.user_id;
-        spec.token_line = who.line;
+        spec.root_token_id = who.root_token_id;
         if let Selector::Filter { states, .. } = &new.selector {
             spec.states.clone_from(states);
         }
         let now = clock::now();
-        let mut invalid = Invalid::default();
+        let mut invalid = ValidationErrors::default();
         spec.check(&mut invalid);
         if spec.not_before.is_some_and(|at| at > now + MAX_AHEAD) {
-            invalid.add("/not_before", "range", "must be within 400 days");
+            invalid.add("/not_before", "range", Message::new("rule-max-ahead").with("days", MAX_AHEAD.num_days()));
         }
-        invalid.or_ok(())?;
-        let selected = self.select(who, &new.selector).await?;
+        invalid.into_result(())?;
+        let selected = self.select_printers(who, &new.selector).await?;
         if new.expect_total.is_some_and(|total| total != selected.len()) {
             return Err(Error::SelectionChanged { total: selected.len() });
         }
         if new.dry_run {
-            let rows = selected.into_iter().map(|selected| self.foresee(&spec, selected)).collect();
-            return Ok(Created::Dry { spec, rows });
+            let rows = selected.into_iter().map(|selected| self.dry_run(&spec, selected)).collect();
+            return Ok(CreateBatchResult::DryRun { spec, rows });
         }
         let targets = selected.into_iter().map(|selected| (selected, spec.command)).collect();
-        self.store(who, spec, targets, None).await.map(Created::Batch)
+        self.store_batch(who, spec, targets, None).await.map(CreateBatchResult::Batch)
     }
 
     /// Stores a batch and wakes the dispatcher.
-    async fn store(
+    async fn store_batch(
         &self,
         who: &Principal,
         spec: BatchSpec,
-        targets: Vec<(Selected, Command)>,
+        targets: Vec<(SelectedPrinter, Command)>,
         retry_of: Option<Uuid>,
     ) -> Result<BatchView, Error> {
         let now = clock::now();
-        let later = spec.not_before.is_some_and(|at| at > now);
+        let is_scheduled = spec.not_before.is_some_and(|at| at > now);
         let mut batch = Batch {
             id: clock::new_id(),
-            state: if later { BatchState::Scheduled } else { BatchState::Running },
+            state: if is_scheduled { BatchState::Scheduled } else { BatchState::Running },
             spec,
             created_at: now,
             finished_at: None,
@@ -123,20 +126,20 @@ impl Services {
         let rows: Vec<CommandRow> = targets
             .into_iter()
             .enumerate()
-            .map(|(position, (selected, command))| row(&batch, position, selected, command, now))
+            .map(|(position, (selected, command))| new_row(&batch, position, selected, command, now))
             .collect();
         if rows.iter().all(|row| row.outcome.is_final()) {
             batch.state = BatchState::Finished;
             batch.finished_at = Some(now);
         }
-        let admission = self.dispatch.admit(&batch).map_err(not_admitted)?;
-        let entry = Entry {
+        let admission = self.dispatcher.admit(&batch).map_err(admission_error)?;
+        let entry = AuditEntry {
             subject: Some(batch.id),
             // In the order of the rows: `commands.rs` relies on it. The result for each printer is in its own row.
             printer_ids: rows.iter().map(|row| row.printer_id).collect(),
-            ..who.entry(Action::BatchCreated, told(&batch))
+            ..who.audit_entry(Action::BatchCreated, audited_fields(&batch))
         };
-        let counts = Counts::from_pairs(rows.iter().map(|row| (row.outcome, 1)));
+        let counts = OutcomeCounts::from_pairs(rows.iter().map(|row| (row.outcome, 1)));
         let shown = usize::try_from(COMMANDS_SHOWN).unwrap_or(usize::MAX);
         let next = (rows.len() > shown).then_some(COMMANDS_SHOWN - 1);
         let commands = rows.iter().take(shown).cloned().collect();
@@ -154,11 +157,11 @@ impl Services {
     /// If there are none, the batch does not exist for that principal.
     pub async fn batch(&self, who: &Principal, id: Uuid) -> Result<BatchView, Error> {
         let batch = storage::batches::get(&self.db, id).await?.ok_or(Error::NotFound("batch"))?;
-        let visible = visible(who, &batch);
-        let (commands, next) = self.page_of(id, None, COMMANDS_SHOWN, None, &visible).await?;
+        let visible = visible_rows(who, &batch);
+        let (commands, next) = self.read_commands(id, None, COMMANDS_SHOWN, None, &visible).await?;
         let counts = match next {
-            None => Counts::from_pairs(commands.iter().map(|row| (row.outcome, 1))),
-            Some(_) => self.counts_of(id, &visible).await?,
+            None => OutcomeCounts::from_pairs(commands.iter().map(|row| (row.outcome, 1))),
+            Some(_) => self.count_commands(id, &visible).await?,
         };
         if visible.tags.is_some() && counts.total() == 0 {
             return Err(Error::NotFound("batch"));
@@ -166,15 +169,15 @@ impl Services {
         Ok(BatchView { batch, counts, commands, next })
     }
 
-    async fn counts_of(&self, id: Uuid, visible: &Visible) -> Result<Counts, Error> {
-        Ok(storage::batches::counts(&self.db, &[id], visible).await?.remove(&id).unwrap_or_default())
+    async fn count_commands(&self, id: Uuid, visible: &RowVisibility) -> Result<OutcomeCounts, Error> {
+        Ok(storage::batches::count_outcomes(&self.db, &[id], visible).await?.remove(&id).unwrap_or_default())
     }
 
     /// Returns a batch, with the counts and rows that the principal may see.
-    async fn seen_by(&self, who: &Principal, id: Uuid) -> Result<(Batch, Counts, Visible), Error> {
+    async fn visible_batch(&self, who: &Principal, id: Uuid) -> Result<(Batch, OutcomeCounts, RowVisibility), Error> {
         let batch = storage::batches::get(&self.db, id).await?.ok_or(Error::NotFound("batch"))?;
-        let visible = visible(who, &batch);
-        let counts = self.counts_of(id, &visible).await?;
+        let visible = visible_rows(who, &batch);
+        let counts = self.count_commands(id, &visible).await?;
         if visible.tags.is_some() && counts.total() == 0 {
             return Err(Error::NotFound("batch"));
         }
@@ -182,7 +185,7 @@ impl Services {
     }
 
     /// Returns a page of a batch's commands in their order, and the position after which the next page begins.
-    pub async fn batch_commands(
+    pub async fn list_batch_commands(
         &self,
         who: &Principal,
         id: Uuid,
@@ -190,19 +193,19 @@ impl Services {
         limit: i64,
         outcomes: Option<&[Outcome]>,
     ) -> Result<(Vec<CommandRow>, Option<i64>), Error> {
-        let (_, _, visible) = self.seen_by(who, id).await?;
-        self.page_of(id, after, limit, outcomes, &visible).await
+        let (_, _, visible) = self.visible_batch(who, id).await?;
+        self.read_commands(id, after, limit, outcomes, &visible).await
     }
 
-    async fn page_of(
+    async fn read_commands(
         &self,
         id: Uuid,
         after: Option<i64>,
         limit: i64,
         outcomes: Option<&[Outcome]>,
-        visible: &Visible,
+        visible: &RowVisibility,
     ) -> Result<(Vec<CommandRow>, Option<i64>), Error> {
-        let mut rows = storage::commands::of_batch(&self.db, id, after, limit + 1, outcomes, visible).await?;
+        let mut rows = storage::commands::list_by_batch(&self.db, id, after, limit + 1, outcomes, visible).await?;
         let shown = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = rows.len() > shown;
         rows.truncate(shown);
@@ -218,15 +221,16 @@ impl Services {
         filter: BatchFilter,
         after: Option<Uuid>,
         limit: i64,
-    ) -> Result<Vec<(Batch, Counts)>, Error> {
+    ) -> Result<Vec<(Batch, OutcomeCounts)>, Error> {
         let filter = BatchFilter { visible_tags: who.visible_tags(), ..filter };
-        let batches = storage::batches::page(&self.db, &filter, after, limit).await?;
-        let (own, others): (Vec<&Batch>, Vec<&Batch>) = batches.iter().partition(|batch| visible(who, batch).own);
+        let batches = storage::batches::list_page(&self.db, &filter, after, limit).await?;
+        let (own, others): (Vec<&Batch>, Vec<&Batch>) =
+            batches.iter().partition(|batch| visible_rows(who, batch).is_batch_creator);
         let mut counts = HashMap::new();
         for (batches, own) in [(own, true), (others, false)] {
             let ids: Vec<Uuid> = batches.iter().map(|batch| batch.id).collect();
-            let visible = Visible { tags: who.visible_tags(), own };
-            counts.extend(storage::batches::counts(&self.db, &ids, &visible).await?);
+            let visible = RowVisibility { tags: who.visible_tags(), is_batch_creator: own };
+            counts.extend(storage::batches::count_outcomes(&self.db, &ids, &visible).await?);
         }
         let counted = batches.into_iter().map(|batch| {
             let counts = counts.remove(&batch.id).unwrap_or_default();
@@ -239,13 +243,13 @@ impl Services {
     pub async fn await_batch(&self, who: &Principal, id: Uuid, timeout: Duration) -> Result<BatchView, Error> {
         let wait = async {
             loop {
-                self.dispatch.until_ended(id).await;
+                self.dispatcher.wait_until_ended(id).await;
                 let view = self.batch(who, id).await?;
                 if view.batch.finished_at.is_some() {
                     return Ok::<_, Error>(view);
                 }
                 // The end is not stored yet: the dispatcher tries again at its next tick.
-                tokio::time::sleep(END_AGAIN).await;
+                tokio::time::sleep(END_POLL_INTERVAL).await;
             }
         };
         // Neither the timeout nor a shutdown is an error: the response shows the progress of the batch.
@@ -259,60 +263,60 @@ impl Services {
     /// Stops a batch. Unsent commands are skipped at once; sent commands are followed to their final outcome.
     pub async fn stop_batch(&self, who: &Principal, id: Uuid) -> Result<BatchView, Error> {
         who.require(Role::Operator)?;
-        let (_, counts, visible) = self.seen_by(who, id).await?;
+        let (_, counts, visible) = self.visible_batch(who, id).await?;
         if visible.tags.is_some() {
-            let all = storage::batches::counts(&self.db, &[id], &Visible::default()).await?.remove(&id);
+            let all = storage::batches::count_outcomes(&self.db, &[id], &RowVisibility::default()).await?.remove(&id);
             if all.is_some_and(|all| all.total() > counts.total()) {
-                return Err(Error::Forbidden("Other printers belong to this batch than those that you may see."));
+                return Err(Error::Forbidden(Message::new("refusal-batch-has-hidden-printers")));
             }
         }
-        let entry = Entry { subject: Some(id), ..who.entry(Action::BatchStopped, Map::new()) };
+        let entry = AuditEntry { subject: Some(id), ..who.audit_entry(Action::BatchStopped, Map::new()) };
         let stopped = storage::batches::stop(&self.db, id, clock::now(), &entry).await?;
         let result = stopped.ok_or(Error::NotFound("batch"))?;
-        self.dispatch.ended(result.skipped).await;
+        self.dispatcher.signal_ended(result.skipped).await;
         tracing::info!(batch.id = %id, by = %who.name, "batch stopped");
         self.batch(who, id).await
     }
 
     /// Creates a new batch from the commands of a finished batch that ended with one of the given outcomes.
-    pub async fn retry_batch(&self, who: &Principal, id: Uuid, retry: Retry) -> Result<BatchView, Error> {
+    pub async fn retry_batch(&self, who: &Principal, id: Uuid, retry: RetryRequest) -> Result<BatchView, Error> {
         who.require(Role::Operator)?;
-        let (batch, _, visible) = self.seen_by(who, id).await?;
-        let mut invalid = Invalid::default();
+        let (batch, _, visible) = self.visible_batch(who, id).await?;
+        let mut invalid = ValidationErrors::default();
         if retry.outcomes.is_empty() {
-            invalid.add("/outcomes", "required", "must name at least one outcome");
+            invalid.add("/outcomes", "required", "rule-outcomes");
         }
         for (i, outcome) in retry.outcomes.iter().enumerate() {
             if !outcome.is_final() {
-                invalid.add(format!("/outcomes/{i}"), "not_final", "must be a final outcome");
+                invalid.add(format!("/outcomes/{i}"), "not_final", "rule-final-outcome");
             }
         }
-        invalid.or_ok(())?;
+        invalid.into_result(())?;
         let may_have_started = matches!(batch.spec.command, Command::Start | Command::Restart)
             && retry.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unknown | Outcome::Unconfirmed));
         if may_have_started && !retry.operator_checked {
-            let detail = "Printers may have started: check them, then retry with operator_checked true.".to_owned();
+            let detail = Message::new("refusal-needs-operator-check");
             return Err(Error::Conflict { code: "needs_operator_check", detail });
         }
         if batch.finished_at.is_none() {
-            let detail = "The batch has not ended yet.".to_owned();
+            let detail = Message::new("refusal-batch-not-finished");
             return Err(Error::Conflict { code: "batch_not_finished", detail });
         }
-        let rows = storage::commands::outcomes_of(&self.db, id, &retry.outcomes, &visible).await?;
+        let rows = storage::commands::list_by_outcome(&self.db, id, &retry.outcomes, &visible).await?;
         let targets =
             rows.iter().map(|row| Target { id: row.printer_id, expected_job: row.expected_job.clone() }).collect();
         if rows.is_empty() {
-            let detail = "No command of this batch ended so.".to_owned();
+            let detail = Message::new("refusal-no-such-outcome");
             return Err(Error::Unprocessable { code: "nothing_selected", detail });
         }
         let commands: HashMap<Uuid, Command> =
             rows.iter().map(|row| (row.printer_id, row.resolved_command.unwrap_or(row.command))).collect();
-        let selected = self.select(who, &Selector::Printers(targets)).await?;
+        let selected = self.select_printers(who, &Selector::Printers(targets)).await?;
         let mut spec = BatchSpec {
             not_before: None,
             token_id: who.token_id,
             user_id: who.user_id,
-            token_line: who.line,
+            root_token_id: who.root_token_id,
             states: Vec::new(),
             ..batch.spec
         };
@@ -328,7 +332,7 @@ impl Services {
                 (selected, command)
             })
             .collect();
-        self.store(who, spec, targets, Some(id)).await
+        self.store_batch(who, spec, targets, Some(id)).await
     }
 }
 
@@ -338,45 +342,44 @@ fn is_own(who: &Principal, spec: &BatchSpec) -> bool {
         || (who.user_id.is_none() && who.token_id.is_some() && spec.token_id == who.token_id)
 }
 
-fn not_admitted(why: NotAdmitted) -> Error {
+fn admission_error(why: AdmissionError) -> Error {
     match why {
-        NotAdmitted::TooManyScheduled => {
-            let detail =
-                "You have 100 scheduled batches, the most that one user or token may have. Stop one of them first.";
-            Error::Conflict { code: "too_many_scheduled", detail: detail.to_owned() }
+        AdmissionError::TooManyScheduled => {
+            Error::Conflict { code: "too_many_scheduled", detail: Message::new("refusal-too-many-scheduled") }
         }
-        NotAdmitted::TooManyRunning => {
-            Error::Busy("You have too many unfinished batches. Wait for some to end, or stop them.")
-        }
-        NotAdmitted::ServerFull => {
-            Error::Busy("The server has too many unfinished batches. Wait for some to end, or stop them.")
-        }
+        AdmissionError::TooManyRunning => Error::Busy(Message::new("refusal-too-many-own-batches")),
+        AdmissionError::ServerFull => Error::Busy(Message::new("refusal-too-many-batches")),
     }
 }
 
-/// Returns the audited fields of a new batch: the request, without `token_line` and without empty fields.
-fn told(batch: &Batch) -> Map<String, Value> {
-    let mut told = fields(&batch.spec);
-    told.remove("token_line");
-    told.retain(|_, value| !value.is_null() && *value != Value::Bool(false) && *value != json!([]));
-    told
+/// Returns the audited fields of a new batch: the request, without `root_token_id` and without empty fields.
+fn audited_fields(batch: &Batch) -> Map<String, Value> {
+    let mut changes = object_fields(&batch.spec);
+    changes.remove("root_token_id");
+    changes.retain(|_, value| !value.is_null() && *value != Value::Bool(false) && *value != json!([]));
+    changes
 }
 
 /// Returns which rows of a batch the principal may see.
-pub(super) fn visible(who: &Principal, batch: &Batch) -> Visible {
-    Visible { tags: who.visible_tags(), own: is_own(who, &batch.spec) }
+pub(super) fn visible_rows(who: &Principal, batch: &Batch) -> RowVisibility {
+    RowVisibility { tags: who.visible_tags(), is_batch_creator: is_own(who, &batch.spec) }
 }
 
-fn row(batch: &Batch, position: usize, selected: Selected, command: Command, now: DateTime<Utc>) -> CommandRow {
+fn new_row(
+    batch: &Batch,
+    position: usize,
+    selected: SelectedPrinter,
+    command: Command,
+    now: DateTime<Utc>,
+) -> CommandRow {
     let refused = selected.refused;
     // Nothing delays this command, so it is stored as released. That saves a second write.
-    let released = batch.goes_at_once() && refused.is_none();
+    let released = batch.releases_immediately() && refused.is_none();
     CommandRow {
         position: i64::try_from(position).unwrap_or(i64::MAX),
         expected_job: selected.expected_job.or_else(|| batch.spec.expected_job.clone()),
         outcome: if refused.is_some() { Outcome::Rejected } else { Outcome::Queued },
         reason: refused,
-        detail: refused.map(|reason| reason.sentence().to_owned()),
         released_at: released.then_some(now),
         expires_at: released.then(|| now + TimeDelta::seconds(i64::from(batch.spec.expires_in_s))),
         finished_at: refused.map(|_| now),

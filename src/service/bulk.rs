@@ -4,11 +4,12 @@ use super::{
     Services,
     access::Principal,
     error::Error,
-    printers::{PrinterView, checked},
+    printers::{PrinterView, check_new_printer},
 };
 use crate::{
     domain::{
         access::Role,
+        message::Message,
         printer::{Printer, PrinterDetails},
         printer_access::PrinterAccess,
     },
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// Maximum number of printers in one request.
-pub const MOST: usize = 500;
+pub const MAX_PRINTERS: usize = 500;
 
 impl Services {
     /// Registers each of these printers as [`Services::register_printer`] does, in the given order. Of two printers
@@ -41,13 +42,13 @@ impl Services {
         printers: Vec<(PrinterDetails, PrinterAccess)>,
     ) -> Result<Vec<Result<Printer, Error>>, Error> {
         // The valid printers, and their positions in the request.
-        let (mut new, mut places, mut results) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut new, mut positions, mut results) = (Vec::new(), Vec::new(), Vec::new());
         for (index, (details, access)) in printers.into_iter().enumerate() {
-            let checked = checked(details, access).map_err(Error::from);
+            let checked = check_new_printer(details, access).map_err(Error::from);
             match checked.and_then(|(details, access)| self.new_printer(who, details, &access)) {
                 Ok(printer) => {
                     new.push(printer);
-                    places.push(index);
+                    positions.push(index);
                 }
                 Err(error) => results.push((index, Err(error))),
             }
@@ -63,11 +64,11 @@ impl Services {
             }
             let inserted = match new.get(part.clone()) {
                 Some(new) if !failed => storage::printers::insert(&self.db, new).await.map_err(Error::from),
-                _ => Err(Error::Busy("It was not tried: the database failed before its turn.")),
+                _ => Err(Error::Busy(Message::new("refusal-not-tried"))),
             };
             match inserted {
                 Ok(()) => {
-                    let stored = places.iter().zip(&new).take(part.end).skip(part.start);
+                    let stored = positions.iter().zip(&new).take(part.end).skip(part.start);
                     results.extend(stored.map(|(index, new)| (*index, Ok(new.printer.clone()))));
                 }
                 Err(Error::Conflict { .. }) if part.len() > 1 => {
@@ -76,7 +77,7 @@ impl Services {
                 }
                 Err(error) => {
                     failed = !matches!(error, Error::Conflict { .. });
-                    results.extend(places.get(part.start).map(|index| (*index, Err(error))));
+                    results.extend(positions.get(part.start).map(|index| (*index, Err(error))));
                     parts.push(part.start + 1..part.end);
                 }
             }

@@ -3,14 +3,17 @@
 use url::Url;
 
 use crate::{
-    domain::printer_access::PrinterAccess,
-    octoprint::{Error as PrinterError, NoConnection},
-    outbound::TlsError,
+    domain::{
+        message::{Argument, Message},
+        printer_access::PrinterAccess,
+    },
+    octoprint::{Error as PrinterError, OfflineCause},
+    outbound::TlsHandshakeError,
 };
 
 /// What is wrong with an address, or with the access data for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Code {
+pub enum DiagnosisCode {
     NameNotFound,
     ConnectionRefused,
     NoConnection,
@@ -48,7 +51,7 @@ pub enum Code {
     AskingRefused,
 }
 
-impl Code {
+impl DiagnosisCode {
     /// Every code.
     pub const ALL: [Self; 29] = [
         Self::NameNotFound,
@@ -121,38 +124,47 @@ impl Code {
 /// A code with the arguments for its sentences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnosis {
-    pub code: Code,
-    pub arguments: Vec<(&'static str, String)>,
+    pub code: DiagnosisCode,
+    pub arguments: Vec<(&'static str, Argument)>,
 }
 
 impl Diagnosis {
     /// Diagnoses a failed request to the OctoPrint at `base`. `seconds`: how long the client waited for a reply.
-    pub(super) fn of(error: &PrinterError, base: &Url, access: &PrinterAccess, seconds: u64) -> Self {
+    pub(super) fn from_error(error: &PrinterError, base: &Url, access: &PrinterAccess, seconds: u64) -> Self {
         let suggestion = match error {
             PrinterError::Redirected { to } => suggested_url(base, to),
             _ => None,
         };
-        let code = if suggestion.is_some() { Code::Redirected } else { code(error, access) };
-        let mut diagnosis = Self::with(code, error, base, seconds);
-        diagnosis.arguments.extend(suggestion.map(|url| ("suggested_url", url)));
+        let code = if suggestion.is_some() { DiagnosisCode::Redirected } else { classify_error(error, access) };
+        let mut diagnosis = Self::with_code(code, error, base, seconds);
+        diagnosis.arguments.extend(suggestion.map(|url| ("suggested_url", Argument::Value(url))));
         diagnosis
     }
 
     /// Like [`of`](Self::of), for a known code.
-    pub(super) fn with(code: Code, error: &PrinterError, base: &Url, seconds: u64) -> Self {
+    pub(super) fn with_code(code: DiagnosisCode, error: &PrinterError, base: &Url, seconds: u64) -> Self {
         let detail = match error {
             PrinterError::Offline { detail, .. }
+            | PrinterError::Invalid { detail }
             | PrinterError::Protocol { detail }
-            | PrinterError::Lost { detail } => detail.clone(),
-            PrinterError::Refused { message, status } => format!("{message} ({status})"),
-            PrinterError::Server { status } => status.to_string(),
-            PrinterError::Redirected { to } => to.clone(),
-            other => other.to_string(),
+            | PrinterError::Lost { detail } => Argument::Message(detail.clone()),
+            PrinterError::Blocked(blocked) => Argument::Message(blocked.message()),
+            PrinterError::Refused { message, status } => Argument::Value(format!("{message} ({status})")),
+            PrinterError::Conflict { message } => Argument::Value(format!("{message} (409)")),
+            PrinterError::Server { status } => Argument::Value(status.to_string()),
+            PrinterError::Redirected { to } => Argument::Value(to.clone()),
+            PrinterError::NotFound => Argument::Message(unexpected_status(404)),
+            PrinterError::NoSocket { status } => Argument::Message(unexpected_status(*status)),
+            // The sentences for their codes do not use the detail.
+            PrinterError::Timeout { .. }
+            | PrinterError::Silent { .. }
+            | PrinterError::Unauthorized
+            | PrinterError::ProxyLogin => Argument::Message(error.message()),
         };
         let arguments = vec![
-            ("host", base.host_str().unwrap_or_default().to_owned()),
-            ("port", base.port_or_known_default().unwrap_or_default().to_string()),
-            ("seconds", seconds.to_string()),
+            ("host", Argument::Value(base.host_str().unwrap_or_default().to_owned())),
+            ("port", Argument::Value(base.port_or_known_default().unwrap_or_default().to_string())),
+            ("seconds", Argument::Value(seconds.to_string())),
             ("detail", detail),
         ];
         Self { code, arguments }
@@ -160,64 +172,74 @@ impl Diagnosis {
 
     /// Diagnosis of a valid key that lacks permissions.
     pub(super) fn missing_permissions(user: &str, missing: &[String]) -> Self {
-        let arguments = vec![("user", user.to_owned()), ("missing", missing.join(", "))];
-        Self { code: Code::MissingPermissions, arguments }
+        let arguments =
+            vec![("user", Argument::Value(user.to_owned())), ("missing", Argument::Value(missing.join(", ")))];
+        Self { code: DiagnosisCode::MissingPermissions, arguments }
     }
 
     pub(super) fn no_events() -> Self {
-        Self { code: Code::NoEvents, arguments: Vec::new() }
+        Self { code: DiagnosisCode::NoEvents, arguments: Vec::new() }
     }
 
     /// Returns the address to use instead of the tested one.
     pub fn suggested_url(&self) -> Option<&str> {
-        self.arguments.iter().find(|(name, _)| *name == "suggested_url").map(|(_, url)| url.as_str())
+        self.arguments.iter().find_map(|argument| match argument {
+            ("suggested_url", Argument::Value(url)) => Some(url.as_str()),
+            _ => None,
+        })
     }
 }
 
-fn code(error: &PrinterError, access: &PrinterAccess) -> Code {
+fn unexpected_status(status: u16) -> Message {
+    Message::new("cause-unexpected-status").with("status", status)
+}
+
+fn classify_error(error: &PrinterError, access: &PrinterAccess) -> DiagnosisCode {
     match error {
-        PrinterError::Offline { why, .. } => match why {
-            NoConnection::Name => Code::NameNotFound,
-            NoConnection::Refused => Code::ConnectionRefused,
-            NoConnection::Time => Code::NoConnection,
-            NoConnection::Route => Code::NoRoute,
-            NoConnection::Other => Code::Offline,
-            NoConnection::Tls(tls) => match tls {
-                TlsError::NotSpoken => Code::TlsNotSpoken,
-                TlsError::Untrusted if access.ca_certificate.is_some() => Code::TlsOtherAuthority,
-                TlsError::Untrusted => Code::TlsUntrusted,
-                TlsError::OutOfTime => Code::TlsOutOfTime,
-                TlsError::OtherName => Code::TlsOtherName,
-                TlsError::Other(_) => Code::TlsFailed,
+        PrinterError::Offline { cause: why, .. } => match why {
+            OfflineCause::NameNotFound => DiagnosisCode::NameNotFound,
+            OfflineCause::Refused => DiagnosisCode::ConnectionRefused,
+            OfflineCause::Timeout => DiagnosisCode::NoConnection,
+            OfflineCause::NoRoute => DiagnosisCode::NoRoute,
+            OfflineCause::Other => DiagnosisCode::Offline,
+            OfflineCause::Tls(tls) => match tls {
+                TlsHandshakeError::NotTls => DiagnosisCode::TlsNotSpoken,
+                TlsHandshakeError::Untrusted if access.ca_certificate.is_some() => DiagnosisCode::TlsOtherAuthority,
+                TlsHandshakeError::Untrusted => DiagnosisCode::TlsUntrusted,
+                TlsHandshakeError::NotValidNow => DiagnosisCode::TlsOutOfTime,
+                TlsHandshakeError::WrongName => DiagnosisCode::TlsOtherName,
+                TlsHandshakeError::Other(_) => DiagnosisCode::TlsFailed,
             },
         },
-        PrinterError::Blocked(_) => Code::BlockedAddress,
-        PrinterError::Timeout { .. } | PrinterError::Silent { .. } => Code::Timeout,
-        PrinterError::Lost { .. } => Code::ConnectionLost,
-        PrinterError::Unauthorized if access.api_key.is_none() => Code::KeyWanted,
-        PrinterError::Unauthorized => Code::WrongKey,
-        PrinterError::ProxyLogin if access.proxy_auth.is_some() || !access.headers.is_empty() => Code::ProxyRefused,
-        PrinterError::ProxyLogin => Code::ProxyLogin,
-        PrinterError::Redirected { .. } => Code::RedirectedElsewhere,
-        PrinterError::Server { status: 502..=504 } => Code::ProxyError,
-        PrinterError::Server { .. } => Code::ServerError,
-        PrinterError::Invalid { .. } => Code::InvalidRequest,
+        PrinterError::Blocked(_) => DiagnosisCode::BlockedAddress,
+        PrinterError::Timeout { .. } | PrinterError::Silent { .. } => DiagnosisCode::Timeout,
+        PrinterError::Lost { .. } => DiagnosisCode::ConnectionLost,
+        PrinterError::Unauthorized if access.api_key.is_none() => DiagnosisCode::KeyWanted,
+        PrinterError::Unauthorized => DiagnosisCode::WrongKey,
+        PrinterError::ProxyLogin if access.proxy_auth.is_some() || !access.headers.is_empty() => {
+            DiagnosisCode::ProxyRefused
+        }
+        PrinterError::ProxyLogin => DiagnosisCode::ProxyLogin,
+        PrinterError::Redirected { .. } => DiagnosisCode::RedirectedElsewhere,
+        PrinterError::Server { status: 502..=504 } => DiagnosisCode::ProxyError,
+        PrinterError::Server { .. } => DiagnosisCode::ServerError,
+        PrinterError::Invalid { .. } => DiagnosisCode::InvalidRequest,
         PrinterError::NotFound
         | PrinterError::Protocol { .. }
         | PrinterError::Refused { .. }
         | PrinterError::Conflict { .. }
-        | PrinterError::NoSocket { .. } => Code::NotOctoPrint,
+        | PrinterError::NoSocket { .. } => DiagnosisCode::NotOctoPrint,
     }
 }
 
 /// Paths that a connection test requests, below the address of an OctoPrint.
-const TESTED: [&str; 3] = ["/api/version", "/api/login", "/plugin/appkeys/request"];
+const TESTED_PATHS: [&str; 3] = ["/api/version", "/api/login", "/plugin/appkeys/request"];
 
 /// Returns the address of the OctoPrint to which a request was redirected. None: the redirect does not keep the path.
 fn suggested_url(base: &Url, to: &str) -> Option<String> {
     let mut target = base.join(to).ok()?;
     let path = target.path().trim_end_matches('/');
-    let path = TESTED.iter().find_map(|tested| path.strip_suffix(tested))?.to_owned();
+    let path = TESTED_PATHS.iter().find_map(|tested| path.strip_suffix(tested))?.to_owned();
     target.set_path(&path);
     let url = crate::domain::printer::normalise_url(target.as_str()).ok()?;
     // A redirect to the same address suggests nothing.

@@ -1,6 +1,6 @@
 //! Dry run of a batch: predicts its effect from the known state. Nothing is stored, and no printer gets a request.
 
-use super::{Services, select::Selected};
+use super::{Services, selection::SelectedPrinter};
 use crate::{
     domain::{
         batch::{BatchSpec, PlatePolicy},
@@ -10,13 +10,13 @@ use crate::{
         print::ActorKind,
         state::{PrinterState, Reachability},
     },
-    fleet::view::Live,
+    fleet::view::LivePrinter,
 };
 
 /// Predicted effect of a batch on one printer.
 #[derive(Debug, Clone)]
-pub struct DryRow {
-    pub selected: Selected,
+pub struct DryRunRow {
+    pub selected: SelectedPrinter,
     pub decision: Decision,
     pub state: PrinterState,
     pub resolved: Option<Command>,
@@ -24,11 +24,11 @@ pub struct DryRow {
 
 impl Services {
     /// Predicts the effect of a command from the known state, without a request to the printer.
-    pub(super) fn foresee(&self, spec: &BatchSpec, selected: Selected) -> DryRow {
+    pub(super) fn dry_run(&self, spec: &BatchSpec, selected: SelectedPrinter) -> DryRunRow {
         let live = self.fleet.view().get(selected.printer_id);
         let state = live.as_ref().map_or(PrinterState::Unknown, |live| live.last_state);
         if let Some(reason) = selected.refused {
-            return DryRow { selected, decision: Decision::Reject(reason), state, resolved: None };
+            return DryRunRow { selected, decision: Decision::Reject(reason), state, resolved: None };
         }
         let out_of_reach = match live.as_ref().map_or(Reachability::Unknown, |live| live.reachability) {
             Reachability::Online => None,
@@ -37,7 +37,7 @@ impl Services {
             Reachability::Unreachable | Reachability::Unknown => Some(Reason::PrinterUnreachable),
         };
         if let Some(reason) = out_of_reach {
-            return DryRow { selected, decision: Decision::Reject(reason), state, resolved: None };
+            return DryRunRow { selected, decision: Decision::Reject(reason), state, resolved: None };
         }
         // The same rules as in the printer queues: the same command waits, a cancel overtakes, any other command is
         // refused.
@@ -45,9 +45,9 @@ impl Services {
         if let Some(in_flight) = in_flight {
             let decision =
                 if in_flight == spec.command { Decision::Wait } else { Decision::Reject(Reason::CommandInFlight) };
-            return DryRow { selected, decision, state, resolved: None };
+            return DryRunRow { selected, decision, state, resolved: None };
         }
-        let observation = live.as_deref().map_or_else(unseen, sight_of);
+        let observation = live.as_deref().map_or_else(unknown_observation, to_observation);
         let plate_clear = !self.settings.plate_gate
             || spec.plate == PlatePolicy::AssumeClear
             || live.is_some_and(|live| live.plate.state == PlateState::Clear);
@@ -62,15 +62,15 @@ impl Services {
         let resolved =
             (spec.command == Command::Toggle).then(|| effect::resolve_toggle(observation.state).ok()).flatten();
         let decision = effect::decide(resolved.unwrap_or(spec.command), &observation, &guards);
-        DryRow { selected, decision, state, resolved }
+        DryRunRow { selected, decision, state, resolved }
     }
 }
 
-fn unseen() -> Observation {
+fn unknown_observation() -> Observation {
     Observation { state: PrinterState::Unknown, file: None, print_id: None, paused_by_printyard: false }
 }
 
-fn sight_of(live: &Live) -> Observation {
+fn to_observation(live: &LivePrinter) -> Observation {
     let job = live.job.as_ref();
     let file = job
         .and_then(|job| job.file.as_ref())

@@ -17,12 +17,12 @@ use crate::{
         batch::BatchCounts,
         event::{Cursor, Event, EventType},
     },
-    storage::{self, Db, commands::Visible},
+    storage::{self, Db, commands::RowVisibility},
 };
 
 /// How often the end of the feed is read while a request follows it. Other nodes also append events, but send no
 /// signal.
-const PACE: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A page of the feed, with the events that the principal may see.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,22 +36,22 @@ pub struct EventPage {
 
 /// Notifies requests that follow the feed about new events.
 #[derive(Clone)]
-pub(crate) struct News {
+pub(crate) struct FeedNotifier {
     head: watch::Sender<i64>,
-    wanted: Arc<Notify>,
+    wake: Arc<Notify>,
 }
 
-impl Default for News {
+impl Default for FeedNotifier {
     fn default() -> Self {
-        Self { head: watch::Sender::new(0), wanted: Arc::default() }
+        Self { head: watch::Sender::new(0), wake: Arc::default() }
     }
 }
 
-impl News {
+impl FeedNotifier {
     /// Returns a receiver for the number of the last event. It changes when events are appended.
-    pub fn listen(&self) -> watch::Receiver<i64> {
+    pub fn subscribe(&self) -> watch::Receiver<i64> {
         let receiver = self.head.subscribe();
-        self.wanted.notify_one();
+        self.wake.notify_one();
         receiver
     }
 
@@ -61,10 +61,10 @@ impl News {
             if self.head.receiver_count() == 0 {
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = self.wanted.notified() => {}
+                    () = self.wake.notified() => {}
                 }
             }
-            match storage::events::head(&db).await {
+            match storage::events::head_cursor(&db).await {
                 Ok(head) => {
                     self.head.send_if_modified(|seq| std::mem::replace(seq, head.seq) != head.seq);
                 }
@@ -72,7 +72,7 @@ impl News {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(PACE) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
         }
     }
@@ -82,32 +82,36 @@ impl Services {
     /// Returns the end of the feed. A client that reads a list after this, and follows the feed from here, misses
     /// nothing.
     pub async fn feed_end(&self) -> Result<Cursor, Error> {
-        Ok(storage::events::head(&self.db).await?)
+        Ok(storage::events::head_cursor(&self.db).await?)
     }
 
     /// Returns the position before the oldest event that is kept.
     pub async fn feed_start(&self) -> Result<Cursor, Error> {
-        let seq = storage::events::kept(&self.db, 0).await?.start();
-        Ok(Cursor { seq, mark: 0 })
+        let seq = storage::events::stored_range(&self.db, 0).await?.start_position();
+        Ok(Cursor { seq, id_part: 0 })
     }
 
     /// Returns the position before the first event at or after `at`, in the order of the feed. Without such an event,
     /// returns the end of the feed.
     pub async fn feed_at(&self, at: DateTime<Utc>) -> Result<Cursor, Error> {
-        Ok(storage::events::before_time(&self.db, at).await?)
+        Ok(storage::events::cursor_before(&self.db, at).await?)
     }
 
     /// Checks that the feed can continue at a position. Fails with [`Error::CursorExpired`] if the next events are no
     /// longer kept. Also fails if the feed was restored to an older state: then the position has another event than the
     /// client read.
     pub async fn check_cursor(&self, cursor: Cursor) -> Result<(), Error> {
-        let kept = storage::events::kept(&self.db, cursor.seq).await?;
-        let is_good = match kept.there {
-            Some(id) => cursor.mark == 0 || Cursor::behind(cursor.seq, Some(id)) == cursor,
+        let kept = storage::events::stored_range(&self.db, cursor.seq).await?;
+        let is_good = match kept.id_at_position {
+            Some(id) => cursor.id_part == 0 || Cursor::after(cursor.seq, Some(id)) == cursor,
             // Just before the oldest event, or at the end of an empty feed: no event is missing.
-            None => cursor.seq == kept.start(),
+            None => cursor.seq == kept.start_position(),
         };
-        if is_good { Ok(()) } else { Err(Error::CursorExpired { restart: Cursor { seq: kept.start(), mark: 0 } }) }
+        if is_good {
+            Ok(())
+        } else {
+            Err(Error::CursorExpired { restart: Cursor { seq: kept.start_position(), id_part: 0 } })
+        }
     }
 
     /// Returns at most `limit` events after a position. Waits up to `patience` for the first one.
@@ -117,23 +121,23 @@ impl Services {
         after: Cursor,
         kinds: Option<&[EventType]>,
         limit: i64,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<EventPage, Error> {
-        let until = Instant::now() + patience;
-        let mut news = (!patience.is_zero()).then(|| self.news.listen());
+        let until = Instant::now() + timeout;
+        let mut feed = (!timeout.is_zero()).then(|| self.feed_notifier.subscribe());
         let mut after = after;
         loop {
-            let page = storage::events::page(&self.db, after.seq, kinds, limit).await?;
-            let next = if page.upto.seq == after.seq { after } else { page.upto };
+            let page = storage::events::list_page(&self.db, after.seq, kinds, limit).await?;
+            let next = if page.searched_to.seq == after.seq { after } else { page.searched_to };
             let events = self.visible_events(who, page.events).await?;
-            let Some(news) = news.as_mut().filter(|_| events.is_empty()) else {
-                return Ok(EventPage { events, next, more: page.more });
+            let Some(feed) = feed.as_mut().filter(|_| events.is_empty()) else {
+                return Ok(EventPage { events, next, more: page.has_more });
             };
             after = next;
-            if page.more {
+            if page.has_more {
                 continue;
             }
-            let awaited = news.wait_for(|head| *head > after.seq);
+            let awaited = feed.wait_for(|head| *head > after.seq);
             // The time is over, or the server shuts down.
             if !matches!(timeout_at(until, awaited).await, Ok(Ok(_))) || self.stop.is_cancelled() {
                 return Ok(EventPage { events, next, more: false });
@@ -153,9 +157,9 @@ impl Services {
         let is_batch = |event: &Event| matches!(event.kind, EventType::BatchCreated | EventType::BatchFinished);
         let batches: Vec<Uuid> =
             events.iter().filter(|event| is_batch(event)).filter_map(|event| event.subject).collect();
-        let visible = Visible { tags: Some(tags), own: false };
-        let counts = storage::batches::counts(&self.db, &batches, &visible).await?;
-        let seen = events.into_iter().filter_map(|mut event| {
+        let visible = RowVisibility { tags: Some(tags), is_batch_creator: false };
+        let counts = storage::batches::count_outcomes(&self.db, &batches, &visible).await?;
+        let remaining = events.into_iter().filter_map(|mut event| {
             if is_batch(&event) {
                 let counts = counts.get(&event.subject?)?;
                 event.data.insert("total".to_owned(), json!(counts.total()));
@@ -165,11 +169,11 @@ impl Services {
                 }
                 return Some(event);
             }
-            let had = event.data.get("tags").and_then(Value::as_array).into_iter().flatten();
-            let was_seen = event.kind == EventType::PrinterRemoved
-                && had.filter_map(Value::as_str).any(|tag| who.tags.iter().any(|own| own == tag));
-            (was_seen || event.printer_id.is_some_and(|id| printers.contains(&id))).then_some(event)
+            let old_tags = event.data.get("tags").and_then(Value::as_array).into_iter().flatten();
+            let was_visible = event.kind == EventType::PrinterRemoved
+                && old_tags.filter_map(Value::as_str).any(|tag| who.tags.iter().any(|own| own == tag));
+            (was_visible || event.printer_id.is_some_and(|id| printers.contains(&id))).then_some(event)
         });
-        Ok(seen.collect())
+        Ok(remaining.collect())
     }
 }

@@ -8,21 +8,22 @@ use uuid::Uuid;
 use super::{
     Services,
     access::Principal,
-    dispatch::{NotReserved, Reservation},
+    dispatch::{Reservation, ReservationError},
     error::Error,
-    uploads::UploadPlace,
+    uploads::UploadSlot,
 };
 use crate::{
     domain::{
         access::Role,
-        audit::{Action, Entry, fields},
+        audit::{Action, AuditEntry, object_fields},
         command::FileRef,
+        message::Message,
     },
     octoprint::{self, RequestOptions},
     storage,
 };
 pub use crate::{
-    octoprint::{FileEntry, Upload, Uploaded},
+    octoprint::{FileEntry, Upload, UploadResult},
     outbound::Body,
 };
 
@@ -32,68 +33,68 @@ impl Services {
     /// Reads the list of files from a printer.
     pub async fn list_files(&self, who: &Principal, id: Uuid) -> Result<Vec<FileEntry>, Error> {
         let view = self.printer(who, id).await?;
-        let octoprint = self.client_of(&view.printer).await?;
+        let octoprint = self.client_for_printer(&view.printer).await?;
         // A list can take minutes and many megabytes, so only one is read from a printer at a time.
-        let _turn = self.file_lists.take(id).await;
+        let _turn = self.file_list_locks.lock(id).await;
         Ok(octoprint.files().list(&RequestOptions::default()).await?)
     }
 
     /// Returns a place for an upload. The caller takes it before it reads the body.
-    pub fn admit_upload(&self, who: &Principal) -> Result<UploadPlace, Error> {
+    pub fn admit_upload(&self, who: &Principal) -> Result<UploadSlot, Error> {
         self.uploads.admit(who)
     }
 
     /// Streams an upload to a printer. The path from OctoPrint may differ from the requested path.
-    pub async fn upload_file(&self, who: &Principal, id: Uuid, mut upload: Upload) -> Result<Uploaded, Error> {
+    pub async fn upload_file(&self, who: &Principal, id: Uuid, mut upload: Upload) -> Result<UploadResult, Error> {
         who.require(Role::Operator)?;
         let view = self.printer(who, id).await?;
-        let octoprint = self.client_of(&view.printer).await?;
+        let octoprint = self.client_for_printer(&view.printer).await?;
         let select = std::mem::take(&mut upload.select);
-        let turn = self.uploads.turns.take(id).await;
-        let options = RequestOptions { silence: self.settings.upload_silence, ..RequestOptions::default() };
-        let mut uploaded = octoprint.files().upload(upload, &options).await.map_err(busy_file)?;
+        let turn = self.uploads.transfer_locks.lock(id).await;
+        let options = RequestOptions { silence: self.settings.upload_idle_timeout, ..RequestOptions::default() };
+        let mut uploaded = octoprint.files().upload(upload, &options).await.map_err(file_error)?;
         drop(turn);
-        self.note_file(who, id, Action::FileUploaded, &uploaded.path, &uploaded.origin).await?;
+        self.audit_file_change(who, id, Action::FileUploaded, &uploaded.path, &uploaded.origin).await?;
         if select {
             // A separate request for the selection, so that no command waits during a transfer of minutes.
             let file = FileRef { path: uploaded.path.clone(), origin: uploaded.origin.clone() };
             self.select_file(who, id, file).await?;
             uploaded.effective_select = true;
         }
-        self.fleet.look(id);
+        self.fleet.request_reading(id);
         Ok(uploaded)
     }
 
     /// Selects a file without printing it. Fails with `command_in_flight` or `already_printing`.
     pub async fn select_file(&self, who: &Principal, id: Uuid, file: FileRef) -> Result<(), Error> {
         who.require(Role::Operator)?;
-        let FileRef { path, origin } = file.checked()?;
+        let FileRef { path, origin } = file.validate()?;
         let view = self.printer(who, id).await?;
-        let octoprint = self.client_of(&view.printer).await?;
+        let octoprint = self.client_for_printer(&view.printer).await?;
         let _reservation = self.reserve(id).await?;
         self.refuse_while_printing(id)?;
-        let options = RequestOptions::within(TIMEOUT);
-        octoprint.files().select(&path, &origin, false, &options).await.map_err(busy_file)?;
-        self.note_file(who, id, Action::FileSelected, &path, &origin).await?;
-        self.fleet.look(id);
+        let options = RequestOptions::with_timeout(TIMEOUT);
+        octoprint.files().select(&path, &origin, false, &options).await.map_err(file_error)?;
+        self.audit_file_change(who, id, Action::FileSelected, &path, &origin).await?;
+        self.fleet.request_reading(id);
         Ok(())
     }
 
     /// Deletes a file from a printer. Fails with `command_in_flight` or `already_printing`.
     pub async fn delete_file(&self, who: &Principal, id: Uuid, file: FileRef) -> Result<(), Error> {
         who.require(Role::Operator)?;
-        let FileRef { path, origin } = file.checked()?;
+        let FileRef { path, origin } = file.validate()?;
         let view = self.printer(who, id).await?;
-        let octoprint = self.client_of(&view.printer).await?;
+        let octoprint = self.client_for_printer(&view.printer).await?;
         let _reservation = self.reserve(id).await?;
-        octoprint.files().delete(&path, &origin, &RequestOptions::within(TIMEOUT)).await.map_err(busy_file)?;
-        self.note_file(who, id, Action::FileDeleted, &path, &origin).await?;
-        self.fleet.look(id);
+        octoprint.files().delete(&path, &origin, &RequestOptions::with_timeout(TIMEOUT)).await.map_err(file_error)?;
+        self.audit_file_change(who, id, Action::FileDeleted, &path, &origin).await?;
+        self.fleet.request_reading(id);
         Ok(())
     }
 
     /// Records a change of a file in the audit. The file is on the printer, so one transaction cannot cover both.
-    async fn note_file(
+    async fn audit_file_change(
         &self,
         who: &Principal,
         id: Uuid,
@@ -101,21 +102,21 @@ impl Services {
         path: &str,
         origin: &str,
     ) -> Result<(), Error> {
-        let told = fields(&json!({"path": path, "origin": origin}));
-        let entry = Entry { printer_ids: vec![id], ..who.entry(action, told) };
-        Ok(storage::audit::add(&self.db, &entry).await?)
+        let changes = object_fields(&json!({"path": path, "origin": origin}));
+        let entry = AuditEntry { printer_ids: vec![id], ..who.audit_entry(action, changes) };
+        Ok(storage::audit::append_single(&self.db, &entry).await?)
     }
 
     async fn reserve(&self, id: Uuid) -> Result<Reservation, Error> {
-        let detail = |what: &str| format!("Something else is being done to this printer: {what}.");
-        self.dispatch.reserve(id).await.map_err(|refused| match refused {
-            NotReserved::InFlight(command) => {
-                Error::Conflict { code: "command_in_flight", detail: detail(command.as_str()) }
+        self.dispatcher.reserve(id).await.map_err(|refused| match refused {
+            ReservationError::InFlight(command) => Error::Conflict {
+                code: "command_in_flight",
+                detail: Message::new("refusal-printer-busy").with("command", command),
+            },
+            ReservationError::Reserved => {
+                Error::Conflict { code: "command_in_flight", detail: Message::new("refusal-files-being-changed") }
             }
-            NotReserved::Reserved => {
-                Error::Conflict { code: "command_in_flight", detail: detail("a change of its files") }
-            }
-            NotReserved::NoAnswer => Error::Busy("The dispatcher waits for the database. Try again in a moment."),
+            ReservationError::NoReply => Error::Busy(Message::new("refusal-dispatcher-waits")),
         })
     }
 
@@ -128,22 +129,22 @@ impl Services {
 }
 
 fn already_printing() -> Error {
-    Error::Conflict { code: "already_printing", detail: "The printer has a job: wait for its end.".to_owned() }
+    Error::Conflict { code: "already_printing", detail: Message::new("refusal-already-printing") }
 }
 
 /// Converts the error of a file request. OctoPrint replies with 409 for a file in use, and for a printer that is busy
 /// or not connected.
-fn busy_file(error: octoprint::Error) -> Error {
+fn file_error(error: octoprint::Error) -> Error {
     match error {
-        octoprint::Error::Conflict { message } if message.contains("not operational") => {
-            Error::Conflict { code: "not_operational", detail: format!("The printer refused: {message}.") }
-        }
+        octoprint::Error::Conflict { message } if message.contains("not operational") => Error::Conflict {
+            code: "not_operational",
+            detail: Message::new("refusal-printer-refused").with("text", message),
+        },
         octoprint::Error::Conflict { .. } => already_printing(),
         octoprint::Error::NotFound => Error::NotFound("file"),
-        octoprint::Error::Refused { status: 415, .. } => Error::Unprocessable {
-            code: "file_type_refused",
-            detail: "OctoPrint takes no files with this extension.".to_owned(),
-        },
+        octoprint::Error::Refused { status: 415, .. } => {
+            Error::Unprocessable { code: "file_type_refused", detail: Message::new("refusal-file-type") }
+        }
         other => Error::Printer(other),
     }
 }

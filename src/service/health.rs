@@ -8,8 +8,8 @@ use std::{
 
 use super::{
     Services,
-    background::{Failure, RunResult},
-    sending::Sending,
+    background::{RunResult, TaskFailure},
+    sending::SendingStatus,
 };
 use crate::{
     clock,
@@ -34,7 +34,7 @@ pub struct Health {
     pub database: DatabaseHealth,
     pub dispatcher_ok: bool,
     pub recorder: RecorderHealth,
-    pub sending: Sending,
+    pub sending: SendingStatus,
 }
 
 /// Whether the database accepts writes.
@@ -120,11 +120,11 @@ impl WriteStatus {
 
     /// Writes the health row, and stores the result.
     async fn write(self, db: Db) -> RunResult {
-        let written = tokio::time::timeout(WRITE_TIMEOUT, storage::health::write(&db, clock::now())).await;
+        let written = tokio::time::timeout(WRITE_TIMEOUT, storage::health::store_check_time(&db, clock::now())).await;
         let result = match written {
             Ok(Ok(())) => Ok(None),
-            Ok(Err(error)) => Err((storage::health::failure_of(&db, &error).into(), Failure::from(error))),
-            Err(_) => Err((DatabaseFailure::Unreachable, Failure::new("timeout"))),
+            Ok(Err(error)) => Err((storage::health::classify_error(&db, &error).into(), TaskFailure::from(error))),
+            Err(_) => Err((DatabaseFailure::Unreachable, TaskFailure::new("timeout"))),
         };
         self.set(result.as_ref().err().map(|(failure, _)| *failure));
         result.map_err(|(_, failure)| failure)
@@ -148,16 +148,16 @@ impl Services {
     pub fn health(&self) -> Health {
         let recorder = self.recorder_status();
         Health {
-            database: self.writes.health(),
-            dispatcher_ok: self.dispatch.silent_for() <= MAX_SILENCE,
+            database: self.write_status.health(),
+            dispatcher_ok: self.dispatcher.silent_for() <= MAX_SILENCE,
             recorder: RecorderHealth { ok: recorder.is_ok(), behind: recorder.behind() },
-            sending: self.sending(),
+            sending: self.sending_status(),
         }
     }
 
     /// Returns whether the database accepts writes, as far as is known.
     pub fn is_database_ok(&self) -> bool {
-        self.writes.health().failure.is_none()
+        self.write_status.health().failure.is_none()
     }
 
     /// Starts the task that keeps SQLite's write-ahead log small: it grows during a long read by another process.
@@ -174,7 +174,7 @@ impl Services {
 
     /// Starts the periodic write that readiness reports.
     pub(super) fn start_health_writes(&self) {
-        let (writes, db) = (self.writes.clone(), self.db.clone());
+        let (writes, db) = (self.write_status.clone(), self.db.clone());
         self.background.add("health", PERIOD, move || writes.clone().write(db.clone()));
     }
 }
@@ -190,12 +190,17 @@ mod tests {
             database: DatabaseHealth { write_age: Duration::ZERO, failure: None },
             dispatcher_ok: true,
             recorder: RecorderHealth { ok: true, behind: 0 },
-            sending: Sending { ok: true, epoch: 1, holder: "hall-1 pid 7".to_owned(), since: DateTime::UNIX_EPOCH },
+            sending: SendingStatus {
+                ok: true,
+                epoch: 1,
+                holder: "hall-1 pid 7".to_owned(),
+                since: DateTime::UNIX_EPOCH,
+            },
         }
     }
 
     #[test]
-    fn every_part_decides_and_the_most_important_one_is_the_notice() {
+    fn the_notice_is_the_most_important_failure_of_a_part() {
         let mut health = health();
         assert_eq!(health.notice(), None);
         health.recorder.ok = false;

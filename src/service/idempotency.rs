@@ -8,21 +8,22 @@ use std::{
 use uuid::Uuid;
 
 use super::{Services, error::Error};
-pub use crate::domain::idempotency::{Bound, KeyUse, key_of};
+pub use crate::domain::idempotency::{KeyBinding, KeyUse, parse_key};
+use crate::domain::message::Message;
 use crate::{clock, secrets, storage};
 
 /// Keys whose first request this server processes at the moment.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct UnderWay(Arc<Mutex<HashSet<(Uuid, String)>>>);
+pub(crate) struct HeldKeys(Arc<Mutex<HashSet<(Uuid, String)>>>);
 
 /// A key that is held until this value is dropped.
 #[derive(Debug)]
-pub struct Held {
-    keys: UnderWay,
+pub struct HeldKey {
+    keys: HeldKeys,
     key: (Uuid, String),
 }
 
-impl Drop for Held {
+impl Drop for HeldKey {
     fn drop(&mut self) {
         self.keys.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }
@@ -35,36 +36,36 @@ pub fn fingerprint(method: &str, target: &str, body: &str) -> Vec<u8> {
 
 impl Services {
     /// Holds a key while its request is processed. Fails with `request_in_progress` if the key is held already.
-    pub fn hold_key(&self, key: &KeyUse) -> Result<Held, Error> {
+    pub fn hold_key(&self, key: &KeyUse) -> Result<HeldKey, Error> {
         let pair = (key.scope, key.key.clone());
-        let mut held = self.keys.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.idempotency_keys.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !held.insert(pair.clone()) {
-            return Err(in_progress());
+            return Err(in_progress_error());
         }
-        Ok(Held { keys: self.keys.clone(), key: pair })
+        Ok(HeldKey { keys: self.idempotency_keys.clone(), key: pair })
     }
 
     /// Returns the result of the first request with this key. None: there was no such request, or it had no effect.
     /// Fails if the key was used for another request.
-    pub async fn answered_before(&self, key: &KeyUse) -> Result<Option<Bound>, Error> {
+    pub async fn find_first_response(&self, key: &KeyUse) -> Result<Option<KeyBinding>, Error> {
         let Some(bound) = storage::idempotency::get(&self.db, key.scope, &key.key, clock::now()).await? else {
             return Ok(None);
         };
         if bound.fingerprint != key.fingerprint {
-            let detail = "This Idempotency-Key came with another request before: take a new one for each.".to_owned();
+            let detail = Message::new("refusal-idempotency-key-reused");
             return Err(Error::Unprocessable { code: "idempotency_key_reused", detail });
         }
         Ok(Some(bound))
     }
 
     /// Stores the status of a response for replays. Stores its body too if there is no resource to read again.
-    pub async fn note_answer(&self, key: &KeyUse, status: u16, body: Option<&str>) -> Result<(), Error> {
-        Ok(storage::idempotency::note_answer(&self.db, key, status, body, clock::now()).await?)
+    pub async fn store_response(&self, key: &KeyUse, status: u16, body: Option<&str>) -> Result<(), Error> {
+        Ok(storage::idempotency::store_response(&self.db, key, status, body, clock::now()).await?)
     }
 }
 
 /// Returns the error for a key whose first request has no response yet.
-pub(super) fn in_progress() -> Error {
-    let detail = "The first request with this Idempotency-Key has not ended yet: ask again.".to_owned();
+pub(super) fn in_progress_error() -> Error {
+    let detail = Message::new("refusal-request-in-progress");
     Error::Conflict { code: "request_in_progress", detail }
 }

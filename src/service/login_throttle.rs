@@ -15,36 +15,36 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Number of attempts without a delay, and longest delay, for one account or one known device.
-const ACCOUNT: Rule = Rule { free: 4, longest: Duration::from_secs(60) };
+const ACCOUNT_RULE: DelayRule = DelayRule { free_attempts: 4, max_delay: Duration::from_secs(60) };
 /// The same for one address, which a whole farm may share.
-const ADDRESS: Rule = Rule { free: 20, longest: Duration::from_secs(900) };
+const ADDRESS_RULE: DelayRule = DelayRule { free_attempts: 20, max_delay: Duration::from_secs(900) };
 /// Time between two refusals of unknown tokens from one address, after a burst.
-const REFUSAL_EVERY: Duration = Duration::from_millis(250);
+const REFUSAL_INTERVAL: Duration = Duration::from_millis(250);
 const REFUSAL_BURST: u32 = 20;
 /// Longest wait of a refusal. If a refusal would have to wait longer, the token is not even compared.
-const REFUSAL_WAIT: Duration = Duration::from_secs(5);
+const MAX_REFUSAL_WAIT: Duration = Duration::from_secs(5);
 /// Maximum number of refusals that wait at the same time. Beyond it, addresses past their burst are refused at once,
 /// without a comparison.
-const REFUSALS: usize = 256;
+const MAX_REFUSALS: usize = 256;
 /// Counts are dropped after this time without an attempt.
-const FORGOTTEN: Duration = Duration::from_secs(3_600);
+const COUNT_LIFETIME: Duration = Duration::from_secs(3_600);
 /// Maximum number of counted keys. The oldest are dropped first.
-const MOST: usize = 20_000;
+const MAX_COUNTS: usize = 20_000;
 
-struct Rule {
-    free: u32,
-    longest: Duration,
+struct DelayRule {
+    free_attempts: u32,
+    max_delay: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Count {
+struct AttemptCount {
     attempts: u32,
     last: Instant,
 }
 
 /// A login attempt.
 #[derive(Debug, Clone, Copy)]
-pub struct Attempt<'a> {
+pub struct LoginAttempt<'a> {
     /// The account's name, in the form that is unique.
     pub account: &'a str,
     /// The device, if it has logged in to this account before.
@@ -55,25 +55,29 @@ pub struct Attempt<'a> {
 /// Counts of login attempts, and for each address the time at which its refusals would end without a burst.
 #[derive(Debug)]
 pub struct LoginThrottle {
-    counts: Mutex<HashMap<String, Count>>,
+    counts: Mutex<HashMap<String, AttemptCount>>,
     refusals: Mutex<HashMap<String, Instant>>,
-    waiting: Arc<Semaphore>,
+    refusal_slots: Arc<Semaphore>,
 }
 
 impl Default for LoginThrottle {
     fn default() -> Self {
-        Self { counts: Mutex::default(), refusals: Mutex::default(), waiting: Arc::new(Semaphore::new(REFUSALS)) }
+        Self {
+            counts: Mutex::default(),
+            refusals: Mutex::default(),
+            refusal_slots: Arc::new(Semaphore::new(MAX_REFUSALS)),
+        }
     }
 }
 
 /// A place among the waiting refusals, whose guess is counted already. `None`: the address is within its burst. Such a
 /// refusal does not wait, and counts only when the token is known to be wrong.
-type RefusalPlace = Option<CountedPlace>;
+type RefusalSlot = Option<CountedSlot>;
 
 /// A counted place, and how long its refusal waits.
 #[derive(Debug)]
-pub struct CountedPlace {
-    place: OwnedSemaphorePermit,
+pub struct CountedSlot {
+    permit: OwnedSemaphorePermit,
     wait: Duration,
 }
 
@@ -81,7 +85,7 @@ pub struct CountedPlace {
 #[derive(Debug, Clone, Default)]
 pub struct TokenRefusal {
     wait: Duration,
-    _place: Option<Arc<OwnedSemaphorePermit>>,
+    _permit: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl TokenRefusal {
@@ -93,12 +97,12 @@ impl TokenRefusal {
 
 impl LoginThrottle {
     /// Counts a login attempt. If the attempt comes too soon, it does not count, and the result is the time to wait.
-    pub fn begin(&self, attempt: Attempt<'_>) -> Option<Duration> {
+    pub fn begin(&self, attempt: LoginAttempt<'_>) -> Option<Duration> {
         self.begin_at(&attempt.keys(), Instant::now())
     }
 
     /// Clears the count of the account or device, and removes this attempt from the count of its address.
-    pub fn succeeded(&self, attempt: Attempt<'_>) {
+    pub fn record_success(&self, attempt: LoginAttempt<'_>) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         for (i, (key, _)) in attempt.keys().into_iter().enumerate() {
             if i == 0 {
@@ -113,114 +117,118 @@ impl LoginThrottle {
     ///
     /// # Errors
     /// The time to wait before a guess of this address is compared: it guesses too fast, or all places are taken.
-    pub fn refusal_place(&self, address: Option<&str>) -> Result<RefusalPlace, Duration> {
-        self.refusal_place_at(address, Instant::now())
+    pub fn take_refusal_slot(&self, address: Option<&str>) -> Result<RefusalSlot, Duration> {
+        self.take_refusal_slot_at(address, Instant::now())
     }
 
     /// Counts an unknown token, unless its place has counted it. `place` is from
     /// [`refusal_place`](Self::refusal_place).
-    pub fn unknown_token(&self, address: Option<&str>, place: RefusalPlace) -> TokenRefusal {
-        self.unknown_token_at(address, place, Instant::now())
+    pub fn refuse_token(&self, address: Option<&str>, slot: RefusalSlot) -> TokenRefusal {
+        self.refuse_token_at(address, slot, Instant::now())
     }
 
     /// Removes the guess that a place has counted, because the token is known.
-    pub fn known_token(&self, address: Option<&str>, place: RefusalPlace) {
+    pub fn accept_token(&self, address: Option<&str>, slot: RefusalSlot) {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        if place.is_some()
+        if slot.is_some()
             && let Some(until) = refusals.get_mut(&network_of(address.unwrap_or_default()))
         {
-            *until = until.checked_sub(REFUSAL_EVERY).unwrap_or(*until);
+            *until = until.checked_sub(REFUSAL_INTERVAL).unwrap_or(*until);
         }
     }
 
-    fn refusal_place_at(&self, address: Option<&str>, now: Instant) -> Result<RefusalPlace, Duration> {
+    fn take_refusal_slot_at(&self, address: Option<&str>, now: Instant) -> Result<RefusalSlot, Duration> {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(until) = refusals.get_mut(&network_of(address.unwrap_or_default())) else { return Ok(None) };
-        let next = (*until).max(now) + REFUSAL_EVERY;
-        let wait = delay(next, now);
+        let next = (*until).max(now) + REFUSAL_INTERVAL;
+        let wait = refusal_delay(next, now);
         if wait.is_zero() {
             return Ok(None);
         }
-        match wait.checked_sub(REFUSAL_WAIT + REFUSAL_EVERY) {
+        match wait.checked_sub(MAX_REFUSAL_WAIT + REFUSAL_INTERVAL) {
             Some(wait) if !wait.is_zero() => Err(wait),
             _ => {
-                let place = self.waiting.clone().try_acquire_owned().map_err(|_| REFUSAL_WAIT)?;
+                let permit = self.refusal_slots.clone().try_acquire_owned().map_err(|_| MAX_REFUSAL_WAIT)?;
                 // Counts the guess before its token is compared. Otherwise, parallel guesses would all be compared.
                 *until = next;
-                Ok(Some(CountedPlace { place, wait: wait.min(REFUSAL_WAIT) }))
+                Ok(Some(CountedSlot { permit, wait: wait.min(MAX_REFUSAL_WAIT) }))
             }
         }
     }
 
-    fn unknown_token_at(&self, address: Option<&str>, place: RefusalPlace, now: Instant) -> TokenRefusal {
-        if let Some(CountedPlace { place, wait }) = place {
-            return TokenRefusal { wait, _place: Some(Arc::new(place)) };
+    fn refuse_token_at(&self, address: Option<&str>, slot: RefusalSlot, now: Instant) -> TokenRefusal {
+        if let Some(CountedSlot { permit, wait }) = slot {
+            return TokenRefusal { wait, _permit: Some(Arc::new(permit)) };
         }
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        if refusals.len() >= MOST {
+        if refusals.len() >= MAX_COUNTS {
             refusals.retain(|_, until| *until > now);
         }
         let until = refusals.entry(network_of(address.unwrap_or_default())).or_insert(now);
-        *until = (*until).max(now) + REFUSAL_EVERY;
-        let wait = delay(*until, now).min(REFUSAL_WAIT);
+        *until = (*until).max(now) + REFUSAL_INTERVAL;
+        let wait = refusal_delay(*until, now).min(MAX_REFUSAL_WAIT);
         // Several parallel first guesses can exceed the burst together. Each gets a place now, or does not wait.
-        let place = (!wait.is_zero()).then(|| self.waiting.clone().try_acquire_owned().ok()).flatten();
-        TokenRefusal { wait: if place.is_some() { wait } else { Duration::ZERO }, _place: place.map(Arc::new) }
+        let permit = (!wait.is_zero()).then(|| self.refusal_slots.clone().try_acquire_owned().ok()).flatten();
+        TokenRefusal { wait: if permit.is_some() { wait } else { Duration::ZERO }, _permit: permit.map(Arc::new) }
     }
 
-    fn begin_at(&self, keys: &[(String, Rule)], now: Instant) -> Option<Duration> {
+    fn begin_at(&self, keys: &[(String, DelayRule)], now: Instant) -> Option<Duration> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = wait_of(&counts, keys, now);
+        let wait = longest_wait(&counts, keys, now);
         if wait.is_some() {
             return wait;
         }
-        if counts.len() + keys.len() > MOST {
-            counts.retain(|_, count| now.duration_since(count.last) < FORGOTTEN);
+        if counts.len() + keys.len() > MAX_COUNTS {
+            counts.retain(|_, count| now.duration_since(count.last) < COUNT_LIFETIME);
         }
-        if counts.len() + keys.len() > MOST
+        if counts.len() + keys.len() > MAX_COUNTS
             && let Some(oldest) = counts.iter().min_by_key(|(_, count)| count.last).map(|(key, _)| key.clone())
         {
             counts.remove(&oldest);
         }
         for (key, _) in keys {
-            let count = counts.entry(key.clone()).or_insert(Count { attempts: 0, last: now });
-            if now.duration_since(count.last) >= FORGOTTEN {
+            let count = counts.entry(key.clone()).or_insert(AttemptCount { attempts: 0, last: now });
+            if now.duration_since(count.last) >= COUNT_LIFETIME {
                 count.attempts = 0;
             }
-            *count = Count { attempts: count.attempts.saturating_add(1), last: now };
+            *count = AttemptCount { attempts: count.attempts.saturating_add(1), last: now };
         }
         None
     }
 }
 
-fn wait_of(counts: &HashMap<String, Count>, keys: &[(String, Rule)], now: Instant) -> Option<Duration> {
-    keys.iter().filter_map(|(key, rule)| rule.wait(counts.get(key)?, now)).max()
+fn longest_wait(
+    counts: &HashMap<String, AttemptCount>,
+    keys: &[(String, DelayRule)],
+    now: Instant,
+) -> Option<Duration> {
+    keys.iter().filter_map(|(key, rule)| rule.remaining_delay(counts.get(key)?, now)).max()
 }
 
-impl Rule {
+impl DelayRule {
     /// Returns how long the next attempt must wait, if it must.
-    fn wait(&self, count: &Count, now: Instant) -> Option<Duration> {
-        let over = count.attempts.checked_sub(self.free)?;
-        let delay = Duration::from_secs(1 << over.min(20)).min(self.longest);
+    fn remaining_delay(&self, count: &AttemptCount, now: Instant) -> Option<Duration> {
+        let over = count.attempts.checked_sub(self.free_attempts)?;
+        let delay = Duration::from_secs(1 << over.min(20)).min(self.max_delay);
         let since = now.duration_since(count.last);
-        (since < delay && since < FORGOTTEN).then(|| delay - since)
+        (since < delay && since < COUNT_LIFETIME).then(|| delay - since)
     }
 }
 
-impl Attempt<'_> {
+impl LoginAttempt<'_> {
     /// Returns the counted keys, with the account or device first.
-    fn keys(self) -> Vec<(String, Rule)> {
+    fn keys(self) -> Vec<(String, DelayRule)> {
         // Long names are shortened, to limit the memory.
         let account: String = self.account.chars().take(100).collect();
         let first = self.device.map_or_else(|| format!("account {account}"), |device| format!("device {device}"));
-        let address = self.address.map(|address| (format!("address {}", network_of(address)), ADDRESS));
-        [(first, ACCOUNT)].into_iter().chain(address).collect()
+        let address = self.address.map(|address| (format!("address {}", network_of(address)), ADDRESS_RULE));
+        [(first, ACCOUNT_RULE)].into_iter().chain(address).collect()
     }
 }
 
 /// Returns how long a refusal waits. `until` is the time at which the address's refusals would end without a burst.
-fn delay(until: Instant, now: Instant) -> Duration {
-    until.saturating_duration_since(now).saturating_sub(REFUSAL_EVERY * REFUSAL_BURST)
+fn refusal_delay(until: Instant, now: Instant) -> Duration {
+    until.saturating_duration_since(now).saturating_sub(REFUSAL_INTERVAL * REFUSAL_BURST)
 }
 
 /// Returns the network of an address. For IPv6 it has 64 bits, because one host owns all addresses in it.
@@ -236,12 +244,12 @@ fn network_of(address: &str) -> String {
 mod tests {
     use super::*;
 
-    fn attempt<'a>(account: &'a str, address: Option<&'a str>) -> Attempt<'a> {
-        Attempt { account, device: None, address }
+    fn attempt<'a>(account: &'a str, address: Option<&'a str>) -> LoginAttempt<'a> {
+        LoginAttempt { account, device: None, address }
     }
 
     #[test]
-    fn the_delay_grows_with_every_attempt_and_has_an_end() {
+    fn the_delay_grows_with_every_attempt_up_to_a_maximum() {
         let throttle = LoginThrottle::default();
         let mut now = Instant::now();
         let mut waits = Vec::new();
@@ -288,7 +296,7 @@ mod tests {
             throttle.begin_at(&attempt("ann", Some(&address)).keys(), now);
         }
         assert!(throttle.begin_at(&attempt("ann", Some("10.9.9.9")).keys(), now).is_some());
-        let known = Attempt { account: "ann", device: Some("of ann"), address: Some("10.9.9.9") };
+        let known = LoginAttempt { account: "ann", device: Some("of ann"), address: Some("10.9.9.9") };
         let allowed = (0..50).filter(|_| throttle.begin_at(&known.keys(), now).is_none()).count();
         assert_eq!(allowed, 4, "a stolen device cannot guess faster");
     }
@@ -298,63 +306,63 @@ mod tests {
         let throttle = LoginThrottle::default();
         for _ in 0..30 {
             assert_eq!(throttle.begin(attempt("ann", Some("10.0.0.9"))), None);
-            throttle.succeeded(attempt("ann", Some("10.0.0.9")));
+            throttle.record_success(attempt("ann", Some("10.0.0.9")));
         }
     }
 
     #[test]
-    fn unknown_tokens_are_refused_evenly_and_no_more_compared_where_they_come_faster() {
+    fn unknown_tokens_are_refused_at_an_even_rate_and_faster_ones_are_not_compared() {
         let throttle = LoginThrottle::default();
         let (mut now, address) = (Instant::now(), Some("10.0.0.9"));
         let guess = |now| {
-            let place = throttle.refusal_place_at(address, now)?;
-            Ok::<_, Duration>(throttle.unknown_token_at(address, place, now).wait)
+            let slot = throttle.take_refusal_slot_at(address, now)?;
+            Ok::<_, Duration>(throttle.refuse_token_at(address, slot, now).wait)
         };
         assert!((0..20).all(|_| guess(now) == Ok(Duration::ZERO)), "a few mistakes do not wait");
         for _ in 0..100 {
             // Sequential guesses.
-            assert_eq!(guess(now), Ok(REFUSAL_EVERY));
-            now += REFUSAL_EVERY;
+            assert_eq!(guess(now), Ok(REFUSAL_INTERVAL));
+            now += REFUSAL_INTERVAL;
         }
         // Parallel guesses, before any of them is known to be wrong.
-        let mut places: Vec<_> = (0..100).filter_map(|_| throttle.refusal_place_at(address, now).ok()).collect();
-        assert_eq!(places.len(), 21);
-        assert!(throttle.refusal_place_at(Some("10.0.0.8"), now).is_ok(), "another address is not limited");
-        throttle.known_token(address, places.pop().flatten());
-        assert!(throttle.refusal_place_at(address, now).is_ok(), "a known token does not count");
-        assert!(throttle.refusal_place_at(address, now + Duration::from_secs(60)).is_ok());
+        let mut slots: Vec<_> = (0..100).filter_map(|_| throttle.take_refusal_slot_at(address, now).ok()).collect();
+        assert_eq!(slots.len(), 21);
+        assert!(throttle.take_refusal_slot_at(Some("10.0.0.8"), now).is_ok(), "another address is not limited");
+        throttle.accept_token(address, slots.pop().flatten());
+        assert!(throttle.take_refusal_slot_at(address, now).is_ok(), "a known token does not count");
+        assert!(throttle.take_refusal_slot_at(address, now + Duration::from_secs(60)).is_ok());
     }
 
     #[test]
-    fn refusals_that_wait_are_bounded_and_keep_no_address_out_that_has_not_guessed() {
+    fn waiting_refusals_are_bounded_and_do_not_refuse_an_address_without_guesses() {
         let throttle = LoginThrottle::default();
         let now = Instant::now();
         let mut waiting = Vec::new();
         for i in 0..20 {
             let address = format!("10.0.0.{i}");
             for n in 0..39 {
-                let place = throttle.refusal_place_at(Some(&address), now);
-                assert_eq!(place.as_ref().is_ok_and(Option::is_none), n < 20, "guess {n}");
+                let slot = throttle.take_refusal_slot_at(Some(&address), now);
+                assert_eq!(slot.as_ref().is_ok_and(Option::is_none), n < 20, "guess {n}");
                 if n < 20 {
-                    throttle.unknown_token_at(Some(&address), None, now);
+                    throttle.refuse_token_at(Some(&address), None, now);
                 }
-                waiting.extend(place.ok().flatten());
+                waiting.extend(slot.ok().flatten());
             }
         }
-        assert_eq!(waiting.len(), REFUSALS, "of 380 guesses");
-        assert_eq!(throttle.refusal_place_at(Some("10.0.0.19"), now).map(drop), Err(REFUSAL_WAIT));
-        assert!(throttle.refusal_place_at(Some("10.9.9.9"), now).is_ok_and(|place| place.is_none()));
+        assert_eq!(waiting.len(), MAX_REFUSALS, "of 380 guesses");
+        assert_eq!(throttle.take_refusal_slot_at(Some("10.0.0.19"), now).map(drop), Err(MAX_REFUSAL_WAIT));
+        assert!(throttle.take_refusal_slot_at(Some("10.9.9.9"), now).is_ok_and(|slot| slot.is_none()));
         drop(waiting);
-        assert!(throttle.refusal_place_at(Some("10.0.0.19"), now).is_ok());
+        assert!(throttle.take_refusal_slot_at(Some("10.0.0.19"), now).is_ok());
     }
 
     #[test]
     fn the_number_of_counts_is_bounded() {
         let throttle = LoginThrottle::default();
         let now = Instant::now();
-        for i in 0..MOST + 10 {
+        for i in 0..MAX_COUNTS + 10 {
             throttle.begin_at(&attempt(&format!("user {i}"), None).keys(), now);
         }
-        assert!(throttle.counts.lock().expect("the lock is not poisoned").len() <= MOST);
+        assert!(throttle.counts.lock().expect("the lock is not poisoned").len() <= MAX_COUNTS);
     }
 }

@@ -11,8 +11,9 @@ mod batch_writer;
 pub mod batches;
 pub mod bulk;
 pub mod cameras;
-pub mod commands;
-mod devices;
+pub mod command_history;
+pub mod connection_test;
+mod device_cookies;
 pub mod diagnosis;
 pub mod discovery;
 pub mod dispatch;
@@ -29,20 +30,19 @@ pub mod plates;
 pub mod printer_access;
 pub mod printers;
 pub mod prints;
-pub mod probe;
 pub mod recorder;
 mod registry;
+pub mod resealing;
 pub mod retention;
 pub mod sealed_form;
-pub mod secrets;
-pub mod select;
+pub mod selection;
 pub mod sending;
 pub mod sessions;
 pub mod statistics;
 pub mod tags;
 pub mod temperatures;
 pub mod tokens;
-mod turns;
+mod transfer_locks;
 pub mod uploads;
 pub mod users;
 pub mod webhooks;
@@ -60,30 +60,31 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use self::error::Error;
 use self::{
     app_keys::KeyRequests,
-    background::Background,
+    background::BackgroundTasks,
     batch_writer::BatchWriter,
     cameras::Cameras,
     discovery::Discovery,
-    dispatch::{Dispatch, Dispatcher},
-    events::News,
+    dispatch::{Dispatcher, DispatcherHandle},
+    events::FeedNotifier,
     health::WriteStatus,
-    idempotency::UnderWay,
+    idempotency::HeldKeys,
     login_throttle::LoginThrottle,
     recorder::RecorderStatus,
     registry::Registry,
-    sending::Sending,
-    turns::Turns,
+    sending::SendingStatus,
+    transfer_locks::TransferLocks,
     uploads::Uploads,
     webhooks::Webhooks,
 };
 use crate::{
     clock,
     config::Settings,
+    domain::message::TextOf,
     fleet::Fleet,
     oidc::Oidc,
     outbound::Outbound,
     secrets::Vault,
-    storage::{self, Db, sealed::Shelf},
+    storage::{self, Db, sealed::SealedTable},
 };
 
 /// Commands that ended up to this long before a start of the server still matter. They are shown with their printers,
@@ -92,62 +93,66 @@ const LAST_COMMANDS: TimeDelta = TimeDelta::days(1);
 
 /// Everything that use cases need. Cloning is cheap (a reference count), because every layer of every request has a clone.
 #[derive(Clone)]
-pub struct Services(Arc<Shared>);
+pub struct Services(Arc<SharedServices>);
 
 impl Deref for Services {
-    type Target = Shared;
+    type Target = SharedServices;
 
-    fn deref(&self) -> &Shared {
+    fn deref(&self) -> &SharedServices {
         &self.0
     }
 }
 
 /// State that all clones of [`Services`] share.
-pub struct Shared {
+pub struct SharedServices {
     pub(crate) db: Db,
-    pub(crate) sending: watch::Receiver<Sending>,
+    pub(crate) sending: watch::Receiver<SendingStatus>,
     pub(crate) fleet: Fleet,
-    pub(crate) dispatch: Dispatch,
+    pub(crate) dispatcher: DispatcherHandle,
     pub(crate) batch_writer: BatchWriter,
     pub(crate) outbound: Outbound,
     pub(crate) vault: Arc<Vault>,
     pub(crate) admin_token: Option<Arc<str>>,
     pub(crate) settings: Settings,
+    /// Returns the English text of a message, for the bodies of webhooks.
+    pub(crate) text_of: TextOf,
     pub(crate) oidc: Option<Oidc>,
     pub(crate) uploads: Arc<Uploads>,
     /// One list of files is read from a printer at a time.
-    pub(crate) file_lists: Arc<Turns>,
+    pub(crate) file_list_locks: Arc<TransferLocks>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) login_throttle: Arc<LoginThrottle>,
     pub(crate) cameras: Arc<Cameras>,
     pub(crate) discovery: Arc<Discovery>,
     pub(crate) key_requests: Arc<KeyRequests>,
-    pub(crate) news: News,
-    pub(crate) keys: UnderWay,
+    pub(crate) feed_notifier: FeedNotifier,
+    pub(crate) idempotency_keys: HeldKeys,
     pub(crate) webhooks: Webhooks,
     pub(crate) recorder: RecorderStatus,
-    pub(crate) background: Background,
-    writes: WriteStatus,
+    pub(crate) background: BackgroundTasks,
+    write_status: WriteStatus,
     /// Cancelled on shutdown. Long waits must select on it.
     pub(crate) stop: CancellationToken,
     pub(crate) hashers: Arc<tokio::sync::Semaphore>,
     /// Number of passwords that were hashed or verified since the start.
-    pub(crate) hashed: Arc<AtomicU64>,
+    pub(crate) passwords_hashed: Arc<AtomicU64>,
 }
 
 /// What the services need for their start.
-pub struct Parts {
+pub struct ServiceParts {
     pub db: Db,
     /// Whether this server is the one that sends commands.
-    pub sending: watch::Receiver<Sending>,
+    pub sending: watch::Receiver<SendingStatus>,
     /// Until this time, the previous server may still send commands.
     pub others_send_until: Option<std::time::Instant>,
     pub outbound: Outbound,
     /// Connections to the receivers of webhooks.
-    pub to_receivers: Outbound,
+    pub webhook_outbound: Outbound,
     pub vault: Vault,
     pub admin_token: Option<String>,
     pub settings: Settings,
+    /// Returns the English text of a message, for the bodies of webhooks.
+    pub text_of: TextOf,
     pub oidc: Option<Oidc>,
     /// Folder for uploads in transit to printers.
     pub data_dir: PathBuf,
@@ -157,42 +162,43 @@ impl Services {
     /// Starts the fleet, the dispatcher and the recorder as tasks of `tasks`, which end when `stop` is cancelled.
     /// `failed` is cancelled when one of them ends by itself. Fails if the printer registry cannot be read.
     pub async fn start(
-        parts: Parts,
+        parts: ServiceParts,
         tasks: &TaskTracker,
         stop: &CancellationToken,
         failed: &CancellationToken,
     ) -> Result<Self, Error> {
         let uploads = Uploads::open(&parts.data_dir);
         let (fleet, inbox) = Fleet::new(parts.settings, tasks.clone(), stop.clone());
-        let dispatcher = Dispatcher::new(parts.db.clone(), fleet.clone(), inbox.ledger, parts.others_send_until);
+        let dispatcher = Dispatcher::new(parts.db.clone(), fleet.clone(), inbox.events, parts.others_send_until);
         let (batch_writer, batch_writer_task) = BatchWriter::new(parts.db.clone(), dispatcher.handle());
-        let services = Self(Arc::new(Shared {
+        let services = Self(Arc::new(SharedServices {
             db: parts.db,
             sending: parts.sending,
             fleet,
-            dispatch: dispatcher.handle(),
+            dispatcher: dispatcher.handle(),
             batch_writer,
             outbound: parts.outbound,
             vault: Arc::new(parts.vault),
             admin_token: parts.admin_token.map(Arc::from),
             settings: parts.settings,
+            text_of: parts.text_of,
             oidc: parts.oidc,
             uploads: Arc::new(uploads),
-            file_lists: Arc::default(),
+            file_list_locks: Arc::default(),
             registry: Arc::default(),
             login_throttle: Arc::default(),
             cameras: Arc::default(),
             discovery: Arc::default(),
             key_requests: Arc::new(KeyRequests::new(tasks.clone(), stop.clone())),
-            news: News::default(),
-            keys: UnderWay::default(),
-            webhooks: Webhooks::new(parts.to_receivers),
+            feed_notifier: FeedNotifier::default(),
+            idempotency_keys: HeldKeys::default(),
+            webhooks: Webhooks::new(parts.webhook_outbound),
             recorder: RecorderStatus::new(inbox.recorder.clone()),
-            background: Background::new(tasks.clone(), stop.clone()),
-            writes: WriteStatus::default(),
+            background: BackgroundTasks::new(tasks.clone(), stop.clone()),
+            write_status: WriteStatus::default(),
             stop: stop.clone(),
-            hashers: Arc::new(tokio::sync::Semaphore::new(sessions::HASHERS)),
-            hashed: Arc::default(),
+            hashers: Arc::new(tokio::sync::Semaphore::new(sessions::MAX_HASHERS)),
+            passwords_hashed: Arc::default(),
         }));
         services.check_keys().await?;
         // Before the dispatcher runs, because it treats a printer without an actor as disabled.
@@ -200,7 +206,7 @@ impl Services {
         // Before requests arrive: unfinished batches of the previous process count for their principals.
         dispatcher.count_unfinished().await?;
         let since = clock::now() - LAST_COMMANDS;
-        services.fleet.view().tell(storage::commands::last_of_each(&services.db, since).await?);
+        services.fleet.view().show_commands(storage::commands::list_last_of_each_printer(&services.db, since).await?);
         let (guard, token) = (failed.clone().drop_guard(), stop.clone());
         tasks.spawn(async move {
             let _guard = guard;
@@ -212,15 +218,15 @@ impl Services {
             batch_writer_task.run(token).await;
         });
         let (guard, token, db) = (failed.clone().drop_guard(), stop.clone(), services.db.clone());
-        let (storing, status) = (services.dispatch.storing(), services.recorder.clone());
+        let (storing, status) = (services.dispatcher.subscribe_storing(), services.recorder.clone());
         tasks.spawn(async move {
             let _guard = guard;
             recorder::run(db, inbox.recorder, storing, status, token).await;
         });
-        tasks.spawn(services.news.clone().run(services.db.clone(), stop.clone()));
+        tasks.spawn(services.feed_notifier.clone().run(services.db.clone(), stop.clone()));
         services.start_registry();
         services.start_plates();
-        services.deliver_webhooks(tasks.clone());
+        services.start_webhooks(tasks.clone());
         services.start_retention();
         services.start_health_writes();
         services.start_log_checkpoints();
@@ -229,17 +235,17 @@ impl Services {
 
     /// Returns the injected failures of the database, for tests.
     #[cfg(feature = "fault-injection")]
-    pub fn faults(&self) -> &storage::faults::Faults {
+    pub fn faults(&self) -> &storage::fault_injection::FaultInjector {
         self.db.faults()
     }
 
     /// Fails if the stored secrets were sealed with keys that are missing.
     async fn check_keys(&self) -> Result<(), Error> {
         let mut sealed = Vec::new();
-        for shelf in Shelf::ALL {
-            sealed.extend(storage::sealed::page(&self.db, shelf, None, i64::MAX).await?);
+        for shelf in SealedTable::ALL {
+            sealed.extend(storage::sealed::list_page(&self.db, shelf, None, i64::MAX).await?);
         }
-        self.vault.check(sealed.iter().map(|secret| (secret.id, secret.sealed.as_slice())))?;
+        self.vault.check_stored_values(sealed.iter().map(|secret| (secret.id, secret.sealed.as_slice())))?;
         Ok(())
     }
 
@@ -249,7 +255,7 @@ impl Services {
     }
 
     /// Returns whether this server is the one that sends, and since when.
-    pub fn sending(&self) -> Sending {
+    pub fn sending_status(&self) -> SendingStatus {
         self.sending.borrow().clone()
     }
 
@@ -264,18 +270,18 @@ impl Services {
     }
 
     /// Returns the token that is cancelled on shutdown.
-    pub fn stopping(&self) -> CancellationToken {
+    pub fn stop_token(&self) -> CancellationToken {
         self.stop.clone()
     }
 
     /// Returns the periodic tasks of the server.
-    pub fn background(&self) -> &Background {
+    pub fn background(&self) -> &BackgroundTasks {
         &self.background
     }
 
     /// Returns the handle of the dispatcher, for requests that follow batches.
-    pub fn dispatch(&self) -> &Dispatch {
-        &self.dispatch
+    pub fn dispatcher(&self) -> &DispatcherHandle {
+        &self.dispatcher
     }
 
     /// Returns whether an occupied plate blocks a start.

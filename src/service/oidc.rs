@@ -16,21 +16,22 @@ use super::{
     access::Principal,
     error::Error,
     sessions::Browser,
-    users::{changed, made},
+    users::{changed_user, new_user},
 };
-pub use crate::oidc::{CALLBACK, Error as OidcError, Return};
+pub use crate::oidc::{CALLBACK, CallbackQuery, Error as OidcError};
 use crate::{
     clock,
     domain::{
         access::Role,
-        audit::{ActorKind, Entry},
-        oidc::{Identity, name_of, role_of},
+        audit::{ActorKind, AuditEntry},
+        message::Message,
+        oidc::{Identity, display_name, highest_role},
         user::{User, UserDetails},
     },
-    oidc::{Arrival, Journey, Oidc},
+    oidc::{LoginState, Oidc, VerifiedUser},
     storage::{
         self,
-        users::{EndSessions, Updated, UserUpdate},
+        users::{SessionsToEnd, UserUpdate, UserUpdateResult},
     },
 };
 
@@ -38,19 +39,19 @@ use crate::{
 pub const JOURNEY: TimeDelta = TimeDelta::minutes(10);
 /// Lifetime of a session: one long shift. Then the user must sign on again, so users that the provider removed lose
 /// access.
-pub const SIGN_ON_LIFE: TimeDelta = TimeDelta::hours(12);
+pub const SIGN_ON_LIFETIME: TimeDelta = TimeDelta::hours(12);
 /// Login states are sealed for this id, so no other sealed value can replace one.
-const SEALED_FOR: Uuid = Uuid::from_u128(0x6f69_6463_2d6a_4f75_b26e_6579_0000_0001);
+const SEAL_ID: Uuid = Uuid::from_u128(0x6f69_6463_2d6a_4f75_b26e_6579_0000_0001);
 /// Maximum number of names that are tried for a new user.
-const NAMES: usize = 20;
+const MAX_NAMES: usize = 20;
 /// Maximum length of the target address that a login state keeps.
-const LONGEST_NEXT: usize = 1_000;
+const MAX_NEXT_LENGTH: usize = 1_000;
 
 /// Result of a return from the provider.
 #[derive(Debug)]
-pub enum SignOn {
+pub enum SignOnResult {
     /// The secret for the session cookie, and the page that the browser requested first.
-    In { secret: String, next: String },
+    SignedOn { secret: String, next: String },
     /// The login took too long, or the browser has no login state.
     TooLate,
     /// The provider knows the user, but the claims map to no role.
@@ -70,9 +71,9 @@ impl Services {
     /// Returns the provider's address for a sign-on, and the sealed login state that the browser must keep.
     pub async fn begin_sign_on(&self, next: &str) -> Result<Result<(String, String), OidcError>, Error> {
         let oidc = self.oidc()?;
-        let next = if next.len() <= LONGEST_NEXT { next } else { "/" };
-        match oidc.depart(next, clock::now() + JOURNEY).await {
-            Ok((url, journey)) => Ok(Ok((url.into(), self.pack(&journey)?))),
+        let next = if next.len() <= MAX_NEXT_LENGTH { next } else { "/" };
+        match oidc.authorize_url(next, clock::now() + JOURNEY).await {
+            Ok((url, login_state)) => Ok(Ok((url.into(), self.seal_login_state(&login_state)?))),
             Err(error) => {
                 tracing::warn!(%error, issuer = oidc.provider().issuer, "a sign-on could not be started");
                 Ok(Err(error))
@@ -81,92 +82,99 @@ impl Services {
     }
 
     /// Opens a session for a user who returns from the provider, with the role from the claims.
-    pub async fn finish_sign_on(&self, journey: Option<&str>, back: Return, browser: Browser) -> Result<SignOn, Error> {
+    pub async fn finish_sign_on(
+        &self,
+        sealed_state: Option<&str>,
+        callback: CallbackQuery,
+        browser: Browser,
+    ) -> Result<SignOnResult, Error> {
         let oidc = self.oidc()?;
         let now = clock::now();
-        let Some(journey) = journey.and_then(|sealed| self.unpack(sealed)).filter(|journey| journey.until > now) else {
-            return Ok(SignOn::TooLate);
+        let Some(login_state) =
+            sealed_state.and_then(|sealed| self.open_login_state(sealed)).filter(|journey| journey.until > now)
+        else {
+            return Ok(SignOnResult::TooLate);
         };
-        let next = journey.next.clone();
-        let arrival = match oidc.arrive(journey, back).await {
-            Ok(arrival) => arrival,
+        let next = login_state.next.clone();
+        let sign_on = match oidc.exchange_code(login_state, callback).await {
+            Ok(sign_on) => sign_on,
             Err(error) => {
                 tracing::warn!(%error, address = ?browser.origin.address, "sign-on failed");
-                return Ok(SignOn::Failed(error));
+                return Ok(SignOnResult::Failed(error));
             }
         };
-        let Some(role) = role_of(oidc.provider(), &arrival.claims) else {
+        let Some(role) = highest_role(oidc.provider(), &sign_on.claims) else {
             tracing::warn!(
-                subject = arrival.identity.subject,
+                subject = sign_on.identity.subject,
                 claim = oidc.provider().role_claim,
                 "sign-on without a role"
             );
-            return Ok(SignOn::NoRole);
+            return Ok(SignOnResult::NoRole);
         };
-        let user = self.user_of(&arrival, role, &browser).await?;
+        let user = self.find_or_create_user(&sign_on, role, &browser).await?;
         if !user.details.enabled {
-            return Ok(SignOn::Disabled);
+            return Ok(SignOnResult::Disabled);
         }
-        let secret = self.open_session(Principal::of_user(user, None), browser, SIGN_ON_LIFE).await?;
-        Ok(SignOn::In { secret, next })
+        let secret = self.open_session(Principal::from_user(user, None), browser, SIGN_ON_LIFETIME).await?;
+        Ok(SignOnResult::SignedOn { secret, next })
     }
 
     /// Returns the users who sign on at a provider, each with its issuer.
-    pub async fn signing_on(&self, who: &Principal) -> Result<HashMap<Uuid, String>, Error> {
+    pub async fn sign_on_issuers(&self, who: &Principal) -> Result<HashMap<Uuid, String>, Error> {
         who.require(Role::Admin)?;
-        Ok(storage::identities::issuers(&self.db, None).await?.into_iter().collect())
+        Ok(storage::identities::list_issuers(&self.db, None).await?.into_iter().collect())
     }
 
     /// Returns the issuer at which the principal signs on. None: the principal has a password here, or is a token.
-    pub async fn signs_on_at(&self, who: &Principal) -> Result<Option<String>, Error> {
+    pub async fn sign_on_issuer(&self, who: &Principal) -> Result<Option<String>, Error> {
         let Some(id) = who.user_id else { return Ok(None) };
-        Ok(storage::identities::issuers(&self.db, Some(id)).await?.pop().map(|(_, issuer)| issuer))
+        Ok(storage::identities::list_issuers(&self.db, Some(id)).await?.pop().map(|(_, issuer)| issuer))
     }
 
     fn oidc(&self) -> Result<&Oidc, Error> {
-        self.oidc.as_ref().ok_or(Error::NotFound("single sign-on"))
+        self.oidc.as_ref().ok_or(Error::NotFound("single-sign-on"))
     }
 
     /// Returns the user of an identity, with the role from the current claims. Creates a missing user.
-    async fn user_of(&self, arrival: &Arrival, role: Role, browser: &Browser) -> Result<User, Error> {
-        for attempt in 0..NAMES {
-            let known = storage::identities::user_of(&self.db, &arrival.identity).await?;
+    async fn find_or_create_user(&self, sign_on: &VerifiedUser, role: Role, browser: &Browser) -> Result<User, Error> {
+        for attempt in 0..MAX_NAMES {
+            let known = storage::identities::find_user_id(&self.db, &sign_on.identity).await?;
             let found = match known {
                 Some(id) => storage::users::get(&self.db, id).await?,
                 None => None,
             };
             let written = match found {
-                Some(user) => self.with_role(user, role, &arrival.identity, browser).await?,
-                None => self.newcomer(arrival, role, attempt, browser).await?,
+                Some(user) => self.update_role(user, role, &sign_on.identity, browser).await?,
+                None => self.create_user_at_sign_on(sign_on, role, attempt, browser).await?,
             };
             if let Some(user) = written {
                 return Ok(user);
             }
         }
-        Err(Error::Busy("Your account changes at this moment. Try again in a few seconds."))
+        Err(Error::Busy(Message::new("refusal-account-changes")))
     }
 
     /// Creates the user of a new identity. None: the name is taken, or another request created the user first.
-    async fn newcomer(
+    async fn create_user_at_sign_on(
         &self,
-        arrival: &Arrival,
+        sign_on: &VerifiedUser,
         role: Role,
         attempt: usize,
         browser: &Browser,
     ) -> Result<Option<User>, Error> {
-        let name = name_of(&arrival.claims, &arrival.identity.subject);
+        let name = display_name(&sign_on.claims, &sign_on.identity.subject);
         let name = if attempt == 0 { name } else { format!("{name} ({})", attempt + 1) };
         // The audit names the new user as the actor, because no other user was involved.
         let who = Principal {
             name: name.clone(),
             origin: browser.origin.clone(),
-            ..Principal::operator_of_the_server(ActorKind::User)
+            ..Principal::server_admin(ActorKind::User)
         };
         let details = UserDetails { name, role, tags: Vec::new(), enabled: true };
-        let (user, mut entry) = made(&who, details);
+        let (user, mut entry) = new_user(&who, details);
         entry.actor.id = Some(user.id);
-        note_issuer(&mut entry, &arrival.identity);
-        match storage::identities::insert(&self.db, &user, &arrival.identity, &entry).await {
+        add_issuer(&mut entry, &sign_on.identity);
+        match storage::identities::insert_user(&self.db, &user, &sign_on.identity, &entry).await {
             Ok(()) => {
                 tracing::info!(user.id = %user.id, user.name = %user.details.name, "user created at their first sign-on");
                 Ok(Some(user))
@@ -177,7 +185,7 @@ impl Services {
     }
 
     /// Changes the role of a user, if it differs. None: another request changed the user in the meantime.
-    async fn with_role(
+    async fn update_role(
         &self,
         before: User,
         role: Role,
@@ -193,29 +201,30 @@ impl Services {
             details.tags.clear();
         }
         let expected_version = before.version;
-        let who = Principal { origin: browser.origin.clone(), ..Principal::of_user(before.clone(), None) };
-        let (user, mut entry) = changed(&who, before, details, false);
-        note_issuer(&mut entry, identity);
+        let who = Principal { origin: browser.origin.clone(), ..Principal::from_user(before.clone(), None) };
+        let (user, mut entry) = changed_user(&who, before, details, false);
+        add_issuer(&mut entry, identity);
         // The provider decides who is an admin. So even the last admin can lose the role.
-        let (password_hash, sessions, keep_an_admin) = (None, EndSessions::None, false);
-        let change = UserUpdate { user: &user, expected_version, password_hash, sessions, keep_an_admin };
+        let (password_hash, sessions, keep_an_admin) = (None, SessionsToEnd::None, false);
+        let change =
+            UserUpdate { user: &user, expected_version, password_hash, sessions, require_other_admin: keep_an_admin };
         let updated = storage::users::update(&self.db, &change, &entry).await?;
-        Ok((updated == Updated::Yes).then_some(user))
+        Ok((updated == UserUpdateResult::Stored).then_some(user))
     }
 
     /// Seals a login state for a cookie. Only this server can create or read it.
-    fn pack(&self, journey: &Journey) -> Result<String, Error> {
-        let plain = serde_json::to_string(journey).map_err(|error| Error::Internal(error.to_string()))?;
-        Ok(URL_SAFE_NO_PAD.encode(self.vault.seal(SEALED_FOR, &plain)?))
+    fn seal_login_state(&self, login_state: &LoginState) -> Result<String, Error> {
+        let plain = serde_json::to_string(login_state).map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(URL_SAFE_NO_PAD.encode(self.vault.seal(SEAL_ID, &plain)?))
     }
 
-    fn unpack(&self, sealed: &str) -> Option<Journey> {
-        let plain = self.vault.open(SEALED_FOR, &URL_SAFE_NO_PAD.decode(sealed).ok()?).ok()?;
+    fn open_login_state(&self, sealed: &str) -> Option<LoginState> {
+        let plain = self.vault.open(SEAL_ID, &URL_SAFE_NO_PAD.decode(sealed).ok()?).ok()?;
         serde_json::from_str(&plain).ok()
     }
 }
 
 /// Adds the issuer to an audit entry, because its claims caused the change.
-fn note_issuer(entry: &mut Entry, identity: &Identity) {
+fn add_issuer(entry: &mut AuditEntry, identity: &Identity) {
     entry.changes.insert("issuer".to_owned(), Value::String(identity.issuer.clone()));
 }

@@ -16,9 +16,10 @@ use crate::{
     clock,
     domain::{
         access::Role,
-        audit::{Action, Entry},
-        invalid::Invalid,
+        audit::{Action, AuditEntry},
+        message::Message,
         plate::{ClearResult, PlateState},
+        validation::ValidationErrors,
     },
     storage,
 };
@@ -28,11 +29,11 @@ const MAX_PLATES: usize = 5_000;
 /// How often the fleet's plates are compared with the database.
 const PERIOD: Duration = Duration::from_secs(10);
 /// Maximum time that a request waits until its plates are shown as clear.
-const SHOWN_WITHIN: Duration = Duration::from_secs(2);
+const SHOW_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A plate to mark as clear.
 #[derive(Debug, Clone, Copy)]
-pub struct ClearPlate {
+pub struct PlateToClear {
     pub printer_id: Uuid,
     /// The print that the user saw on the plate. None: any print.
     pub print_id: Option<Uuid>,
@@ -43,16 +44,16 @@ impl Services {
     pub async fn clear_plates(
         &self,
         who: &Principal,
-        plates: &[ClearPlate],
-    ) -> Result<Vec<(ClearPlate, ClearResult)>, Error> {
+        plates: &[PlateToClear],
+    ) -> Result<Vec<(PlateToClear, ClearResult)>, Error> {
         who.require(Role::Operator)?;
         if plates.is_empty() || plates.len() > MAX_PLATES {
-            let rule = format!("must name 1 to {MAX_PLATES} plates");
-            return Err(Invalid::one("", "length", rule).into());
+            let rule = Message::new("rule-plate-count").with("max", MAX_PLATES);
+            return Err(ValidationErrors::single("", "length", rule).into());
         }
         // The database decides, so the observations of the actors must be stored first.
-        if !self.fleet.written_down().await {
-            return Err(Error::Busy("The newest prints are not stored yet. Try again in a moment."));
+        if !self.fleet.flush_observations().await {
+            return Err(Error::Busy(Message::new("refusal-prints-not-stored")));
         }
         let ids: Vec<Uuid> = plates.iter().map(|plate| plate.printer_id).collect();
         let printers: HashMap<Uuid, bool> = storage::printers::get_many(&self.db, &ids)
@@ -76,10 +77,10 @@ impl Services {
         Ok(results)
     }
 
-    async fn clear_plate(&self, who: &Principal, plate: ClearPlate) -> Result<ClearResult, Error> {
+    async fn clear_plate(&self, who: &Principal, plate: PlateToClear) -> Result<ClearResult, Error> {
         let (id, now) = (plate.printer_id, clock::now());
-        let entry = Entry { printer_ids: vec![id], ..who.entry(Action::PlateCleared, Map::new()) };
-        match storage::plates::clear(&self.db, id, plate.print_id, &who.name, now, &entry).await? {
+        let entry = AuditEntry { printer_ids: vec![id], ..who.audit_entry(Action::PlateCleared, Map::new()) };
+        match storage::plates::mark_clear(&self.db, id, plate.print_id, &who.name, now, &entry).await? {
             Err(refused) => Ok(refused),
             Ok(cleared) => {
                 self.fleet.clear_plate(id, cleared);
@@ -95,7 +96,7 @@ impl Services {
         let mut changes = view.subscribe();
         let is_clear = |id: &Uuid| view.get(*id).is_none_or(|live| live.plate.state == PlateState::Clear);
         let shown = changes.wait_for(|_| printers.iter().all(is_clear));
-        let _ = tokio::time::timeout(SHOWN_WITHIN, shown).await;
+        let _ = tokio::time::timeout(SHOW_TIMEOUT, shown).await;
     }
 
     /// Starts the task that applies the plates of the database to the fleet.
@@ -110,10 +111,10 @@ impl Services {
     /// Compares the occupied plates with the database. There, a plate is clear only after the print on it was
     /// removed.
     async fn reconcile_plates(&self) -> RunResult {
-        let occupied = self.fleet.view().all().into_iter().filter(|live| live.plate.state == PlateState::Occupied);
+        let occupied = self.fleet.view().printers().into_iter().filter(|live| live.plate.state == PlateState::Occupied);
         let ids: Vec<Uuid> = occupied.map(|live| live.id).collect();
         if !ids.is_empty() {
-            for (id, cleared) in storage::plates::cleared(&self.db, &ids).await? {
+            for (id, cleared) in storage::plates::list_cleared(&self.db, &ids).await? {
                 self.fleet.clear_plate(id, cleared);
             }
         }

@@ -9,19 +9,20 @@ use super::{Services, error::Error};
 use crate::{
     clock,
     domain::{
-        invalid::Invalid,
+        message::Message,
         printer::{Printer, PrinterDetails},
         printer_access::{
             MAX_CERTIFICATE_TEXT, PrinterAccess, ProxyAuth, SecretKind, check_header_names, check_proxy_password,
             check_proxy_user,
         },
+        validation::ValidationErrors,
     },
     octoprint::OctoPrint,
     outbound::{CertificateError, Certificates},
     secrets,
     storage::{
         self,
-        printers::{KeyChange, SealedAccess, SealedSecret, SecretChanges},
+        printers::{ApiKeyChange, SealedAccess, SealedSecret, SecretChanges},
     },
 };
 
@@ -47,7 +48,7 @@ pub struct ProxyAuthPatch {
 
 impl AccessPatch {
     /// Returns the names of the fields that change, for the audit.
-    fn changed(&self) -> impl Iterator<Item = &'static str> {
+    fn changed_fields(&self) -> impl Iterator<Item = &'static str> {
         let password =
             self.proxy_auth.as_ref().is_some_and(|auth| auth.as_ref().is_none_or(|auth| auth.password.is_some()));
         [
@@ -63,11 +64,11 @@ impl AccessPatch {
 }
 
 /// Checks every value of an access, and normalises pasted values.
-pub(super) fn checked_access(access: PrinterAccess) -> Result<PrinterAccess, Invalid> {
-    let mut invalid = Invalid::default();
+pub(super) fn checked_access(access: PrinterAccess) -> Result<PrinterAccess, ValidationErrors> {
+    let mut invalid = ValidationErrors::default();
     let ca_certificate = access.ca_certificate.as_deref().and_then(|pem| checked_certificates(&mut invalid, pem));
-    match access.checked() {
-        Ok(access) => invalid.or_ok(PrinterAccess { ca_certificate, ..access }),
+    match access.validate() {
+        Ok(access) => invalid.into_result(PrinterAccess { ca_certificate, ..access }),
         Err(mut errors) => {
             errors.0.extend(invalid.0);
             Err(errors)
@@ -76,16 +77,16 @@ pub(super) fn checked_access(access: PrinterAccess) -> Result<PrinterAccess, Inv
 }
 
 /// Returns the certificates of a PEM text in their normal form.
-fn checked_certificates(invalid: &mut Invalid, pem: &str) -> Option<String> {
+fn checked_certificates(invalid: &mut ValidationErrors, pem: &str) -> Option<String> {
     let rule = if pem.len() > MAX_CERTIFICATE_TEXT {
-        "must be at most 64000 characters long"
+        Message::new("rule-max-length").with("max", MAX_CERTIFICATE_TEXT)
     } else {
         match Certificates::parse(pem) {
-            Ok(certificates) => return Some(certificates.pem()),
-            Err(CertificateError::PrivateKey) => "must not contain a private key: certificates only",
-            Err(CertificateError::NotPem) => "must be certificates in PEM: -----BEGIN CERTIFICATE----- and so on",
-            Err(CertificateError::NotCertificate) => "must contain certificates that can be read",
-            Err(CertificateError::TooMany) => "must be at most 20 certificates",
+            Ok(certificates) => return Some(certificates.to_pem()),
+            Err(CertificateError::PrivateKey) => Message::new("rule-certificate-private-key"),
+            Err(CertificateError::NotPem) => Message::new("rule-certificate-pem"),
+            Err(CertificateError::NotCertificate) => Message::new("rule-certificate-unreadable"),
+            Err(CertificateError::TooMany) => Message::new("rule-max-certificates").with("max", 20),
         }
     };
     invalid.add("/ca_certificate", "ca_certificate", rule);
@@ -151,9 +152,9 @@ impl Services {
         patch: AccessPatch,
         changed: &mut Vec<&'static str>,
     ) -> Result<SecretChanges, Error> {
-        changed.extend(patch.changed());
-        let mut invalid = Invalid::default();
-        let mut changes = SecretChanges::from(KeyChange::Keep);
+        changed.extend(patch.changed_fields());
+        let mut invalid = ValidationErrors::default();
+        let mut changes = SecretChanges::from(ApiKeyChange::Keep);
         let details = &mut printer.details;
         if let Some(auth) = patch.proxy_auth {
             let is_stored = sealed.secret(SecretKind::ProxyPassword).is_some();
@@ -174,41 +175,42 @@ impl Services {
             None | Some(None) => BTreeMap::new(),
             Some(Some(patch)) => self.patched_headers(sealed, patch)?,
         };
-        let given = PrinterAccess {
+        let new_access = PrinterAccess {
             api_key: patch.api_key.clone().flatten(),
             proxy_auth: None,
             headers,
             ca_certificate: patch.ca_certificate.clone().flatten(),
             camera_url: patch.camera_url.clone().flatten(),
         };
-        let given = match checked_access(given) {
-            Ok(given) => given,
+        let new_access = match checked_access(new_access) {
+            Ok(new_access) => new_access,
             Err(errors) => {
                 invalid.0.extend(errors.0);
                 return Err(invalid.into());
             }
         };
         if patch.headers.is_some() {
-            details.header_names = given.headers.keys().cloned().collect();
-            let secret = if given.headers.is_empty() { None } else { Some(self.seal_headers(&given.headers)?) };
+            details.header_names = new_access.headers.keys().cloned().collect();
+            let secret =
+                if new_access.headers.is_empty() { None } else { Some(self.seal_headers(&new_access.headers)?) };
             changes.others.push((SecretKind::Headers, secret));
         }
         check_header_names(&mut invalid, details.header_names.iter(), details.proxy_user.is_some());
         if patch.ca_certificate.is_some() {
-            details.ca_certificate = given.ca_certificate;
+            details.ca_certificate = new_access.ca_certificate;
         }
         if patch.camera_url.is_some() {
-            details.has_camera_url = given.camera_url.is_some();
-            let secret = given.camera_url.map(|url| self.seal_secret(SecretKind::CameraUrl, &url)).transpose()?;
+            details.has_camera_url = new_access.camera_url.is_some();
+            let secret = new_access.camera_url.map(|url| self.seal_secret(SecretKind::CameraUrl, &url)).transpose()?;
             changes.others.push((SecretKind::CameraUrl, secret));
         }
         if patch.api_key.is_some() {
-            changes.api_key = match given.api_key {
-                None => KeyChange::Clear,
-                Some(key) => KeyChange::Set(self.vault.seal(printer.id, &key)?),
+            changes.api_key = match new_access.api_key {
+                None => ApiKeyChange::Clear,
+                Some(key) => ApiKeyChange::Set(self.vault.seal(printer.id, &key)?),
             };
         }
-        Ok(invalid.or_ok(changes)?)
+        Ok(invalid.into_result(changes)?)
     }
 
     /// Returns the access of a printer with a patch applied.
@@ -219,7 +221,7 @@ impl Services {
         patch: AccessPatch,
     ) -> Result<PrinterAccess, Error> {
         let changes = self.patch_access(&mut printer, &sealed, patch, &mut Vec::new())?;
-        self.open_access(&printer, &sealed.changed(changes))
+        self.open_access(&printer, &sealed.with_changes(changes))
     }
 
     /// Returns the stored headers with a patch applied. Stored headers that no key opens can only be cleared.
@@ -228,7 +230,7 @@ impl Services {
         sealed: &SealedAccess,
         patch: &BTreeMap<String, Option<String>>,
     ) -> Result<BTreeMap<String, String>, Error> {
-        let lost = |_| Invalid::one("/headers", "unreadable", "must be cleared first: what is stored cannot be opened");
+        let lost = |_| ValidationErrors::single("/headers", "unreadable", "rule-headers-unreadable");
         let mut headers = self.open_headers(sealed).map_err(lost)?;
         for (name, value) in patch {
             let name = name.trim().to_lowercase();
@@ -241,12 +243,12 @@ impl Services {
     }
 
     /// Creates a client for a printer, with its opened secrets.
-    pub(super) fn client(&self, printer: &Printer, sealed: &SealedAccess) -> Result<OctoPrint, Error> {
-        self.client_for(&printer.details.url, &self.open_access(printer, sealed)?)
+    pub(super) fn client_with_secrets(&self, printer: &Printer, sealed: &SealedAccess) -> Result<OctoPrint, Error> {
+        self.client_for_url(&printer.details.url, &self.open_access(printer, sealed)?)
     }
 
     /// Creates a client for an address.
-    pub(super) fn client_for(&self, url: &str, access: &PrinterAccess) -> Result<OctoPrint, Error> {
+    pub(super) fn client_for_url(&self, url: &str, access: &PrinterAccess) -> Result<OctoPrint, Error> {
         let base = Url::parse(url).map_err(|error| Error::Internal(format!("a stored address is broken: {error}")))?;
         OctoPrint::new(base, access, self.outbound.clone())
             .map_err(|error| Error::Internal(format!("no client can be made: {error}")))
@@ -254,20 +256,20 @@ impl Services {
 
     /// Reads a printer and its secrets from the registry, in one statement.
     pub(super) async fn sealed_printer(&self, id: Uuid) -> Result<(Printer, SealedAccess), Error> {
-        let found = storage::printers::with_secrets(&self.db, &[id]).await?;
+        let found = storage::printers::get_many_with_secrets(&self.db, &[id]).await?;
         found.into_iter().next().ok_or(Error::NotFound("printer"))
     }
 
     /// Creates a client for a registered printer.
-    pub(super) async fn client_of(&self, printer: &Printer) -> Result<OctoPrint, Error> {
+    pub(super) async fn client_for_printer(&self, printer: &Printer) -> Result<OctoPrint, Error> {
         let (printer, sealed) = self.sealed_printer(printer.id).await?;
-        self.client(&printer, &sealed)
+        self.client_with_secrets(&printer, &sealed)
     }
 }
 
 /// Applies a change of user and password to the details. Returns a new password. `is_stored`: a password is stored.
 fn patched_auth(
-    invalid: &mut Invalid,
+    invalid: &mut ValidationErrors,
     details: &mut PrinterDetails,
     is_stored: bool,
     auth: ProxyAuthPatch,
@@ -277,12 +279,12 @@ fn patched_auth(
             check_proxy_user(invalid, &user);
             details.proxy_user = Some(user);
         }
-        None => invalid.add("/proxy_auth/user", "required", "must be given with a password"),
+        None => invalid.add("/proxy_auth/user", "required", "rule-given-with-password"),
     }
     match &auth.password {
         Some(password) => check_proxy_password(invalid, password),
         None if is_stored => {}
-        None => invalid.add("/proxy_auth/password", "required", "must be given with a user"),
+        None => invalid.add("/proxy_auth/password", "required", "rule-given-with-user"),
     }
     auth.password
 }

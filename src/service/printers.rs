@@ -15,16 +15,17 @@ use crate::{
     clock,
     domain::{
         access::Role,
-        audit::{Action, Entry, differences, fields},
-        invalid::Invalid,
+        audit::{Action, AuditEntry, changed_fields, object_fields},
+        message::Message,
         plate::Plate,
         printer::{Printer, PrinterDetails},
         printer_access::PrinterAccess,
         reading::JobReading,
         state::{PrinterState, Reachability},
+        validation::ValidationErrors,
     },
-    fleet::view::Live,
-    octoprint::{Picture, RequestOptions},
+    fleet::view::LivePrinter,
+    octoprint::{CameraPicture, RequestOptions},
     storage::{
         self,
         printers::{NewPrinter, PrinterFilter},
@@ -32,7 +33,7 @@ use crate::{
 };
 
 /// Timeout of a read from a printer, because a user waits for the result.
-const READ_WITHIN: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Attempts to store a patch without `If-Match` while other requests change the printer.
 const PATCH_ATTEMPTS: u32 = 10;
@@ -41,7 +42,7 @@ const PATCH_ATTEMPTS: u32 = 10;
 #[derive(Debug, Clone)]
 pub struct PrinterView {
     pub printer: Printer,
-    pub live: Arc<Live>,
+    pub live: Arc<LivePrinter>,
 }
 
 /// A change of a printer: `None` keeps a value, `Some(None)` clears it.
@@ -64,7 +65,7 @@ pub struct PrinterPatch {
 
 /// Filter of a list of printers.
 #[derive(Debug, Clone, Default)]
-pub struct ListPrinters {
+pub struct PrinterQuery {
     pub tag: Option<String>,
     pub q: Option<String>,
     /// Compared with the last observed state.
@@ -81,7 +82,7 @@ impl Services {
         access: PrinterAccess,
     ) -> Result<PrinterView, Error> {
         who.require(Role::Manager)?;
-        let (details, access) = checked(details, access)?;
+        let (details, access) = check_new_printer(details, access)?;
         let new = self.new_printer(who, details, &access)?;
         self.change_registry(async {
             storage::printers::insert(&self.db, std::slice::from_ref(&new)).await.map_err(Error::from)
@@ -101,11 +102,11 @@ impl Services {
         access: &PrinterAccess,
     ) -> Result<NewPrinter, Error> {
         let now = clock::now();
-        details.describe(access);
+        details.copy_visible_access(access);
         let printer = Printer { id: clock::new_id(), details, version: 1, created_at: now, updated_at: now };
-        within_limit(who, &printer)?;
+        check_within_limit(who, &printer)?;
         let sealed = self.seal_access(printer.id, access)?;
-        let mut audited = fields(&printer.details);
+        let mut audited = object_fields(&printer.details);
         audited.insert("api_key".to_owned(), json!(if access.api_key.is_some() { "set" } else { "none" }));
         for (name, is_set) in [
             ("proxy_password", access.proxy_auth.is_some()),
@@ -117,7 +118,7 @@ impl Services {
                 audited.insert(name.to_owned(), json!("set"));
             }
         }
-        let entry = of_printer(printer.id, who.entry(Action::PrinterRegistered, audited));
+        let entry = with_printer(printer.id, who.audit_entry(Action::PrinterRegistered, audited));
         Ok(NewPrinter { printer, sealed, entry })
     }
 
@@ -125,7 +126,7 @@ impl Services {
     pub async fn printer(&self, who: &Principal, id: Uuid) -> Result<PrinterView, Error> {
         let printer = storage::printers::get(&self.db, id).await?.filter(|printer| who.may_see(printer));
         let printer = printer.ok_or(Error::NotFound("printer"))?;
-        self.fleet.watch(id);
+        self.fleet.mark_viewed(id);
         Ok(self.view_of(printer))
     }
 
@@ -135,13 +136,13 @@ impl Services {
         if tags.is_none() && self.fleet.view().get(id).is_some() {
             return Ok(());
         }
-        let named = storage::printers::named(&self.db, &[id], tags.as_deref()).await?;
+        let named = storage::printers::get_named(&self.db, &[id], tags.as_deref()).await?;
         named.iter().any(|printer| printer.visible).then_some(()).ok_or(Error::NotFound("printer"))
     }
 
     /// Returns the registry rows of these printers, for pages that follow the fleet. It checks no rights: the caller
     /// must check each printer with [`Principal::may_see`].
-    pub async fn registered(&self, ids: &[Uuid]) -> Result<Vec<Printer>, Error> {
+    pub async fn registered_printers(&self, ids: &[Uuid]) -> Result<Vec<Printer>, Error> {
         Ok(storage::printers::get_many(&self.db, ids).await?)
     }
 
@@ -149,7 +150,7 @@ impl Services {
     pub async fn list_printers(
         &self,
         who: &Principal,
-        list: &ListPrinters,
+        list: &PrinterQuery,
         mut after: Option<(String, Uuid)>,
         limit: usize,
     ) -> Result<Vec<PrinterView>, Error> {
@@ -158,7 +159,7 @@ impl Services {
         let mut found = Vec::new();
         // The current state is in memory only, so pages are read from the database until enough printers match.
         loop {
-            let page = storage::printers::page(&self.db, &filter, after.take(), chunk).await?;
+            let page = storage::printers::list_page(&self.db, &filter, after.take(), chunk).await?;
             let last = page.last().map(|printer| (printer.details.name.clone(), printer.id));
             let more = i64::try_from(page.len()).unwrap_or(i64::MAX) == chunk;
             let matching = page.into_iter().map(|printer| self.view_of(printer)).filter(|view| {
@@ -203,7 +204,7 @@ impl Services {
                 return Ok(printer);
             }
         }
-        Err(Error::Busy("Other requests keep changing this printer. Try again."))
+        Err(Error::Busy(Message::new("refusal-printer-keeps-changing")))
     }
 
     /// Tries to store a patch. None: another request changed the printer first.
@@ -222,11 +223,11 @@ impl Services {
             return Err(Error::Stale);
         }
         let access = patch.access.clone();
-        let details = patched(before.details.clone(), patch);
+        let details = apply_patch(before.details.clone(), patch);
         let mut printer = Printer { details, version: before.version + 1, updated_at: clock::now(), ..before.clone() };
         let mut changed = Vec::new();
         let secrets = self.patch_access(&mut printer, &sealed, access, &mut changed);
-        let (details, secrets) = match (printer.details.clone().checked(), secrets) {
+        let (details, secrets) = match (printer.details.clone().validate(), secrets) {
             (Err(mut errors), Err(Error::Invalid(more))) => {
                 errors.0.extend(more.0);
                 return Err(errors.into());
@@ -234,10 +235,10 @@ impl Services {
             (details, secrets) => (details?, secrets?),
         };
         printer.details = details;
-        within_limit(who, &printer)?;
-        let mut changes = differences(&json!(before.details), &json!(printer.details));
+        check_within_limit(who, &printer)?;
+        let mut changes = changed_fields(&json!(before.details), &json!(printer.details));
         changes.extend(changed.into_iter().map(|name| (name.to_owned(), json!("changed"))));
-        let entry = of_printer(id, who.entry(Action::PrinterChanged, changes));
+        let entry = with_printer(id, who.audit_entry(Action::PrinterChanged, changes));
         let is_stored = storage::printers::update(&self.db, &printer, before.version, secrets, &entry).await?;
         Ok(is_stored.then_some(printer))
     }
@@ -246,7 +247,7 @@ impl Services {
     pub async fn remove_printer(&self, who: &Principal, id: Uuid) -> Result<(), Error> {
         who.require(Role::Manager)?;
         let printer = self.printer(who, id).await?.printer;
-        let entry = of_printer(id, who.entry(Action::PrinterRemoved, fields(&printer.details)));
+        let entry = with_printer(id, who.audit_entry(Action::PrinterRemoved, object_fields(&printer.details)));
         let removal = storage::printers::remove(&self.db, id, clock::now(), &entry);
         let batches = self.change_registry(async { removal.await.map_err(Error::from) }).await?;
         batches.ok_or(Error::NotFound("printer"))?;
@@ -258,55 +259,56 @@ impl Services {
     /// Reads the job of a printer now.
     pub async fn read_job(&self, who: &Principal, id: Uuid) -> Result<(PrinterView, JobReading), Error> {
         let view = self.printer(who, id).await?;
-        let octoprint = self.client_of(&view.printer).await?;
-        let reading = octoprint.job().get(&RequestOptions::within(READ_WITHIN)).await?;
-        self.fleet.look(id);
+        let octoprint = self.client_for_printer(&view.printer).await?;
+        let reading = octoprint.job().get(&RequestOptions::with_timeout(READ_TIMEOUT)).await?;
+        self.fleet.request_reading(id);
         Ok((view, reading))
     }
 
     /// Fetches one picture from a printer's camera.
-    pub async fn snapshot(&self, who: &Principal, id: Uuid) -> Result<Picture, Error> {
+    pub async fn snapshot(&self, who: &Principal, id: Uuid) -> Result<CameraPicture, Error> {
         self.printer(who, id).await?;
         let (printer, sealed) = self.sealed_printer(id).await?;
         let access = self.open_access(&printer, &sealed)?;
-        let octoprint = self.client_for(&printer.details.url, &access)?;
-        let options = RequestOptions::within(READ_WITHIN);
+        let octoprint = self.client_for_url(&printer.details.url, &access)?;
+        let options = RequestOptions::with_timeout(READ_TIMEOUT);
         let picture = match &access.camera_url {
             Some(url) => {
                 let url = url.parse().map_err(|_| Error::Internal("a stored camera address is broken".to_owned()))?;
-                Some(octoprint.picture(&url, &options).await?)
+                Some(octoprint.fetch_picture(&url, &options).await?)
             }
-            None => octoprint.camera_picture(&options).await?,
+            None => octoprint.fetch_camera_picture(&options).await?,
         };
         picture.ok_or(Error::NotFound("camera"))
     }
 
     pub(crate) fn view_of(&self, printer: Printer) -> PrinterView {
-        let live = self
-            .fleet
-            .view()
-            .get(printer.id)
-            .unwrap_or_else(|| Arc::new(Live::unseen(printer.id, PrinterState::Unknown, None, Plate::clear())));
+        let live = self.fleet.view().get(printer.id).unwrap_or_else(|| {
+            Arc::new(LivePrinter::unobserved(printer.id, PrinterState::Unknown, None, Plate::clear()))
+        });
         PrinterView { printer, live }
     }
 }
 
 /// Fails if the printer is outside the principal's tag limit, so that a change never hides a printer from its editor.
-pub(super) fn within_limit(who: &Principal, printer: &Printer) -> Result<(), Invalid> {
-    let rule = "must contain one of the tags you are limited to";
-    if who.may_see(printer) { Ok(()) } else { Err(Invalid::one("/tags", "outside_your_limit", rule)) }
+pub(super) fn check_within_limit(who: &Principal, printer: &Printer) -> Result<(), ValidationErrors> {
+    if who.may_see(printer) {
+        Ok(())
+    } else {
+        Err(ValidationErrors::single("/tags", "outside_your_limit", "rule-tag-limit"))
+    }
 }
 
-fn of_printer(id: Uuid, entry: Entry) -> Entry {
-    Entry { printer_ids: vec![id], ..entry }
+fn with_printer(id: Uuid, entry: AuditEntry) -> AuditEntry {
+    AuditEntry { printer_ids: vec![id], ..entry }
 }
 
 /// Checks details and access, and collects the errors of both.
-pub(super) fn checked(
+pub(super) fn check_new_printer(
     details: PrinterDetails,
     access: PrinterAccess,
-) -> Result<(PrinterDetails, PrinterAccess), Invalid> {
-    match (details.checked(), checked_access(access)) {
+) -> Result<(PrinterDetails, PrinterAccess), ValidationErrors> {
+    match (details.validate(), checked_access(access)) {
         (Ok(details), Ok(access)) => Ok((details, access)),
         (Err(mut errors), Err(more)) => {
             errors.0.extend(more.0);
@@ -316,7 +318,7 @@ pub(super) fn checked(
     }
 }
 
-fn patched(mut details: PrinterDetails, patch: PrinterPatch) -> PrinterDetails {
+fn apply_patch(mut details: PrinterDetails, patch: PrinterPatch) -> PrinterDetails {
     fn set<T>(field: &mut T, value: Option<T>) {
         if let Some(value) = value {
             *field = value;

@@ -15,14 +15,14 @@ impl Services {
         after: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<Print>, Error> {
-        self.fleet.written_down().await;
+        self.fleet.flush_observations().await;
         let filter = PrintFilter { visible_tags: who.visible_tags(), ..filter };
-        Ok(storage::prints::page(&self.db, &filter, after, limit).await?)
+        Ok(storage::prints::list_page(&self.db, &filter, after, limit).await?)
     }
 
     /// Returns one print of a visible printer.
     pub async fn print(&self, who: &Principal, id: Uuid) -> Result<Print, Error> {
-        self.fleet.written_down().await;
+        self.fleet.flush_observations().await;
         let print = storage::prints::get(&self.db, id).await?.ok_or(Error::NotFound("print"))?;
         if who.visible_tags().is_some() {
             self.printer(who, print.printer_id).await.map_err(|error| match error {

@@ -22,7 +22,7 @@ use self::observations::ObservationBuffer;
 use crate::{
     clock,
     domain::{
-        audit::{Action, ActorKind, Entry},
+        audit::{Action, ActorKind, AuditEntry},
         event::NewEvent,
         print::{self, PrintFact, PrintResult},
     },
@@ -31,15 +31,15 @@ use crate::{
 };
 
 /// Interval at which observations are stored. Of each printer, only the last one in an interval is stored.
-const COALESCE: Duration = Duration::from_secs(1);
+const STORE_INTERVAL: Duration = Duration::from_secs(1);
 /// Maximum number of messages in one transaction. SQLite has one writer, so an outcome waits for at most one of these.
-const GROUP: usize = 128;
+const MAX_GROUP: usize = 128;
 /// Longest wait of a transaction of facts while the dispatcher stores outcomes. Outcomes have priority.
-const OUTCOMES_FIRST: Duration = Duration::from_millis(50);
+const MAX_OUTCOME_WAIT: Duration = Duration::from_millis(50);
 /// Pause between attempts while the database is unavailable.
-const RETRY: Duration = Duration::from_millis(200);
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Time limit for the remaining writes after `stop`.
-const LAST_WRITES: Duration = Duration::from_secs(5);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs until `stop` is cancelled, then stores the rest within 5 s.
 ///
@@ -55,7 +55,7 @@ pub async fn run(
     let recorder = Recorder { db, queue: queue.clone(), storing, status, observations };
     let too_late = async {
         stop.cancelled().await;
-        sleep(LAST_WRITES).await;
+        sleep(SHUTDOWN_TIMEOUT).await;
     };
     tokio::select! {
         () = recorder.work(&stop) => {}
@@ -76,42 +76,42 @@ struct Recorder {
 
 impl Recorder {
     async fn work(mut self, stop: &CancellationToken) {
-        let mut flush = interval(COALESCE);
+        let mut flush = interval(STORE_INTERVAL);
         flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                group = self.queue.take(GROUP) => self.store(group).await,
+                group = self.queue.take(MAX_GROUP) => self.store_group(group).await,
                 _ = flush.tick() => drop(self.store_observations().await),
             }
         }
         self.queue.close();
         while self.store_observations().await.is_err() {
-            sleep(RETRY).await;
+            sleep(RETRY_PAUSE).await;
         }
     }
 
     /// Stores a group in order, and tries again while the database is unavailable. A part that the database refuses is
     /// split until the refused fact is found. Only that fact is dropped.
-    async fn store(&mut self, group: Vec<RecorderMessage>) {
-        let (mut parts, replies) = parts_of(group);
+    async fn store_group(&mut self, group: Vec<RecorderMessage>) {
+        let (mut parts, replies) = build_writes(group);
         let mut is_repeated = false;
         if !parts.is_empty() {
-            let _ = timeout(OUTCOMES_FIRST, self.storing.wait_for(|is_storing| !is_storing)).await;
+            let _ = timeout(MAX_OUTCOME_WAIT, self.storing.wait_for(|is_storing| !is_storing)).await;
         }
         while let Some(part) = parts.pop() {
             match part.write(&self.db, std::mem::take(&mut is_repeated)).await {
                 Ok(()) => {
-                    self.note(&Ok(()));
-                    if let Content::Facts(facts) = &part.content {
-                        self.observations.outdate(facts);
+                    self.record_result(&Ok(()));
+                    if let WriteContent::Facts(facts) = &part.content {
+                        self.observations.update_marks(facts);
                     }
                 }
                 Err(error) if is_transient(&error) => {
-                    self.note(&Err(error));
+                    self.record_result(&Err(error));
                     parts.push(part);
                     is_repeated = true;
-                    sleep(RETRY).await;
+                    sleep(RETRY_PAUSE).await;
                 }
                 Err(error) => parts.extend(part.split(&error)),
             }
@@ -127,9 +127,9 @@ impl Recorder {
     /// is stored first.
     async fn store_observations(&mut self) -> Result<(), Error> {
         loop {
-            let group = self.queue.try_take(GROUP);
-            let is_last = group.len() < GROUP;
-            self.store(group).await;
+            let group = self.queue.try_take(MAX_GROUP);
+            let is_last = group.len() < MAX_GROUP;
+            self.store_group(group).await;
             if is_last {
                 break;
             }
@@ -139,12 +139,12 @@ impl Recorder {
             return Ok(());
         }
         let result = self.observations.save(&self.db).await;
-        self.note(&result);
+        self.record_result(&result);
         result
     }
 
     /// Records whether a write failed. Logs only the first failure and the recovery.
-    fn note(&self, result: &Result<(), Error>) {
+    fn record_result(&self, result: &Result<(), Error>) {
         match (result, self.status.set_failed(result.is_err())) {
             (Err(error), false) => tracing::error!(?error, "observations cannot be stored; the recorder tries again"),
             (Ok(()), true) => tracing::info!("observations are stored again"),
@@ -160,70 +160,70 @@ fn is_transient(error: &Error) -> bool {
 }
 
 /// Content of one transaction.
-struct Part {
+struct RecorderWrite {
     /// Id of the last event that the transaction appends to the feed.
     id: Uuid,
-    content: Content,
+    content: WriteContent,
 }
 
-enum Content {
+enum WriteContent {
     Facts(Vec<(Uuid, PrintFact)>),
     Noisy(NewEvent),
 }
 
-impl From<Content> for Part {
-    fn from(content: Content) -> Self {
+impl From<WriteContent> for RecorderWrite {
+    fn from(content: WriteContent) -> Self {
         Self { id: clock::new_id(), content }
     }
 }
 
 /// Returns the parts of a group, the last one first, and the reply channels of its flush messages.
-fn parts_of(group: Vec<RecorderMessage>) -> (Vec<Part>, Vec<oneshot::Sender<()>>) {
+fn build_writes(group: Vec<RecorderMessage>) -> (Vec<RecorderWrite>, Vec<oneshot::Sender<()>>) {
     let (mut contents, mut replies) = (Vec::new(), Vec::new());
     for message in group {
         match message {
             RecorderMessage::Print { printer_id, fact } => match contents.last_mut() {
-                Some(Content::Facts(facts)) => facts.push((printer_id, fact)),
-                Some(Content::Noisy(_)) | None => contents.push(Content::Facts(vec![(printer_id, fact)])),
+                Some(WriteContent::Facts(facts)) => facts.push((printer_id, fact)),
+                Some(WriteContent::Noisy(_)) | None => contents.push(WriteContent::Facts(vec![(printer_id, fact)])),
             },
             RecorderMessage::Noisy { printer_id, noisy } => {
-                contents.push(Content::Noisy(NewEvent::of_noisy(printer_id, &noisy)));
+                contents.push(WriteContent::Noisy(NewEvent::from_merged_facts(printer_id, &noisy)));
             }
             RecorderMessage::Flush(reply) => replies.push(reply),
         }
     }
-    (contents.into_iter().rev().map(Part::from).collect(), replies)
+    (contents.into_iter().rev().map(RecorderWrite::from).collect(), replies)
 }
 
-impl Part {
+impl RecorderWrite {
     /// Stores the part. A repeated write stores nothing if the first one was committed and only its reply was lost.
     async fn write(&self, db: &Db, is_repeated: bool) -> Result<(), Error> {
-        if is_repeated && storage::events::has(db, self.id).await? {
+        if is_repeated && storage::events::contains_recent(db, self.id).await? {
             return Ok(());
         }
         match &self.content {
-            Content::Facts(facts) => {
-                storage::print_facts::record(db, self.id, facts, &unasked(facts, clock::now())).await
+            WriteContent::Facts(facts) => {
+                storage::print_facts::store_facts(db, self.id, facts, &audit_entries(facts, clock::now())).await
             }
-            Content::Noisy(event) => storage::events::add(db, event, self.id).await,
+            WriteContent::Noisy(event) => storage::events::append_single(db, event, self.id).await,
         }
     }
 
     /// Splits a part that the database refuses; the second half comes first. A part with a single fact is dropped.
     fn split(self, error: &Error) -> Vec<Self> {
         match self.content {
-            Content::Facts(mut facts) if facts.len() > 1 => {
+            WriteContent::Facts(mut facts) if facts.len() > 1 => {
                 let second = facts.split_off(facts.len() / 2);
-                vec![Content::Facts(second).into(), Content::Facts(facts).into()]
+                vec![WriteContent::Facts(second).into(), WriteContent::Facts(facts).into()]
             }
-            Content::Facts(facts) => {
+            WriteContent::Facts(facts) => {
                 for (printer_id, fact) in facts {
                     let print_id = fact.id();
                     tracing::error!(printer.id = %printer_id, print.id = %print_id, ?error, "a fact about a print is refused and dropped");
                 }
                 Vec::new()
             }
-            Content::Noisy(event) => {
+            WriteContent::Noisy(event) => {
                 let printer_id = event.printer_id;
                 tracing::error!(printer.id = ?printer_id, ?error, "a summary of prints is refused and dropped");
                 Vec::new()
@@ -234,8 +234,8 @@ impl Part {
 
 /// Returns audit entries for changes that no command caused, one for each action in a group. The successful end of a
 /// print has no entry, because the list of prints shows it.
-fn unasked(prints: &[(Uuid, PrintFact)], at: DateTime<Utc>) -> Vec<Entry> {
-    let mut entries: BTreeMap<Action, Entry> = BTreeMap::new();
+fn audit_entries(prints: &[(Uuid, PrintFact)], at: DateTime<Utc>) -> Vec<AuditEntry> {
+    let mut entries: BTreeMap<Action, AuditEntry> = BTreeMap::new();
     for (printer_id, fact) in prints {
         let (action, id, by, file, end) = match fact {
             PrintFact::Began { id, by, file, .. } => (Action::PrintStarted, id, by, file.as_ref(), None),
@@ -252,22 +252,22 @@ fn unasked(prints: &[(Uuid, PrintFact)], at: DateTime<Utc>) -> Vec<Entry> {
             continue;
         }
         let entry = entries.entry(action).or_insert_with(|| {
-            let entry = Entry::unasked(ActorKind::Printer, action, at);
-            Entry { changes: [("prints".to_owned(), json!([]))].into_iter().collect(), ..entry }
+            let entry = AuditEntry::without_request(ActorKind::Printer, action, at);
+            AuditEntry { changes: [("prints".to_owned(), json!([]))].into_iter().collect(), ..entry }
         });
-        let mut told = json!({"id": id, "printer_id": printer_id, "by": by.kind});
+        let mut change = json!({"id": id, "printer_id": printer_id, "by": by.kind});
         if let Some(file) = file {
-            told["file"] = json!(file.path);
+            change["file"] = json!(file.path);
         }
         if let Some((result, reason)) = end {
-            told["result"] = json!(result);
+            change["result"] = json!(result);
             if let Some(reason) = reason {
-                told["reason"] = json!(reason);
+                change["reason"] = json!(reason);
             }
         }
         entry.printer_ids.push(*printer_id);
         if let Some(list) = entry.changes.get_mut("prints").and_then(Value::as_array_mut) {
-            list.push(told);
+            list.push(change);
         }
     }
     entries.into_values().collect()
@@ -278,34 +278,41 @@ mod tests {
     use super::*;
     use crate::domain::{
         command::FileRef,
-        print::{By, Mark},
+        print::{JobMark, PrintActor},
     };
 
     #[test]
-    fn what_commands_did_is_told_by_their_batch_and_the_rest_in_one_entry_for_each_kind() {
+    fn changes_without_a_command_get_one_audit_entry_for_each_action() {
         let (at, n) = (DateTime::UNIX_EPOCH, Uuid::from_u128);
-        let began = |id: u128, by: By| {
+        let began = |id: u128, by: PrintActor| {
             let file = Some(FileRef { path: "a.gcode".into(), origin: "local".into() });
             (n(100 + id), PrintFact::Began { id: n(id), file, at, by })
         };
-        let ended = |id: u128, result: PrintResult, by: By| {
+        let ended = |id: u128, result: PrintResult, by: PrintActor| {
             (
                 n(100 + id),
-                PrintFact::Ended { id: n(id), at, result, reason: Some("M112".into()), by, left: Mark::default() },
+                PrintFact::Ended {
+                    id: n(id),
+                    at,
+                    result,
+                    reason: Some("M112".into()),
+                    by,
+                    mark_after: JobMark::default(),
+                },
             )
         };
         let facts = [
-            began(1, By::command(n(9))),
-            began(2, By::printer()),
-            began(3, By::unknown()),
-            ended(1, PrintResult::Done, By::printer()),
-            ended(2, PrintResult::Cancelled, By::command(n(9))),
-            ended(3, PrintResult::Failed, By::printer()),
-            (n(104), PrintFact::Paused { id: n(4), by: By::command(n(9)) }),
+            began(1, PrintActor::command(n(9))),
+            began(2, PrintActor::printer()),
+            began(3, PrintActor::unknown()),
+            ended(1, PrintResult::Done, PrintActor::printer()),
+            ended(2, PrintResult::Cancelled, PrintActor::command(n(9))),
+            ended(3, PrintResult::Failed, PrintActor::printer()),
+            (n(104), PrintFact::Paused { id: n(4), by: PrintActor::command(n(9)) }),
         ];
-        let entries = unasked(&facts, at);
-        let told: Vec<_> = entries.iter().map(|entry| (entry.action, entry.printer_ids.clone())).collect();
-        assert_eq!(told, [(Action::PrintStarted, vec![n(102), n(103)]), (Action::PrintEnded, vec![n(103)])]);
+        let entries = audit_entries(&facts, at);
+        let summary: Vec<_> = entries.iter().map(|entry| (entry.action, entry.printer_ids.clone())).collect();
+        assert_eq!(summary, [(Action::PrintStarted, vec![n(102), n(103)]), (Action::PrintEnded, vec![n(103)])]);
         assert_eq!(entries[0].changes["prints"][0]["file"], "a.gcode");
         assert_eq!(entries[0].changes["prints"][1]["by"], "unknown");
         assert_eq!(

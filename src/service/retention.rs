@@ -12,7 +12,7 @@ use std::{
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use tokio::sync::Mutex;
 
-use super::{Services, access::SESSION_IDLE, background::Failure};
+use super::{Services, access::SESSION_IDLE, background::TaskFailure};
 use crate::{
     clock,
     domain::clock_check::{ClockCheck, StoredClock},
@@ -41,7 +41,7 @@ struct RemovalClock {
 
 impl RemovalClock {
     /// Returns the current time. Fails while the clock cannot be trusted.
-    async fn now(&self) -> Result<DateTime<Utc>, Failure> {
+    async fn now(&self) -> Result<DateTime<Utc>, TaskFailure> {
         let mut check = self.check.lock().await;
         let check = match &mut *check {
             Some(check) => check,
@@ -53,7 +53,7 @@ impl RemovalClock {
         storage::retention::store_clock(&self.db, stored).await?;
         trusted.map(|()| now).map_err(|until| {
             let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
-            Failure::new(format!("clock_jumped: The clock jumped. Nothing is removed before {until}."))
+            TaskFailure::new(format!("clock_jumped: The clock jumped. Nothing is removed before {until}."))
         })
     }
 }
@@ -61,7 +61,7 @@ impl RemovalClock {
 impl Services {
     /// Starts the tasks for retention and for derived data.
     pub(super) fn start_retention(&self) {
-        let (audit_kept, prints_kept) = (self.settings.audit_kept, self.settings.prints_kept);
+        let (audit_kept, prints_kept) = (self.settings.audit_retention, self.settings.print_retention);
         let clock = Arc::new(RemovalClock { db: self.db.clone(), started: Instant::now(), check: Mutex::default() });
         self.add_removal("batch_retention", HOUR, &clock, |db, now| async move {
             storage::batches::delete_older_than(&db, now - BATCHES_KEPT, now).await
@@ -70,7 +70,7 @@ impl Services {
             storage::events::delete_older_than(&db, now - EVENTS_KEPT, now).await
         });
         self.add_removal("delivery_retention", HOUR, &clock, |db, _| async move {
-            storage::webhooks::delete_old(&db, DELIVERIES_KEPT).await
+            storage::webhooks::delete_old_deliveries(&db, DELIVERIES_KEPT).await
         });
         self.add_removal("audit_retention", DAY, &clock, move |db, now| async move {
             storage::audit::delete_older_than(&db, now - audit_kept, now).await
@@ -87,8 +87,8 @@ impl Services {
         self.add_removal("idempotency_key_expiry", HOUR, &clock, |db, now| async move {
             storage::idempotency::delete_outdated(&db, now).await
         });
-        self.add_catch_up("audit_index", |db| async move { storage::audit::catch_up(&db).await });
-        self.add_catch_up("print_statistics", |db| async move { storage::print_days::catch_up(&db).await });
+        self.add_catch_up("audit_index", |db| async move { storage::audit::index_new_rows(&db).await });
+        self.add_catch_up("print_statistics", |db| async move { storage::print_days::count_ended_prints(&db).await });
     }
 
     /// Adds a task that removes rows. `remove` returns their number.

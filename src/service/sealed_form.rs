@@ -12,11 +12,11 @@ use super::{Services, access::Principal, error::Error};
 use crate::clock;
 
 /// Lifetime of a sealed value. A user may be interrupted while filling in a form.
-const FOR: TimeDelta = TimeDelta::hours(1);
+const LIFETIME: TimeDelta = TimeDelta::hours(1);
 
 /// Use of a sealed value. Each purpose has its own id for the seal, so one value cannot replace another.
 #[derive(Debug, Clone, Copy)]
-pub enum Purpose {
+pub enum FormPurpose {
     /// The API key of the printer that the form edits.
     Key,
     /// Other secrets of the printer that the form edits.
@@ -25,8 +25,8 @@ pub enum Purpose {
     List,
 }
 
-impl Purpose {
-    fn context(self) -> Uuid {
+impl FormPurpose {
+    fn seal_id(self) -> Uuid {
         match self {
             Self::Key => Uuid::from_u128(0x666f_726d_2d6b_4579_b26e_6579_0000_0001),
             Self::Access => Uuid::from_u128(0x666f_726d_2d61_4363_a573_7361_0000_0001),
@@ -36,7 +36,7 @@ impl Purpose {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Carried {
+struct SealedForm {
     who: String,
     until: DateTime<Utc>,
     plain: String,
@@ -44,22 +44,22 @@ struct Carried {
 
 impl Services {
     /// Seals a text for a form of this principal.
-    pub fn seal_for_form(&self, who: &Principal, purpose: Purpose, plain: &str) -> Result<String, Error> {
-        let carried = Carried { who: name_of(who), until: clock::now() + FOR, plain: plain.to_owned() };
-        let text = serde_json::to_string(&carried).map_err(|error| Error::Internal(error.to_string()))?;
-        Ok(URL_SAFE_NO_PAD.encode(self.vault.seal(purpose.context(), &text)?))
+    pub fn seal_for_form(&self, who: &Principal, purpose: FormPurpose, plain: &str) -> Result<String, Error> {
+        let form = SealedForm { who: principal_id(who), until: clock::now() + LIFETIME, plain: plain.to_owned() };
+        let text = serde_json::to_string(&form).map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(URL_SAFE_NO_PAD.encode(self.vault.seal(purpose.seal_id(), &text)?))
     }
 
     /// Returns the sealed text. None: this server did not seal it, it is for another principal or purpose, or it is too old.
-    pub fn open_from_form(&self, who: &Principal, purpose: Purpose, sealed: &str) -> Option<String> {
-        let text = self.vault.open(purpose.context(), &URL_SAFE_NO_PAD.decode(sealed).ok()?).ok()?;
-        let carried: Carried = serde_json::from_str(&text).ok()?;
-        (carried.who == name_of(who) && carried.until > clock::now()).then_some(carried.plain)
+    pub fn open_from_form(&self, who: &Principal, purpose: FormPurpose, sealed: &str) -> Option<String> {
+        let text = self.vault.open(purpose.seal_id(), &URL_SAFE_NO_PAD.decode(sealed).ok()?).ok()?;
+        let form: SealedForm = serde_json::from_str(&text).ok()?;
+        (form.who == principal_id(who) && form.until > clock::now()).then_some(form.plain)
     }
 }
 
 /// Returns an identifier of the principal. It uses ids, because another user can get the same name later.
-pub(super) fn name_of(who: &Principal) -> String {
+pub(super) fn principal_id(who: &Principal) -> String {
     let id = who.user_id.or(who.token_id);
     id.map_or_else(|| who.kind.as_str().to_owned(), |id| id.to_string())
 }
@@ -70,11 +70,11 @@ mod tests {
     use crate::domain::audit::ActorKind;
 
     #[test]
-    fn people_are_told_apart_by_ids_and_programs_of_the_server_by_kind() {
-        let of = |kind, id| Principal { user_id: id, ..Principal::operator_of_the_server(kind) };
+    fn users_are_identified_by_id_and_server_principals_by_kind() {
+        let principal = |kind, id| Principal { user_id: id, ..Principal::server_admin(kind) };
         let ids = [None, Some(Uuid::from_u128(1)), Some(Uuid::from_u128(2))];
-        let names = ids.map(|id| name_of(&of(ActorKind::User, id)));
+        let names = ids.map(|id| principal_id(&principal(ActorKind::User, id)));
         assert!(names[0] != names[1] && names[1] != names[2]);
-        assert_ne!(name_of(&of(ActorKind::AdminToken, None)), names[0]);
+        assert_ne!(principal_id(&principal(ActorKind::AdminToken, None)), names[0]);
     }
 }

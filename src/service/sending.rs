@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock,
-    domain::sending::Holder,
+    domain::epoch::EpochHolder,
     storage::{
-        self, Db, Schema,
+        self, Db, SchemaState,
         lock::{self, FarmLock},
     },
 };
@@ -32,7 +32,7 @@ const LAST_SENDS: Duration = Duration::from_secs(15);
 
 /// Whether this server is the one that sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sending {
+pub struct SendingStatus {
     /// False while the lock is lost.
     pub ok: bool,
     pub epoch: i64,
@@ -44,63 +44,68 @@ pub struct Sending {
 
 /// Result of an attempt to become the sending server.
 #[derive(Debug)]
-pub enum Claim {
-    Won(Box<Claimed>),
+pub enum ClaimResult {
+    Won(Box<ClaimedFarm>),
     /// Another server holds the lock. None: its name is not stored yet, or cannot be read.
-    Held(Option<Holder>),
+    Held(Option<EpochHolder>),
     /// There is no database or an empty one, and none may be created.
     Missing,
 }
 
 /// The farm as claimed by this process. Its database is open and up to date.
 #[derive(Debug)]
-pub struct Claimed {
+pub struct ClaimedFarm {
     pub db: Db,
-    pub keeper: Keeper,
+    pub keeper: LockKeeper,
     /// Until this time, the previous holder may still send. None: it has certainly ended.
     pub others_send_until: Option<Instant>,
 }
 
 /// Takes the lock, opens the database, brings its tables up to date, and takes the next epoch. Errors:
 /// [`storage::Error::Setup`] with a sentence for the operator.
-pub async fn claim(url: &str, may_create: bool) -> Result<Claim, storage::Error> {
-    let Some(lock) = acquire(url).await? else { return Ok(Claim::Held(holder_of(url).await)) };
+pub async fn claim_farm(url: &str, may_create: bool) -> Result<ClaimResult, storage::Error> {
+    let Some(lock) = acquire_lock(url).await? else { return Ok(ClaimResult::Held(read_holder(url).await)) };
     let is_missing = match Db::open(url).await {
         Ok(db) => {
-            let schema = db.schema().await;
+            let schema = db.schema_state().await;
             db.close().await;
             match schema? {
-                Schema::Newer => return Err(newer()),
-                Schema::Empty => true,
-                Schema::Older | Schema::Current => false,
+                SchemaState::Newer => return Err(newer_schema_error()),
+                SchemaState::Empty => true,
+                SchemaState::Older | SchemaState::Current => false,
             }
         }
         Err(error) if Db::exists(url)? => return Err(error),
         Err(_) => true,
     };
     if is_missing && !may_create {
-        return Ok(Claim::Missing);
+        return Ok(ClaimResult::Missing);
     }
     let db = Db::connect(url).await?;
     let (host, pid) = this_process();
     let Some(taken) = lock::take_over(&db, None, (&host, pid), clock::now()).await? else {
-        return Ok(Claim::Held(holder_of(url).await));
+        return Ok(ClaimResult::Held(read_holder(url).await));
     };
     // The lock on a file ends with its process. The lock of a session may end while its process only hangs.
-    let may_still_send = db.is_shared() && taken.before.epoch > 0 && taken.before.released_at.is_none();
+    let may_still_send = db.is_shared() && taken.previous.epoch > 0 && taken.previous.released_at.is_none();
     let since = clock::now();
-    let keeper = Keeper {
+    let keeper = LockKeeper {
         url: url.to_owned(),
         db: db.clone(),
         lock: Some(lock),
-        state: watch::Sender::new(Sending { ok: true, epoch: taken.epoch, holder: format!("{host} pid {pid}"), since }),
+        state: watch::Sender::new(SendingStatus {
+            ok: true,
+            epoch: taken.epoch,
+            holder: format!("{host} pid {pid}"),
+            since,
+        }),
     };
     let others_send_until = may_still_send.then(|| Instant::now() + LAST_SENDS);
-    Ok(Claim::Won(Box::new(Claimed { db, keeper, others_send_until })))
+    Ok(ClaimResult::Won(Box::new(ClaimedFarm { db, keeper, others_send_until })))
 }
 
 /// Takes the lock, and waits briefly for it: after a server was killed, its lock ends together with its process.
-async fn acquire(url: &str) -> Result<Option<FarmLock>, storage::Error> {
+async fn acquire_lock(url: &str) -> Result<Option<FarmLock>, storage::Error> {
     let begun = Instant::now();
     loop {
         match FarmLock::try_acquire(url).await? {
@@ -111,15 +116,15 @@ async fn acquire(url: &str) -> Result<Option<FarmLock>, storage::Error> {
 }
 
 /// Returns the error for a database that a later version has changed.
-pub fn newer() -> storage::Error {
+pub fn newer_schema_error() -> storage::Error {
     let sentence = "the database was changed by a newer version of Printyard: run that version";
     storage::Error::Setup(sentence.to_owned())
 }
 
 /// Returns the holder of the farm, if it can be read.
-pub async fn holder_of(url: &str) -> Option<Holder> {
+pub async fn read_holder(url: &str) -> Option<EpochHolder> {
     let db = Db::open(url).await.ok()?;
-    let holder = lock::holder(&db).await.ok();
+    let holder = lock::read_holder(&db).await.ok();
     db.close().await;
     holder.filter(|holder| holder.epoch > 0)
 }
@@ -136,29 +141,29 @@ fn this_process() -> (String, i64) {
 
 /// Keeps the lock and the epoch of this process.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct LockKeeper {
     url: String,
     db: Db,
     lock: Option<FarmLock>,
-    state: watch::Sender<Sending>,
+    state: watch::Sender<SendingStatus>,
 }
 
 /// Result of a check of the farm's row.
-enum Row {
-    Ours,
+enum EpochCheck {
+    Current,
     Overtaken,
     Unknown,
 }
 
-impl Keeper {
+impl LockKeeper {
     /// Returns a receiver that shows whether this server sends.
-    pub fn subscribe(&self) -> watch::Receiver<Sending> {
+    pub fn subscribe(&self) -> watch::Receiver<SendingStatus> {
         self.state.subscribe()
     }
 
     /// Keeps the lock until `end` is cancelled, then releases it. Cancels `overtaken` if another server has taken over.
     pub async fn run(mut self, end: CancellationToken, overtaken: CancellationToken) {
-        while let Some(is_ours) = end.run_until_cancelled(self.keep()).await {
+        while let Some(is_ours) = end.run_until_cancelled(self.check_lock()).await {
             if !is_ours {
                 overtaken.cancel();
                 end.cancelled().await;
@@ -167,7 +172,7 @@ impl Keeper {
         }
         let epoch = self.state.borrow().epoch;
         if self.lock.is_some()
-            && let Err(error) = lock::note_release(&self.db, epoch, clock::now()).await
+            && let Err(error) = lock::record_release(&self.db, epoch, clock::now()).await
         {
             tracing::warn!(
                 ?error,
@@ -180,14 +185,14 @@ impl Keeper {
     }
 
     /// Checks the lock and the epoch once. Returns false if another server has taken over.
-    async fn keep(&mut self) -> bool {
+    async fn check_lock(&mut self) -> bool {
         tokio::time::sleep(if self.lock.is_some() { CHECK_EVERY } else { RETRY }).await;
         let is_held = match &mut self.lock {
             Some(lock) => lock.is_held().await,
             None => false,
         };
         // An unreadable row does not prove that another server has taken over: this server still has the lock.
-        if is_held && !matches!(self.row().await, Row::Overtaken) {
+        if is_held && !matches!(self.check_epoch().await, EpochCheck::Overtaken) {
             return true;
         }
         if self.lock.take().is_some() {
@@ -195,7 +200,7 @@ impl Keeper {
             self.state.send_modify(|state| state.ok = false);
             tracing::error!("the lock of the farm is lost: nothing is sent until it is held again");
         }
-        if matches!(self.row().await, Row::Overtaken) {
+        if matches!(self.check_epoch().await, EpochCheck::Overtaken) {
             tracing::error!("another server has taken over the farm");
             return false;
         }
@@ -233,11 +238,11 @@ impl Keeper {
         }
     }
 
-    async fn row(&self) -> Row {
-        match tokio::time::timeout(CHECK_EVERY, lock::holder(&self.db)).await {
-            Ok(Ok(holder)) if holder.epoch == self.state.borrow().epoch => Row::Ours,
-            Ok(Ok(_)) => Row::Overtaken,
-            Ok(Err(_)) | Err(_) => Row::Unknown,
+    async fn check_epoch(&self) -> EpochCheck {
+        match tokio::time::timeout(CHECK_EVERY, lock::read_holder(&self.db)).await {
+            Ok(Ok(holder)) if holder.epoch == self.state.borrow().epoch => EpochCheck::Current,
+            Ok(Ok(_)) => EpochCheck::Overtaken,
+            Ok(Err(_)) | Err(_) => EpochCheck::Unknown,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{Services, access::Principal, error::Error};
 use crate::{
     clock,
     domain::{
-        print_stats::{Tally, seconds_of, share},
+        print_stats::{PrintTally, seconds_within_day, share},
         printer::Printer,
     },
     storage::{self, printers::PrinterFilter},
@@ -20,7 +20,7 @@ use crate::{
 
 /// Query for statistics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct StatisticsQuery {
     /// Days since 1970-01-01, UTC.
     pub days: Range<i64>,
     /// Number of days that are combined into one step.
@@ -31,24 +31,24 @@ pub struct Wanted {
 
 /// Totals of prints, and the share of the printers' time that they took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Use {
-    pub tally: Tally,
+pub struct Usage {
+    pub prints: PrintTally,
     /// Print time on printers that are registered.
     pub used_s: i64,
     /// Time for which those printers were registered, whether they were switched on or not.
     pub registered_s: i64,
 }
 
-impl Use {
+impl Usage {
     /// Returns the share of the printers' time in which they printed, 0 to 1. None: there was no time.
     pub fn utilisation(&self) -> Option<f64> {
         share(self.used_s, self.registered_s)
     }
 }
 
-impl std::ops::AddAssign for Use {
+impl std::ops::AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
-        self.tally += other.tally;
+        self.prints += other.prints;
         self.used_s += other.used_s;
         self.registered_s += other.registered_s;
     }
@@ -56,21 +56,21 @@ impl std::ops::AddAssign for Use {
 
 /// Statistics of one subject: the total, and the steps over time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Course {
-    pub total: Use,
-    pub steps: Vec<Use>,
+pub struct UsageSeries {
+    pub total: Usage,
+    pub steps: Vec<Usage>,
 }
 
-impl Course {
-    fn of(steps: Vec<Use>) -> Self {
-        let mut total = Use::default();
+impl UsageSeries {
+    fn from_steps(steps: Vec<Usage>) -> Self {
+        let mut total = Usage::default();
         steps.iter().for_each(|step| total += *step);
         Self { total, steps }
     }
 
     fn add(&mut self, other: &Self) {
         self.total += other.total;
-        self.steps.resize(self.steps.len().max(other.steps.len()), Use::default());
+        self.steps.resize(self.steps.len().max(other.steps.len()), Usage::default());
         self.steps.iter_mut().zip(&other.steps).for_each(|(step, other)| *step += *other);
     }
 }
@@ -78,75 +78,76 @@ impl Course {
 /// Statistics of the printers that the principal may see.
 #[derive(Debug, Clone, Default)]
 pub struct Statistics {
-    pub all: Course,
+    pub all: UsageSeries,
     /// Sorted by name.
-    pub printers: Vec<(Printer, Course)>,
+    pub printers: Vec<(Printer, UsageSeries)>,
     /// By tag. A printer with several tags counts for each of them.
-    pub tags: BTreeMap<String, Course>,
+    pub tags: BTreeMap<String, UsageSeries>,
     /// Printers that are no longer registered, if the principal may see all printers. Their registered time is not counted,
     /// so they have no utilisation.
-    pub removed: Vec<(Uuid, Course)>,
+    pub removed: Vec<(Uuid, UsageSeries)>,
     /// Old prints are still being counted after an upgrade, so the totals are too low.
     pub is_behind: bool,
 }
 
 impl Services {
     /// Returns the statistics of visible printers for a range of days.
-    pub async fn statistics(&self, who: &Principal, wanted: &Wanted) -> Result<Statistics, Error> {
-        self.fleet.written_down().await;
+    pub async fn statistics(&self, who: &Principal, query: &StatisticsQuery) -> Result<Statistics, Error> {
+        self.fleet.flush_observations().await;
         let filter =
-            PrinterFilter { tag: wanted.tag.clone(), visible_tags: who.visible_tags(), ..PrinterFilter::default() };
-        let mut printers = storage::printers::page(&self.db, &filter, None, i64::MAX).await?;
-        printers.retain(|printer| wanted.printer_id.is_none_or(|id| printer.id == id));
+            PrinterFilter { tag: query.tag.clone(), visible_tags: who.visible_tags(), ..PrinterFilter::default() };
+        let mut printers = storage::printers::list_page(&self.db, &filter, None, i64::MAX).await?;
+        printers.retain(|printer| query.printer_id.is_none_or(|id| printer.id == id));
         // The tags of removed printers are unknown.
-        let is_all = wanted.tag.is_none() && who.visible_tags().is_none();
-        let ids: Vec<Uuid> = match wanted.printer_id {
+        let is_all = query.tag.is_none() && who.visible_tags().is_none();
+        let ids: Vec<Uuid> = match query.printer_id {
             Some(id) if is_all => vec![id],
             _ => printers.iter().map(|printer| printer.id).collect(),
         };
-        let only = (!is_all || wanted.printer_id.is_some()).then_some(ids.as_slice());
-        let printed = storage::print_days::read(&self.db, wanted.days.clone(), wanted.step.max(1), only).await?;
-        let told = told(wanted, printers, printed.by_printer_and_step, clock::now());
-        Ok(Statistics { is_behind: printed.is_behind, ..told })
+        let only = (!is_all || query.printer_id.is_some()).then_some(ids.as_slice());
+        let printed = storage::print_days::sum_printed(&self.db, query.days.clone(), query.step.max(1), only).await?;
+        let statistics = build_statistics(query, printers, printed.by_printer_and_step, clock::now());
+        Ok(Statistics { is_behind: printed.is_behind, ..statistics })
     }
 }
 
 /// Combines the counted prints with the time for which the printers were registered.
-fn told(
-    wanted: &Wanted,
+fn build_statistics(
+    query: &StatisticsQuery,
     printers: Vec<Printer>,
-    counted: BTreeMap<(Uuid, i64), Tally>,
+    counted: BTreeMap<(Uuid, i64), PrintTally>,
     now: DateTime<Utc>,
 ) -> Statistics {
-    let step = wanted.step.max(1);
-    let length = usize::try_from((wanted.days.end - wanted.days.start + step - 1) / step).unwrap_or(0);
-    let mut by_printer: HashMap<Uuid, Vec<Use>> = HashMap::new();
-    for ((printer_id, at), tally) in counted {
-        let steps = by_printer.entry(printer_id).or_insert_with(|| vec![Use::default(); length]);
+    let step = query.step.max(1);
+    let length = usize::try_from((query.days.end - query.days.start + step - 1) / step).unwrap_or(0);
+    let mut by_printer: HashMap<Uuid, Vec<Usage>> = HashMap::new();
+    for ((printer_id, at), prints) in counted {
+        let steps = by_printer.entry(printer_id).or_insert_with(|| vec![Usage::default(); length]);
         if let Some(step) = usize::try_from(at).ok().and_then(|at| steps.get_mut(at)) {
-            step.tally += tally;
+            step.prints += prints;
         }
     }
-    let mut statistics = Statistics { all: Course::of(vec![Use::default(); length]), ..Statistics::default() };
+    let mut statistics =
+        Statistics { all: UsageSeries::from_steps(vec![Usage::default(); length]), ..Statistics::default() };
     for printer in printers {
-        let mut steps = by_printer.remove(&printer.id).unwrap_or_else(|| vec![Use::default(); length]);
-        for day in wanted.days.clone() {
-            let at = usize::try_from((day - wanted.days.start) / step).ok();
+        let mut steps = by_printer.remove(&printer.id).unwrap_or_else(|| vec![Usage::default(); length]);
+        for day in query.days.clone() {
+            let at = usize::try_from((day - query.days.start) / step).ok();
             if let Some(step) = at.and_then(|at| steps.get_mut(at)) {
-                step.registered_s += seconds_of(day, printer.created_at, now);
+                step.registered_s += seconds_within_day(day, printer.created_at, now);
             }
         }
         for step in &mut steps {
-            step.used_s = step.tally.printed_s;
+            step.used_s = step.prints.printed_s;
         }
-        let course = Course::of(steps);
+        let course = UsageSeries::from_steps(steps);
         statistics.all.add(&course);
         for tag in &printer.details.tags {
             statistics.tags.entry(tag.clone()).or_default().add(&course);
         }
         statistics.printers.push((printer, course));
     }
-    let removed = by_printer.into_iter().map(|(id, steps)| (id, Course::of(steps)));
+    let removed = by_printer.into_iter().map(|(id, steps)| (id, UsageSeries::from_steps(steps)));
     statistics.removed = removed.collect();
     statistics.removed.sort_by_key(|(id, _)| *id);
     for (_, course) in &statistics.removed {
@@ -160,36 +161,37 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::domain::{print_stats::day_of, printer::PrinterDetails};
+    use crate::domain::{print_stats::day_number, printer::PrinterDetails};
 
     #[test]
-    fn what_was_printed_is_held_against_the_time_that_the_printers_were_there() {
+    fn print_time_is_compared_with_the_registered_time() {
         let noon = |day: i64| DateTime::UNIX_EPOCH + TimeDelta::days(day) + TimeDelta::hours(12);
         let printer = |n: u128, day: i64, tags: &[&str]| {
             let mut details = PrinterDetails::new(format!("p-{n}"), "http://x.test");
             details.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
             Printer { id: Uuid::from_u128(n), details, version: 1, created_at: noon(day), updated_at: noon(day) }
         };
-        let printed = |hours: i64| Tally { printed_s: hours * 3_600, done: 1, ..Tally::default() };
+        let printed = |hours: i64| PrintTally { printed_s: hours * 3_600, done: 1, ..PrintTally::default() };
         let id = Uuid::from_u128;
-        let wanted = Wanted { days: 100..105, step: 2, ..Wanted::default() };
+        let query = StatisticsQuery { days: 100..105, step: 2, ..StatisticsQuery::default() };
         // The first printer was always registered, the second was added on the fourth day, the third is removed.
         let printers = vec![printer(1, 0, &["a", "b"]), printer(2, 103, &["b"])];
         let counted = [((id(1), 0), printed(12)), ((id(2), 1), printed(6)), ((id(3), 2), printed(5))].into();
-        let told = told(&wanted, printers, counted, noon(104));
-        assert_eq!(day_of(noon(104)), 104);
-        let hours = |course: &Course| -> Vec<(i64, i64, i64)> {
-            let told = course.steps.iter();
-            told.map(|step| (step.tally.printed_s / 3_600, step.used_s / 3_600, step.registered_s / 3_600)).collect()
+        let statistics = build_statistics(&query, printers, counted, noon(104));
+        assert_eq!(day_number(noon(104)), 104);
+        let hours = |course: &UsageSeries| -> Vec<(i64, i64, i64)> {
+            let steps = course.steps.iter();
+            steps.map(|step| (step.prints.printed_s / 3_600, step.used_s / 3_600, step.registered_s / 3_600)).collect()
         };
-        assert_eq!(hours(&told.printers[0].1), [(12, 12, 48), (0, 0, 48), (0, 0, 12)]);
-        assert_eq!(hours(&told.printers[1].1), [(0, 0, 0), (6, 6, 12), (0, 0, 12)]);
-        assert_eq!(hours(&told.all), [(12, 12, 48), (6, 6, 60), (5, 0, 24)]);
-        assert_eq!(told.removed.len(), 1);
-        assert_eq!(told.all.total.tally.done, 3);
-        assert_eq!(told.printers[1].1.total.utilisation(), Some(0.25));
-        let tags: Vec<_> = told.tags.iter().map(|(tag, course)| (tag.as_str(), course.total.used_s / 3_600)).collect();
+        assert_eq!(hours(&statistics.printers[0].1), [(12, 12, 48), (0, 0, 48), (0, 0, 12)]);
+        assert_eq!(hours(&statistics.printers[1].1), [(0, 0, 0), (6, 6, 12), (0, 0, 12)]);
+        assert_eq!(hours(&statistics.all), [(12, 12, 48), (6, 6, 60), (5, 0, 24)]);
+        assert_eq!(statistics.removed.len(), 1);
+        assert_eq!(statistics.all.total.prints.done, 3);
+        assert_eq!(statistics.printers[1].1.total.utilisation(), Some(0.25));
+        let tags: Vec<_> =
+            statistics.tags.iter().map(|(tag, course)| (tag.as_str(), course.total.used_s / 3_600)).collect();
         assert_eq!(tags, [("a", 12), ("b", 18)]);
-        assert_eq!(told.removed[0].1.total.utilisation(), None);
+        assert_eq!(statistics.removed[0].1.total.utilisation(), None);
     }
 }

@@ -4,13 +4,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, json};
 use uuid::Uuid;
 
-use super::{Services, access::Principal, error::Error, users::check_limit};
+use super::{Services, access::Principal, error::Error, users::check_tag_limit};
 use crate::{
     clock,
     domain::{
         access::{Role, Token},
-        audit::{Action, Entry, fields},
-        invalid::{Invalid, check_line},
+        audit::{Action, AuditEntry, object_fields},
+        message::Message,
+        validation::{ValidationErrors, check_line},
     },
     secrets, storage,
 };
@@ -34,13 +35,13 @@ impl Services {
     pub async fn create_token(&self, who: &Principal, new: NewToken) -> Result<(Token, String), Error> {
         who.require(Role::Admin)?;
         let now = clock::now();
-        let mut invalid = Invalid::default();
+        let mut invalid = ValidationErrors::default();
         check_line(&mut invalid, "/name", new.name.trim(), 1, 100);
-        check_limit(&mut invalid, new.role, &new.tags);
+        check_tag_limit(&mut invalid, new.role, &new.tags);
         if new.expires_at.is_some_and(|at| at <= now) {
-            invalid.add("/expires_at", "past", "must be in the future");
+            invalid.add("/expires_at", "past", "rule-future");
         }
-        invalid.or_ok(())?;
+        invalid.into_result(())?;
         let (secret, hash) = secrets::new_token()?;
         let id = clock::new_id();
         let token = Token {
@@ -51,14 +52,15 @@ impl Services {
             created_at: now,
             expires_at: new.expires_at,
             last_used_at: None,
-            line: id,
+            root_id: id,
             requires_key: new.requires_key,
         };
-        let told = json!({
+        let changes = json!({
             "name": token.name, "role": token.role, "tags": token.tags, "expires_at": token.expires_at,
             "require_idempotency_key": token.requires_key,
         });
-        let entry = Entry { subject: Some(token.id), ..who.entry(Action::TokenCreated, fields(&told)) };
+        let entry =
+            AuditEntry { subject: Some(token.id), ..who.audit_entry(Action::TokenCreated, object_fields(&changes)) };
         storage::tokens::insert(&self.db, &token, &hash, &entry).await?;
         tracing::info!(token.id = %token.id, token.name = %token.name, role = %token.role, by = %who.name, "token created");
         Ok((token, secret))
@@ -69,8 +71,8 @@ impl Services {
     pub async fn rotate_token(&self, who: &Principal, id: Uuid, overlap: TimeDelta) -> Result<(Token, String), Error> {
         who.require(Role::Admin)?;
         if overlap < TimeDelta::zero() || overlap > LONGEST_OVERLAP {
-            let rule = format!("must be 0 to {} seconds", LONGEST_OVERLAP.num_seconds());
-            return Err(Invalid::one("/overlap_s", "range", rule).into());
+            let rule = Message::new("rule-range-seconds").with("min", 0).with("max", LONGEST_OVERLAP.num_seconds());
+            return Err(ValidationErrors::single("/overlap_s", "range", rule).into());
         }
         let now = clock::now();
         let old = storage::tokens::get(&self.db, id).await?.ok_or(Error::NotFound("token"))?;
@@ -79,8 +81,10 @@ impl Services {
         let expires_at = old.expires_at.map(|at| now + (at - old.created_at));
         let token = Token { id: clock::new_id(), created_at: now, expires_at, last_used_at: None, ..old };
         let until = now + overlap;
-        let told = json!({"name": token.name, "old_id": id, "old_expires_at": until, "expires_at": token.expires_at});
-        let entry = Entry { subject: Some(token.id), ..who.entry(Action::TokenRotated, fields(&told)) };
+        let changes =
+            json!({"name": token.name, "old_id": id, "old_expires_at": until, "expires_at": token.expires_at});
+        let entry =
+            AuditEntry { subject: Some(token.id), ..who.audit_entry(Action::TokenRotated, object_fields(&changes)) };
         if !storage::tokens::rotate(&self.db, id, until, &token, &hash, &entry).await? {
             return Err(Error::NotFound("token"));
         }
@@ -97,13 +101,13 @@ impl Services {
     /// Returns a page of the tokens, newest first.
     pub async fn list_tokens(&self, who: &Principal, after: Option<Uuid>, limit: i64) -> Result<Vec<Token>, Error> {
         who.require(Role::Admin)?;
-        Ok(storage::tokens::page(&self.db, after, limit).await?)
+        Ok(storage::tokens::list_page(&self.db, after, limit).await?)
     }
 
     /// Revokes a token at once, and the sessions that were opened with it. Fails with `NotFound`.
     pub async fn revoke_token(&self, who: &Principal, id: Uuid) -> Result<(), Error> {
         who.require(Role::Admin)?;
-        let entry = Entry { subject: Some(id), ..who.entry(Action::TokenRevoked, Map::new()) };
+        let entry = AuditEntry { subject: Some(id), ..who.audit_entry(Action::TokenRevoked, Map::new()) };
         if !storage::tokens::revoke(&self.db, id, clock::now(), &entry).await? {
             return Err(Error::NotFound("token"));
         }

@@ -16,43 +16,44 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{access::Principal, error::Error, turns::Turns};
+use super::{access::Principal, error::Error, transfer_locks::TransferLocks};
 use crate::clock;
+use crate::domain::message::Message;
 
 /// Maximum number of concurrent uploads: of all principals, and of one.
-const ALL: usize = 64;
-const EACH: usize = 16;
+const MAX_UPLOADS: usize = 64;
+const MAX_UPLOADS_EACH: usize = 16;
 /// Maximum number of stored bytes: of all uploads, and of those of one principal.
-const ALL_BYTES: u64 = 16 * GIB;
-const EACH_BYTES: u64 = 4 * GIB;
+const MAX_BYTES: u64 = 16 * GIB;
+const MAX_BYTES_EACH: u64 = 4 * GIB;
 const GIB: u64 = 1024 * 1024 * 1024;
 
 /// The folder of uploads, and its current use.
 #[derive(Debug)]
 pub(crate) struct Uploads {
     folder: PathBuf,
-    places: Arc<Semaphore>,
-    principals: Mutex<HashMap<Option<Uuid>, Arc<Share>>>,
+    slots: Arc<Semaphore>,
+    principals: Mutex<HashMap<Option<Uuid>, Arc<PrincipalUsage>>>,
     bytes: AtomicU64,
     /// One upload is sent to a printer at a time.
-    pub turns: Turns,
+    pub transfer_locks: TransferLocks,
 }
 
 /// Current use by the uploads of one principal.
 #[derive(Debug)]
-struct Share {
-    places: Arc<Semaphore>,
+struct PrincipalUsage {
+    slots: Arc<Semaphore>,
     bytes: AtomicU64,
 }
 
 /// Reserved place of one upload. Its file is deleted when this value is dropped.
 #[derive(Debug)]
-pub struct UploadPlace {
+pub struct UploadSlot {
     uploads: Arc<Uploads>,
-    share: Arc<Share>,
+    usage: Arc<PrincipalUsage>,
     bytes: u64,
     path: PathBuf,
-    _places: [OwnedSemaphorePermit; 2],
+    _permits: [OwnedSemaphorePermit; 2],
 }
 
 impl Uploads {
@@ -60,36 +61,41 @@ impl Uploads {
     /// everything except uploads works.
     pub fn open(data_dir: &Path) -> Self {
         let folder = data_dir.join("uploads");
-        if let Err(error) = prepare(&folder) {
+        if let Err(error) = prepare_folder(&folder) {
             tracing::error!(%error, folder = %folder.display(), "the upload folder cannot be used");
         }
         Self {
             folder,
-            places: Arc::new(Semaphore::new(ALL)),
+            slots: Arc::new(Semaphore::new(MAX_UPLOADS)),
             principals: Mutex::default(),
             bytes: AtomicU64::default(),
-            turns: Turns::default(),
+            transfer_locks: TransferLocks::default(),
         }
     }
 
     /// Returns a place for one upload of a principal. The caller takes it before it reads the body.
-    pub fn admit(self: &Arc<Self>, who: &Principal) -> Result<UploadPlace, Error> {
-        let share = {
+    pub fn admit(self: &Arc<Self>, who: &Principal) -> Result<UploadSlot, Error> {
+        let usage = {
             let mut principals = self.principals.lock().unwrap_or_else(PoisonError::into_inner);
-            principals.retain(|_, share| Arc::strong_count(share) > 1);
-            let new = || Arc::new(Share { places: Arc::new(Semaphore::new(EACH)), bytes: AtomicU64::default() });
+            principals.retain(|_, usage| Arc::strong_count(usage) > 1);
+            let new = || {
+                Arc::new(PrincipalUsage {
+                    slots: Arc::new(Semaphore::new(MAX_UPLOADS_EACH)),
+                    bytes: AtomicU64::default(),
+                })
+            };
             principals.entry(who.owner()).or_insert_with(new).clone()
         };
-        let own = share.places.clone().try_acquire_owned();
-        let own = own.map_err(|_| Error::Busy("You have too many uploads at once. Wait for one to end."))?;
-        let place = self.places.clone().try_acquire_owned();
-        let place = place.map_err(|_| Error::Busy("There are too many uploads at once. Wait for one to end."))?;
+        let own = usage.slots.clone().try_acquire_owned();
+        let own = own.map_err(|_| Error::Busy(Message::new("refusal-too-many-own-uploads")))?;
+        let permit = self.slots.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| Error::Busy(Message::new("refusal-too-many-uploads")))?;
         let path = self.folder.join(clock::new_id().to_string());
-        Ok(UploadPlace { uploads: self.clone(), share, bytes: 0, path, _places: [own, place] })
+        Ok(UploadSlot { uploads: self.clone(), usage, bytes: 0, path, _permits: [own, permit] })
     }
 }
 
-fn prepare(folder: &Path) -> io::Result<()> {
+fn prepare_folder(folder: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
@@ -101,7 +107,7 @@ fn prepare(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-impl UploadPlace {
+impl UploadSlot {
     /// Creates the file of the upload.
     pub async fn create(&self) -> io::Result<File> {
         let mut options = File::options();
@@ -114,18 +120,18 @@ impl UploadPlace {
     /// Reserves space for more bytes, before they are written.
     pub fn reserve(&mut self, bytes: u64) -> Result<(), Error> {
         self.bytes += bytes;
-        let own = self.share.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let own = self.usage.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let all = self.uploads.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if own > EACH_BYTES || all > ALL_BYTES {
-            return Err(Error::Busy("There is no room for more uploads now. Wait for one to end."));
+        if own > MAX_BYTES_EACH || all > MAX_BYTES {
+            return Err(Error::Busy(Message::new("refusal-no-upload-space")));
         }
         Ok(())
     }
 }
 
-impl Drop for UploadPlace {
+impl Drop for UploadSlot {
     fn drop(&mut self) {
-        self.share.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.usage.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         self.uploads.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         // A file that remains is deleted at the next start.
         let _ = std::fs::remove_file(&self.path);
@@ -138,7 +144,7 @@ mod tests {
     use crate::domain::audit::ActorKind;
 
     fn principal(id: u128) -> Principal {
-        Principal { user_id: Some(Uuid::from_u128(id)), ..Principal::operator_of_the_server(ActorKind::User) }
+        Principal { user_id: Some(Uuid::from_u128(id)), ..Principal::server_admin(ActorKind::User) }
     }
 
     #[tokio::test]
@@ -148,12 +154,12 @@ mod tests {
         let mut held = Vec::new();
         for owner in 1..=4 {
             held.extend((0..20).filter_map(|_| uploads.admit(&principal(owner)).ok()));
-            assert_eq!(held.len(), EACH * usize::try_from(owner).expect("small"));
+            assert_eq!(held.len(), MAX_UPLOADS_EACH * usize::try_from(owner).expect("small"));
         }
         assert!(uploads.admit(&principal(5)).is_err(), "the server is full");
         held.truncate(1);
         let mut other = uploads.admit(&principal(5)).expect("there is room again");
-        held[0].reserve(EACH_BYTES).expect("within its share");
+        held[0].reserve(MAX_BYTES_EACH).expect("within its share");
         assert!(held[0].reserve(1).is_err());
         other.reserve(1).expect("another principal has its own share");
         drop(held);
@@ -161,17 +167,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn files_are_deleted_with_their_place_and_those_of_a_killed_server_at_the_next_start() {
+    async fn files_are_deleted_with_their_slot_and_leftovers_at_the_next_start() {
         let data = tempfile::tempdir().expect("a temporary folder");
         let left = data.path().join("uploads/left");
         let files = || std::fs::read_dir(data.path().join("uploads")).expect("the folder exists").count();
         std::fs::create_dir_all(&left).expect("a leftover folder");
         let uploads = Arc::new(Uploads::open(data.path()));
         assert_eq!(files(), 0);
-        let place = uploads.admit(&principal(1)).expect("a free place");
-        place.create().await.expect("the file is created");
+        let slot = uploads.admit(&principal(1)).expect("a free place");
+        slot.create().await.expect("the file is created");
         assert_eq!(files(), 1);
-        drop(place);
+        drop(slot);
         assert_eq!(files(), 0);
     }
 }

@@ -32,9 +32,9 @@ pub struct FarmConfig {
     /// Whether each printer has `bracket.gcode`, `calibration/cube.gcode` and `long/vase.gcode`.
     pub with_sample_files: bool,
     /// File that is selected from the start, if `with_sample_files` provides it.
-    pub select: Option<String>,
+    pub selected_file: Option<String>,
     /// How long a pause waits for the printer's position: measured as 0.03 to 0.13 s or 1.03 s. Not scaled.
-    pub pause_answer: Duration,
+    pub pause_reply_delay: Duration,
     /// Port of an extra listener that controls every printer, even while the printer's own port refuses or hangs.
     /// `Some(0)`: any port.
     pub control_port: Option<u16>,
@@ -49,8 +49,8 @@ impl Default for FarmConfig {
             flavor: Flavor::V1_11,
             time_scale: 1.0,
             with_sample_files: false,
-            select: None,
-            pause_answer: Duration::from_millis(40),
+            selected_file: None,
+            pause_reply_delay: Duration::from_millis(40),
             control_port: None,
         }
     }
@@ -103,10 +103,10 @@ pub enum Fault {
 
 impl Fault {
     /// Returns the fault of a read at this path.
-    pub(super) fn of_reading(&self, path: &str) -> Option<&Self> {
+    pub(super) fn for_read(&self, path: &str) -> Option<&Self> {
         match self {
             Self::Reading(beginning, fault) if path.starts_with(beginning.as_str()) => Some(fault),
-            Self::Readings(faults) => faults.iter().find_map(|fault| fault.of_reading(path)),
+            Self::Readings(faults) => faults.iter().find_map(|fault| fault.for_read(path)),
             _ => None,
         }
     }
@@ -163,7 +163,7 @@ impl Fault {
 
 /// What a person does at the machine, or what the machine does by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Act {
+pub enum MachineAction {
     Pause,
     Resume,
     Cancel,
@@ -185,7 +185,7 @@ pub enum Act {
     RestartServer,
 }
 
-impl Act {
+impl MachineAction {
     /// Parses `{"act": "pause"}`, or `{"act": "firmware_error", "text": "..."}`.
     pub fn from_json(value: &Value) -> Option<Self> {
         Some(match value.get("act").and_then(Value::as_str)? {
@@ -210,7 +210,7 @@ impl Act {
 
 /// A request that changed something, or could have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Received {
+pub struct ReceivedRequest {
     /// When it was carried out, or would have been.
     pub at: Instant,
     pub method: String,
@@ -224,7 +224,7 @@ pub struct Received {
     pub status: u16,
 }
 
-impl Received {
+impl ReceivedRequest {
     /// Returns the entry as in `GET /sim/log`, with the time in milliseconds since the start of the farm.
     pub fn to_json(&self, farm_start: Instant) -> Value {
         json!({

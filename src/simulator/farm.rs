@@ -19,27 +19,27 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     api,
     config::FarmConfig,
-    files::Blobs,
+    faulty_stream::{ConnectionHandle, FaultyStream},
+    files::BlobStore,
     gcode::sample_gcode,
-    printer::{Common, SimulatedPrinter},
-    wire::{Conn, Wire},
+    printer::{FarmContext, SimulatedPrinter},
 };
 
 /// Path and print time in seconds of the sample files.
-const SAMPLES: [(&str, u32); 3] =
+const SAMPLE_FILES: [(&str, u32); 3] =
     [("bracket.gcode", 600), ("calibration/cube.gcode", 90), ("long/vase.gcode", 4 * 3600)];
 /// Accepted connections that wait for the server.
-const DOORMAT: usize = 256;
+const ACCEPT_QUEUE_LEN: usize = 256;
 /// How long [`Farm::stop`] waits for connections to close.
-const GOODBYE: Duration = Duration::from_secs(2);
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pause after a failed accept (out of file descriptors). It prevents a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Receive buffer of the operating system, in bytes. It is small, so that an upload to a printer that does not read
 /// stalls soon.
-const RECEIVED: u32 = 64 * 1024;
+const RECEIVE_BUFFER_BYTES: u32 = 64 * 1024;
 /// Connections that may wait to be accepted.
-const ACCEPTABLE: u32 = 1_024;
+const LISTEN_BACKLOG: u32 = 1_024;
 
 /// A farm of simulated printers. Dropping it ends all its tasks.
 #[derive(Debug)]
@@ -57,38 +57,41 @@ impl Farm {
     /// If a port is not available.
     pub async fn start(config: FarmConfig) -> std::io::Result<Self> {
         let stop = CancellationToken::new();
-        let common = Arc::new(Common {
+        let context = Arc::new(FarmContext {
             latency: config.latency,
             flavor: config.flavor,
             started: Instant::now(),
-            blobs: Blobs::default(),
+            blobs: BlobStore::default(),
             stop: stop.clone(),
             runtime: Handle::current(),
         });
         let samples = match config.with_sample_files {
-            true => SAMPLES.map(|(path, seconds)| (path, common.blobs.intern(sample_gcode(seconds).into()))).to_vec(),
+            true => {
+                SAMPLE_FILES.map(|(path, seconds)| (path, context.blobs.intern(sample_gcode(seconds).into()))).to_vec()
+            }
             false => Vec::new(),
         };
         let mut printers = Vec::with_capacity(config.printers);
         for index in 0..config.printers {
-            let listener = listen((Ipv4Addr::LOCALHOST, port(config.base_port, index)?).into())?;
-            let printer = SimulatedPrinter::new(index + 1, &config, common.clone(), listener)?;
+            let listener = open_listener((Ipv4Addr::LOCALHOST, printer_port(config.base_port, index)?).into())?;
+            let printer = SimulatedPrinter::new(index + 1, &config, context.clone(), listener)?;
             for (path, blob) in &samples {
                 printer.put_blob(path, blob.clone());
             }
-            if let Some(path) = &config.select {
+            if let Some(path) = &config.selected_file {
                 printer.select(path);
             }
             printers.push(printer);
         }
         // From here, only the control port can fail, and dropping the farm stops it.
         let mut farm = Self { printers, control_url: None, stop: stop.clone(), tasks: TaskTracker::new() };
-        let (accepted, doors) = mpsc::channel(DOORMAT);
+        let (sender, connections) = mpsc::channel(ACCEPT_QUEUE_LEN);
         for printer in &farm.printers {
-            farm.tasks.spawn(attend(printer.clone(), accepted.clone(), stop.clone()));
+            farm.tasks.spawn(accept_connections(printer.clone(), sender.clone(), stop.clone()));
         }
-        let service = api::router().into_make_service_with_connect_info::<Conn>();
-        let server = axum::serve(Doors(doors), service).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let service = api::router().into_make_service_with_connect_info::<ConnectionHandle>();
+        let server = axum::serve(AcceptedConnections(connections), service)
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
         farm.tasks.spawn(async move {
             let _ = server.await;
         });
@@ -118,7 +121,7 @@ impl Farm {
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.close();
-        let _ = tokio::time::timeout(GOODBYE, self.tasks.wait()).await;
+        let _ = tokio::time::timeout(STOP_TIMEOUT, self.tasks.wait()).await;
     }
 }
 
@@ -132,15 +135,15 @@ impl Drop for Farm {
 }
 
 /// Opens the port of a printer.
-pub(super) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+pub(super) fn open_listener(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
-    socket.set_recv_buffer_size(RECEIVED)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     socket.bind(address)?;
-    socket.listen(ACCEPTABLE)
+    socket.listen(LISTEN_BACKLOG)
 }
 
-fn port(base: Option<u16>, index: usize) -> std::io::Result<u16> {
+fn printer_port(base: Option<u16>, index: usize) -> std::io::Result<u16> {
     let Some(base) = base else { return Ok(0) };
     u16::try_from(index)
         .ok()
@@ -149,22 +152,26 @@ fn port(base: Option<u16>, index: usize) -> std::io::Result<u16> {
 }
 
 /// Accepts the connections of one printer.
-async fn attend(printer: SimulatedPrinter, accepted: mpsc::Sender<(Wire, SocketAddr)>, stop: CancellationToken) {
+async fn accept_connections(
+    printer: SimulatedPrinter,
+    sender: mpsc::Sender<(FaultyStream, SocketAddr)>,
+    stop: CancellationToken,
+) {
     let mut fault = printer.watch_fault();
     loop {
-        let guest = tokio::select! {
+        let connection = tokio::select! {
             () = stop.cancelled() => return,
             // The listener may have been closed or opened again: poll it again.
             changed = fault.changed() => match changed {
                 Ok(()) => continue,
                 Err(_) => return,
             },
-            guest = std::future::poll_fn(|cx| printer.poll_accept(cx)) => guest,
+            connection = std::future::poll_fn(|cx| printer.poll_accept(cx)) => connection,
         };
-        match guest {
+        match connection {
             Ok((stream, address)) => {
                 let _ = stream.set_nodelay(true);
-                if accepted.send((Wire::new(stream, printer.clone()), address)).await.is_err() {
+                if sender.send((FaultyStream::new(stream, printer.clone()), address)).await.is_err() {
                     return;
                 }
             }
@@ -174,15 +181,15 @@ async fn attend(printer: SimulatedPrinter, accepted: mpsc::Sender<(Wire, SocketA
 }
 
 /// Accepted connections of all printers, as the one listener that axum serves.
-pub struct Doors(mpsc::Receiver<(Wire, SocketAddr)>);
+pub struct AcceptedConnections(mpsc::Receiver<(FaultyStream, SocketAddr)>);
 
-impl axum::serve::Listener for Doors {
-    type Io = Wire;
+impl axum::serve::Listener for AcceptedConnections {
+    type Io = FaultyStream;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         match self.0.recv().await {
-            Some(guest) => guest,
+            Some(connection) => connection,
             None => std::future::pending().await,
         }
     }

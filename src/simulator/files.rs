@@ -9,7 +9,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::machine::{Ended, Selected};
+use super::machine::{EndedPrint, SelectedFile};
 
 /// Bytes of a file. A thousand printers with the same file store them once.
 #[derive(Debug)]
@@ -33,9 +33,9 @@ impl Blob {
 
 /// Finds bytes that a printer of the farm has already.
 #[derive(Debug, Default)]
-pub struct Blobs(Mutex<HashMap<String, Weak<Blob>>>);
+pub struct BlobStore(Mutex<HashMap<String, Weak<Blob>>>);
 
-impl Blobs {
+impl BlobStore {
     /// Returns the shared copy of these bytes.
     pub fn intern(&self, bytes: Vec<u8>) -> Arc<Blob> {
         let mut hash = String::with_capacity(40);
@@ -55,55 +55,55 @@ impl Blobs {
 
 /// Statistics about the prints of a file.
 #[derive(Debug, Clone, Default)]
-pub struct Prints {
+pub struct PrintStatistics {
     pub success: u32,
     pub failure: u32,
     /// The last print: seconds since 1970, and the print time in seconds of a success.
-    pub last: Option<(f64, Option<f64>)>,
+    pub last_print: Option<(f64, Option<f64>)>,
     /// Print time of the last success, in seconds.
-    pub last_time: Option<f64>,
-    total_time: f64,
+    pub last_print_time: Option<f64>,
+    total_print_time: f64,
 }
 
-impl Prints {
+impl PrintStatistics {
     /// Returns the mean print time of the successful prints, in seconds.
-    pub fn average(&self) -> Option<f64> {
-        (self.success > 0).then(|| self.total_time / f64::from(self.success))
+    pub fn average_print_time(&self) -> Option<f64> {
+        (self.success > 0).then(|| self.total_print_time / f64::from(self.success))
     }
 }
 
 /// A stored file.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct StoredFile {
     pub blob: Arc<Blob>,
     /// Seconds since 1970.
     pub date: i64,
-    pub prints: Prints,
+    pub prints: PrintStatistics,
     /// Data from the upload, returned with the entry.
     pub userdata: Option<serde_json::Value>,
 }
 
 /// All files of a printer, by path.
 #[derive(Debug, Default)]
-pub struct Files {
-    entries: BTreeMap<String, Entry>,
+pub struct FileStore {
+    entries: BTreeMap<String, StoredFile>,
     folders: BTreeSet<String>,
     version: u64,
 }
 
-impl Files {
+impl FileStore {
     /// Returns the number of changes. The strong ETag of `GET /api/files` contains it.
     pub fn version(&self) -> u64 {
         self.version
     }
 
     /// Returns the file at a path.
-    pub fn get(&self, path: &str) -> Option<&Entry> {
+    pub fn get(&self, path: &str) -> Option<&StoredFile> {
         self.entries.get(path)
     }
 
     /// Returns the files in the order of their paths.
-    pub fn entries(&self) -> impl Iterator<Item = (&str, &Entry)> {
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &StoredFile)> {
         self.entries.iter().map(|(path, entry)| (path.as_str(), entry))
     }
 
@@ -118,7 +118,7 @@ impl Files {
             self.put_folder(folder);
         }
         self.version += 1;
-        let entry = Entry { blob, date: unix_seconds(), prints: Prints::default(), userdata };
+        let entry = StoredFile { blob, date: unix_seconds(), prints: PrintStatistics::default(), userdata };
         self.entries.insert(path.to_owned(), entry);
     }
 
@@ -144,10 +144,10 @@ impl Files {
     }
 
     /// Returns a file in the form that the machine selects.
-    pub fn selection(&self, path: &str) -> Option<Selected> {
+    pub fn to_selected(&self, path: &str) -> Option<SelectedFile> {
         let entry = self.entries.get(path)?;
-        Some(Selected {
-            name: name_of(path).to_owned(),
+        Some(SelectedFile {
+            name: file_name(path).to_owned(),
             path: path.to_owned(),
             date: entry.date,
             blob: entry.blob.clone(),
@@ -155,30 +155,30 @@ impl Files {
     }
 
     /// Counts a print that has ended.
-    pub fn count(&mut self, ended: &Ended) {
+    pub fn count_print(&mut self, ended: &EndedPrint) {
         let Some(entry) = self.entries.get_mut(&ended.path) else { return };
         let prints = &mut entry.prints;
         if ended.success {
             prints.success += 1;
-            prints.total_time += ended.print_time;
-            prints.last_time = Some(ended.print_time);
+            prints.total_print_time += ended.print_time;
+            prints.last_print_time = Some(ended.print_time);
         } else {
             prints.failure += 1;
         }
-        prints.last = Some((unix_time(), ended.success.then_some(ended.print_time)));
+        prints.last_print = Some((unix_time(), ended.success.then_some(ended.print_time)));
         self.version += 1;
     }
 }
 
 /// Returns the part of a path after its last slash.
-pub fn name_of(path: &str) -> &str {
+pub fn file_name(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
 /// Returns a name as OctoPrint stores it: letters of any script, digits and `-_.()[] `.
-pub fn sanitised(name: &str) -> String {
-    let kept: String = name.chars().filter(|c| c.is_alphanumeric() || "-_.()[] ".contains(*c)).collect();
-    kept.trim().trim_start_matches('.').to_owned()
+pub fn sanitise_name(name: &str) -> String {
+    let allowed: String = name.chars().filter(|c| c.is_alphanumeric() || "-_.()[] ".contains(*c)).collect();
+    allowed.trim().trim_start_matches('.').to_owned()
 }
 
 /// Returns seconds since 1970 with their fraction, as OctoPrint reports times of events.
@@ -197,16 +197,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_bytes_are_held_once() {
-        let blobs = Blobs::default();
+    fn equal_bytes_are_stored_once() {
+        let blobs = BlobStore::default();
         assert!(Arc::ptr_eq(&blobs.intern(b"G4".to_vec()), &blobs.intern(b"G4".to_vec())));
     }
 
     #[test]
     fn overwriting_a_file_drops_its_counters() {
-        let (blobs, mut files) = (Blobs::default(), Files::default());
+        let (blobs, mut files) = (BlobStore::default(), FileStore::default());
         files.put("a/b.gcode", blobs.intern(b"G4".to_vec()), None);
-        files.count(&Ended { path: "a/b.gcode".to_owned(), success: true, print_time: 2.0 });
+        files.count_print(&EndedPrint { path: "a/b.gcode".to_owned(), success: true, print_time: 2.0 });
         assert_eq!(files.get("a/b.gcode").map(|entry| entry.prints.success), Some(1));
         files.put("a/b.gcode", blobs.intern(b"G4".to_vec()), None);
         assert_eq!(files.get("a/b.gcode").map(|entry| entry.prints.success), Some(0));
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn names_lose_what_octoprint_does_not_keep() {
-        assert_eq!(sanitised("Ünï cödé & (1).gcode"), "Ünï cödé  (1).gcode");
+    fn names_lose_characters_that_octoprint_removes() {
+        assert_eq!(sanitise_name("Ünï cödé & (1).gcode"), "Ünï cödé  (1).gcode");
     }
 }

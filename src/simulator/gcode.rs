@@ -6,7 +6,7 @@ use std::{fmt::Write as _, time::Duration};
 
 /// Effect of a line, as far as the simulation needs it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Op {
+pub enum GcodeOperation {
     /// Empty or a comment: never sent.
     Nothing,
     /// Waits this long.
@@ -16,7 +16,7 @@ pub enum Op {
     /// Moves the head: axes X, Y, Z, E and the feed rate in mm/min, if given.
     Move { to: [Option<f64>; 4], feed: Option<f64> },
     /// `G92` and `G28`: sets the position.
-    Declare([Option<f64>; 4]),
+    SetPosition([Option<f64>; 4]),
     /// `G90`, `G91`.
     Relative(bool),
     /// `M25`, `M0`, `M226`: the printer pauses the job.
@@ -42,37 +42,37 @@ pub const QUICK_LINE: Duration = Duration::from_micros(1300);
 pub const DWELL_OVERHEAD: Duration = Duration::from_millis(11);
 
 /// Parses one line.
-pub fn parse(line: &[u8]) -> Op {
+pub fn parse(line: &[u8]) -> GcodeOperation {
     let line = line.split(|byte| *byte == b';').next().unwrap_or_default();
-    let Ok(text) = std::str::from_utf8(line) else { return Op::Quick };
+    let Ok(text) = std::str::from_utf8(line) else { return GcodeOperation::Quick };
     let mut words = text.split_ascii_whitespace();
-    let Some(code) = words.next() else { return Op::Nothing };
+    let Some(code) = words.next() else { return GcodeOperation::Nothing };
     let value = |letter: char| {
         words.clone().find_map(|word| word.strip_prefix(letter)?.parse::<f64>().ok()).filter(|value| value.is_finite())
     };
     let axes = || ['X', 'Y', 'Z', 'E'].map(value);
     let heat = |heater, wait| match value('S').or_else(|| value('R')) {
-        Some(target) => Op::Heat { heater, target, wait },
-        None => Op::Quick,
+        Some(target) => GcodeOperation::Heat { heater, target, wait },
+        None => GcodeOperation::Quick,
     };
     match code {
         "G4" => {
             let seconds = value('P').map(|ms| ms / 1000.0).or_else(|| value('S')).unwrap_or(0.0);
-            Op::Dwell(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+            GcodeOperation::Dwell(Duration::try_from_secs_f64(seconds).unwrap_or_default())
         }
-        "G0" | "G1" => Op::Move { to: axes(), feed: value('F') },
-        "G28" => Op::Declare([Some(0.0), Some(0.0), Some(0.0), None]),
-        "G92" => Op::Declare(axes()),
-        "G90" => Op::Relative(false),
-        "G91" => Op::Relative(true),
+        "G0" | "G1" => GcodeOperation::Move { to: axes(), feed: value('F') },
+        "G28" => GcodeOperation::SetPosition([Some(0.0), Some(0.0), Some(0.0), None]),
+        "G92" => GcodeOperation::SetPosition(axes()),
+        "G90" => GcodeOperation::Relative(false),
+        "G91" => GcodeOperation::Relative(true),
         "M104" => heat(Heater::Tool, false),
         "M109" => heat(Heater::Tool, true),
         "M140" => heat(Heater::Bed, false),
         "M190" => heat(Heater::Bed, true),
-        "M0" | "M25" | "M226" => Op::Pause,
-        "M600" => Op::ChangeFilament,
-        "M112" => Op::EmergencyStop,
-        _ => Op::Quick,
+        "M0" | "M25" | "M226" => GcodeOperation::Pause,
+        "M600" => GcodeOperation::ChangeFilament,
+        "M112" => GcodeOperation::EmergencyStop,
+        _ => GcodeOperation::Quick,
     }
 }
 
@@ -84,27 +84,27 @@ pub fn line_end(content: &[u8], from: usize) -> Option<usize> {
 
 /// Position of the head. The duration of a move depends on it.
 #[derive(Debug, Clone, Copy)]
-pub struct Head {
-    at: [f64; 4],
+pub struct PrintHead {
+    position: [f64; 4],
     feed: f64,
     relative: bool,
 }
 
-impl Default for Head {
+impl Default for PrintHead {
     fn default() -> Self {
-        Self { at: [0.0; 4], feed: 12_000.0, relative: false }
+        Self { position: [0.0; 4], feed: 12_000.0, relative: false }
     }
 }
 
-impl Head {
+impl PrintHead {
     /// Moves the head and returns the duration. As on the virtual printer, a move is ten times faster than real, and
     /// only positive deltas take time.
-    pub fn travel(&mut self, to: [Option<f64>; 4], feed: Option<f64>) -> Duration {
+    pub fn move_to(&mut self, to: [Option<f64>; 4], feed: Option<f64>) -> Duration {
         if let Some(feed) = feed.filter(|feed| *feed > 0.0) {
             self.feed = feed;
         }
         let mut longest = 0.0_f64;
-        for (at, to) in self.at.iter_mut().zip(to) {
+        for (at, to) in self.position.iter_mut().zip(to) {
             let Some(to) = to else { continue };
             let target = if self.relative { *at + to } else { to };
             longest = longest.max(target - *at);
@@ -114,8 +114,8 @@ impl Head {
     }
 
     /// Sets the position (`G92` and `G28`).
-    pub fn declare(&mut self, axes: [Option<f64>; 4]) {
-        for (at, axis) in self.at.iter_mut().zip(axes) {
+    pub fn set_position(&mut self, axes: [Option<f64>; 4]) {
+        for (at, axis) in self.position.iter_mut().zip(axes) {
             *at = axis.unwrap_or(*at);
         }
     }
@@ -144,18 +144,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_move_costs_a_tenth_of_its_time_and_only_forwards() {
-        let mut head = Head::default();
-        assert_eq!(head.travel([Some(100.0), None, None, None], Some(6000.0)), Duration::from_millis(100));
-        assert_eq!(head.travel([Some(0.0), None, None, None], None), Duration::ZERO);
+    fn only_positive_moves_take_time_and_a_tenth_of_the_real_one() {
+        let mut head = PrintHead::default();
+        assert_eq!(head.move_to([Some(100.0), None, None, None], Some(6000.0)), Duration::from_millis(100));
+        assert_eq!(head.move_to([Some(0.0), None, None, None], None), Duration::ZERO);
     }
 
     #[test]
-    fn lines_are_read_without_their_comments() {
-        assert_eq!(parse(b"; M600"), Op::Nothing);
-        assert_eq!(parse(b"G4 P1500 ; wait"), Op::Dwell(Duration::from_millis(1500)));
-        assert_eq!(parse(b"G4 S-1"), Op::Dwell(Duration::ZERO));
-        assert_eq!(parse(b"M109 S60"), Op::Heat { heater: Heater::Tool, target: 60.0, wait: true });
+    fn comments_are_ignored() {
+        assert_eq!(parse(b"; M600"), GcodeOperation::Nothing);
+        assert_eq!(parse(b"G4 P1500 ; wait"), GcodeOperation::Dwell(Duration::from_millis(1500)));
+        assert_eq!(parse(b"G4 S-1"), GcodeOperation::Dwell(Duration::ZERO));
+        assert_eq!(parse(b"M109 S60"), GcodeOperation::Heat { heater: Heater::Tool, target: 60.0, wait: true });
     }
 
     #[test]

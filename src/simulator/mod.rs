@@ -28,20 +28,20 @@
 mod api;
 mod app_keys;
 mod bodies;
+mod camera_picture;
 mod config;
+mod event_hub;
+mod event_socket;
 mod farm;
+mod faulty_stream;
 mod files;
 mod gcode;
-mod hub;
 mod machine;
-mod picture;
 mod printer;
-mod push;
 #[cfg(test)]
 mod tests;
-mod wire;
 
-pub use config::{Act, FarmConfig, Fault, Flavor, Received};
+pub use config::{FarmConfig, Fault, Flavor, MachineAction, ReceivedRequest};
 pub use farm::Farm;
 pub use gcode::sample_gcode;
 pub use printer::SimulatedPrinter;

@@ -22,71 +22,71 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     app_keys::AppKeys,
-    config::{Act, FarmConfig, Fault, Flavor, Received},
-    farm::listen,
-    files::{Blob, Blobs, Files},
-    hub::Hub,
-    machine::{Machine, State},
+    config::{FarmConfig, Fault, Flavor, MachineAction, ReceivedRequest},
+    event_hub::EventHub,
+    farm::open_listener,
+    files::{Blob, BlobStore, FileStore},
+    machine::{Machine, MachineState},
 };
 
 /// Shortest sleep of the worker while the printer is between two states.
-const NAP: Duration = Duration::from_millis(1);
+const MIN_SLEEP: Duration = Duration::from_millis(1);
 /// Shortest sleep of the worker while the printer only runs lines. Each request catches up with the lines. So lines of
 /// a millisecond need not wake the worker one by one. Events of a line (its end, `M600`) are at most this late.
-const LINE_NAP: Duration = Duration::from_millis(100);
+const MIN_LINE_SLEEP: Duration = Duration::from_millis(100);
 /// Length of the log, in requests.
-const LOG_LENGTH: usize = 20_000;
+const MAX_LOG_ENTRIES: usize = 20_000;
 /// Push sessions that stay valid. Every passive login creates one.
-const SESSIONS: usize = 32;
+const MAX_SESSIONS: usize = 32;
 
 /// State that the lock protects.
-pub struct Inner {
+pub struct PrinterInner {
     pub machine: Machine,
-    pub files: Files,
-    pub hub: Hub,
+    pub files: FileStore,
+    pub hub: EventHub,
     pub sessions: VecDeque<String>,
     pub key_revoked: bool,
     pub app_keys: AppKeys,
     /// OctoPrint permissions of the key's user. `None`: an administrator.
-    pub rights: Option<Vec<String>>,
-    log: VecDeque<Received>,
+    pub permissions: Option<Vec<String>>,
+    log: VecDeque<ReceivedRequest>,
     /// Faults that apply to one command each.
-    once: VecDeque<Fault>,
+    command_faults: VecDeque<Fault>,
     /// When the worker wakes next. `None`: there is no worker.
     worker_due: Option<Instant>,
 }
 
 /// Data that the printers of a farm share.
-pub struct Common {
+pub struct FarmContext {
     pub latency: Duration,
     pub flavor: Flavor,
     pub started: Instant,
-    pub blobs: Blobs,
+    pub blobs: BlobStore,
     /// Ends all tasks and connections.
     pub stop: CancellationToken,
     pub runtime: Handle,
 }
 
-struct Shared {
+struct SharedPrinter {
     name: String,
     url: String,
     address: SocketAddr,
     api_key: String,
-    common: Arc<Common>,
+    context: Arc<FarmContext>,
     fault: watch::Sender<Option<Fault>>,
     /// `None` while the printer refuses connections.
     listener: Mutex<Option<TcpListener>>,
     /// Cancelled to cut all connections, and replaced.
-    life: Mutex<CancellationToken>,
+    connections_token: Mutex<CancellationToken>,
     wake: Notify,
     /// Connections that the printer stopped reading ([`Fault::StopReading`]).
     stopped_reading: AtomicUsize,
-    inner: Mutex<Inner>,
+    inner: Mutex<PrinterInner>,
 }
 
 /// Handle of a simulated printer, for tests. Cheap to clone.
 #[derive(Clone)]
-pub struct SimulatedPrinter(Arc<Shared>);
+pub struct SimulatedPrinter(Arc<SharedPrinter>);
 
 impl std::fmt::Debug for SimulatedPrinter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -98,33 +98,33 @@ impl SimulatedPrinter {
     pub(super) fn new(
         number: usize,
         config: &FarmConfig,
-        common: Arc<Common>,
+        context: Arc<FarmContext>,
         listener: TcpListener,
     ) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
-        let machine = Machine::new(common.started, config.flavor, config.time_scale, config.pause_answer);
-        let life = Mutex::new(common.stop.child_token());
-        Ok(Self(Arc::new(Shared {
+        let machine = Machine::new(context.started, config.flavor, config.time_scale, config.pause_reply_delay);
+        let connections_token = Mutex::new(context.stop.child_token());
+        Ok(Self(Arc::new(SharedPrinter {
             name: format!("SIM-{number:04}"),
             url: format!("http://{address}"),
             address,
             api_key: format!("sim-key-{number:04}"),
-            common,
+            context,
             fault: watch::Sender::new(None),
             listener: Mutex::new(Some(listener)),
-            life,
+            connections_token,
             wake: Notify::new(),
             stopped_reading: AtomicUsize::new(0),
-            inner: Mutex::new(Inner {
+            inner: Mutex::new(PrinterInner {
                 machine,
-                files: Files::default(),
-                hub: Hub::default(),
+                files: FileStore::default(),
+                hub: EventHub::default(),
                 sessions: VecDeque::new(),
                 key_revoked: false,
                 app_keys: AppKeys::default(),
-                rights: None,
+                permissions: None,
                 log: VecDeque::new(),
-                once: VecDeque::new(),
+                command_faults: VecDeque::new(),
                 worker_due: None,
             }),
         })))
@@ -153,41 +153,41 @@ impl SimulatedPrinter {
 
     /// Returns OctoPrint's text for the state, whatever the fault.
     pub fn state_text(&self) -> String {
-        self.with(|inner, _| inner.machine.state().text().to_owned())
+        self.with_inner(|inner, _| inner.machine.state().text().to_owned())
     }
 
     /// Returns every request that changed something or could have, in order (the last 20,000).
-    pub fn received(&self) -> Vec<Received> {
-        self.with(|inner, _| inner.log.iter().cloned().collect())
+    pub fn received_requests(&self) -> Vec<ReceivedRequest> {
+        self.with_inner(|inner, _| inner.log.iter().cloned().collect())
     }
 
     /// Performs an act at the machine.
-    pub fn at_printer(&self, act: Act) {
-        self.with(|inner, now| {
-            inner.machine.act(&act, now);
-            if act == Act::RestartServer {
+    pub fn perform(&self, action: MachineAction) {
+        self.with_inner(|inner, now| {
+            inner.machine.perform(&action, now);
+            if action == MachineAction::RestartServer {
                 inner.sessions.clear();
             }
         });
-        if act == Act::RestartServer {
+        if action == MachineAction::RestartServer {
             self.cut_connections();
         }
     }
 
     /// Stores a file on the printer. Overwrites a file with the same path.
     pub fn put_file(&self, path: &str, content: impl Into<Vec<u8>>) {
-        self.put_blob(path, self.0.common.blobs.intern(content.into()));
+        self.put_blob(path, self.0.context.blobs.intern(content.into()));
     }
 
     pub(super) fn put_blob(&self, path: &str, blob: Arc<Blob>) {
-        self.with(|inner, _| inner.files.put(path, blob, None));
+        self.with_inner(|inner, _| inner.files.put(path, blob, None));
     }
 
     /// Selects a file, as on OctoPrint's own page. Does nothing if the file does not exist, or if the printer is not
     /// idle.
     pub fn select(&self, path: &str) {
-        self.with(|inner, _| {
-            if let Some(file) = inner.files.selection(path) {
+        self.with_inner(|inner, _| {
+            if let Some(file) = inner.files.to_selected(path) {
                 inner.machine.select(file);
             }
         });
@@ -195,12 +195,12 @@ impl SimulatedPrinter {
 
     /// Sets one of OctoPrint's G-code scripts (`beforePrintStarted` …), to make transient states longer.
     pub fn set_script(&self, name: &str, gcode: &str) {
-        self.with(|inner, _| inner.machine.set_script(name, gcode));
+        self.with_inner(|inner, _| inner.machine.set_script(name, gcode));
     }
 
     /// Revokes the key, and the push sessions that it created.
     pub fn revoke_key(&self) {
-        self.with(|inner, _| {
+        self.with_inner(|inner, _| {
             inner.key_revoked = true;
             inner.sessions.clear();
         });
@@ -208,49 +208,51 @@ impl SimulatedPrinter {
 
     /// Makes the key valid again.
     pub fn restore_key(&self) {
-        self.with(|inner, _| inner.key_revoked = false);
+        self.with_inner(|inner, _| inner.key_revoked = false);
     }
 
     /// Limits the user of every key to these permissions (`STATUS` …) from now on. The login returns them, and the
     /// version is refused without `STATUS`. No other request checks them.
-    pub fn limit_rights(&self, rights: &[&str]) {
-        self.with(|inner, _| inner.rights = Some(rights.iter().map(|right| (*right).to_owned()).collect()));
+    pub fn limit_permissions(&self, permissions: &[&str]) {
+        self.with_inner(|inner, _| {
+            inner.permissions = Some(permissions.iter().map(|permission| (*permission).to_owned()).collect())
+        });
     }
 
     /// Grants or denies the oldest request for an application key, like a user on OctoPrint's own page. Returns `false`
     /// if no request is pending.
     pub fn decide_app_key(&self, grant: bool) -> bool {
-        self.with(|inner, now| inner.app_keys.decide(grant, now))
+        self.with_inner(|inner, now| inner.app_keys.decide_oldest(grant, now))
     }
 
     /// Returns the temperature of the tool in degrees Celsius.
     pub fn tool_temperature(&self) -> f64 {
-        self.with(|inner, now| inner.machine.temperatures(now)[0].0)
+        self.with_inner(|inner, now| inner.machine.temperatures(now)[0].0)
     }
 
     /// Returns the number of authenticated event sockets.
-    pub fn listeners(&self) -> usize {
-        self.with(|inner, _| inner.hub.len())
+    pub fn listener_count(&self) -> usize {
+        self.with_inner(|inner, _| inner.hub.len())
     }
 
-    pub(super) fn common(&self) -> &Common {
-        &self.0.common
+    pub(super) fn context(&self) -> &FarmContext {
+        &self.0.context
     }
 
-    pub(super) fn remember(&self, received: Received) {
-        self.with(|inner, _| {
-            if inner.log.len() == LOG_LENGTH {
+    pub(super) fn log_request(&self, request: ReceivedRequest) {
+        self.with_inner(|inner, _| {
+            if inner.log.len() == MAX_LOG_ENTRIES {
                 inner.log.pop_front();
             }
-            inner.log.push_back(received);
+            inner.log.push_back(request);
         });
     }
 
     /// Creates a session for the event socket.
     pub(super) fn new_session(&self) -> String {
         let session = format!("{:032x}", rand::random::<u128>());
-        self.with(|inner, _| {
-            if inner.sessions.len() == SESSIONS {
+        self.with_inner(|inner, _| {
+            if inner.sessions.len() == MAX_SESSIONS {
                 inner.sessions.pop_front();
             }
             inner.sessions.push_back(session.clone());
@@ -259,8 +261,8 @@ impl SimulatedPrinter {
     }
 
     /// Returns a token that is cancelled when the current connections are cut.
-    pub(super) fn life(&self) -> CancellationToken {
-        self.0.life.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn connections_token(&self) -> CancellationToken {
+        self.0.connections_token.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Closes the port at the end of the farm, even if a handle of the printer still exists.
@@ -269,16 +271,16 @@ impl SimulatedPrinter {
     }
 
     fn cut_connections(&self) {
-        let mut life = self.0.life.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = std::mem::replace(&mut *life, self.0.common.stop.child_token());
-        drop(life);
+        let mut token = self.0.connections_token.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *token, self.0.context.stop.child_token());
+        drop(token);
         old.cancel();
     }
 
     /// Opens the same port. If another process has taken it meanwhile, the printer keeps refusing connections.
-    fn listen_again(&self) -> Option<TcpListener> {
-        let _runtime = self.0.common.runtime.enter();
-        listen(self.0.address).ok()
+    fn reopen_listener(&self) -> Option<TcpListener> {
+        let _runtime = self.0.context.runtime.enter();
+        open_listener(self.0.address).ok()
     }
 
     /// Accepts a connection. Pending while there is no listener.
@@ -294,13 +296,13 @@ impl SimulatedPrinter {
 
     /// Gives `work` access to the state; every access uses this function. Advances the machine to the current time,
     /// runs `work`, publishes the results, and schedules the worker for the next due time.
-    pub(super) fn with<R>(&self, work: impl FnOnce(&mut Inner, Instant) -> R) -> R {
+    pub(super) fn with_inner<R>(&self, access: impl FnOnce(&mut PrinterInner, Instant) -> R) -> R {
         let now = Instant::now();
         let mut inner = self.0.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.machine.advance(now);
-        let result = work(&mut inner, now);
+        let result = access(&mut inner, now);
         inner.machine.advance(now);
-        inner.settle();
+        inner.publish_results();
         let due = inner.machine.next_due();
         let (spawn, wake) = match (due, inner.worker_due) {
             (Some(_), None) => (true, false),
@@ -312,7 +314,7 @@ impl SimulatedPrinter {
         }
         drop(inner);
         if spawn {
-            self.0.common.runtime.spawn(self.clone().work());
+            self.0.context.runtime.spawn(self.clone().run_worker());
         } else if wake {
             self.0.wake.notify_one();
         }
@@ -320,16 +322,17 @@ impl SimulatedPrinter {
     }
 
     /// Worker task: runs while something is due.
-    async fn work(self) {
-        let stop = &self.0.common.stop;
+    async fn run_worker(self) {
+        let stop = &self.0.context.stop;
         loop {
             let due = {
                 let now = Instant::now();
                 let mut inner = self.0.inner.lock().unwrap_or_else(PoisonError::into_inner);
                 inner.machine.advance(now);
-                inner.settle();
-                let nap = if inner.machine.state() == State::Printing { LINE_NAP } else { NAP };
-                inner.worker_due = inner.machine.next_due().map(|due| due.max(now + nap));
+                inner.publish_results();
+                let min_sleep =
+                    if inner.machine.state() == MachineState::Printing { MIN_LINE_SLEEP } else { MIN_SLEEP };
+                inner.worker_due = inner.machine.next_due().map(|due| due.max(now + min_sleep));
                 inner.worker_due
             };
             let Some(due) = due else { return };
@@ -342,11 +345,11 @@ impl SimulatedPrinter {
     }
 }
 
-impl Inner {
+impl PrinterInner {
     /// Publishes the events and counts the prints that the machine has produced.
-    fn settle(&mut self) {
-        for ended in self.machine.take_ended() {
-            self.files.count(&ended);
+    fn publish_results(&mut self) {
+        for ended in self.machine.take_ended_prints() {
+            self.files.count_print(&ended);
         }
         for event in self.machine.take_events() {
             self.hub.publish(&event);

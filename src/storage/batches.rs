@@ -10,15 +10,14 @@ use uuid::Uuid;
 
 use super::{
     Db, Error, audit,
-    commands::{self, OPEN, Touched, Visible},
-    error::Place,
-    events, fenced,
-    group::{self, Kind, stamp, stamp_if},
-    reading, retention,
+    bulk::{self, ColumnType, format_optional_time, format_time},
+    commands::{self, ChangedRow, OPEN, RowVisibility},
+    error::RowRef,
+    events, fenced, reading, retention,
 };
 use crate::domain::{
-    audit::{Action, ActorKind, Entry, fields},
-    batch::{Batch, BatchResult, BatchSpec, BatchState, Counts},
+    audit::{Action, ActorKind, AuditEntry, object_fields},
+    batch::{Batch, BatchResult, BatchSpec, BatchState, OutcomeCounts},
     command::{Command, CommandRow, Outcome, Reason},
 };
 
@@ -29,7 +28,7 @@ const COLUMNS: &str = "id, spec, state, created_at, finished_at, created_by, ret
 const DELETED_AT_ONCE: i64 = 20;
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct BatchRow {
     id: Uuid,
     spec: Json<Value>,
     state: String,
@@ -39,13 +38,13 @@ struct Row {
     retry_of: Option<Uuid>,
 }
 
-impl Row {
-    fn read(self) -> Result<Batch, Error> {
-        let place = Place { table: "batches", row: self.id };
+impl BatchRow {
+    fn into_batch(self) -> Result<Batch, Error> {
+        let row_ref = RowRef { table: "batches", row: self.id };
         Ok(Batch {
             id: self.id,
-            spec: place.json("spec", self.spec.0)?,
-            state: place.word("state", &self.state, BatchState::parse)?,
+            spec: row_ref.parse_json("spec", self.spec.0)?,
+            state: row_ref.parse("state", &self.state, BatchState::parse)?,
             created_at: self.created_at,
             finished_at: self.finished_at,
             created_by: self.created_by,
@@ -70,7 +69,7 @@ pub struct BatchFilter {
 #[derive(Debug, Clone, PartialEq)]
 pub struct StopResult {
     /// State before the stop. A batch that was finished or stopped before does not change.
-    pub before: BatchState,
+    pub state_before: BatchState,
     /// The command rows that became `skipped`.
     pub skipped: Vec<Uuid>,
     /// No row was open any more, and `finished_at` is set. Otherwise [`finish_done`] will set it.
@@ -94,7 +93,11 @@ macro_rules! note_end {
         .bind(id)
         .fetch_all(&mut *$tx)
         .await?;
-        $crate::storage::audit::append!($tx, $db, &$crate::storage::batches::end_of(id, state, &counts, not_done, at));
+        $crate::storage::audit::append!(
+            $tx,
+            $db,
+            &$crate::storage::batches::batch_end_entry(id, state, &counts, not_done, at)
+        );
     }};
 }
 
@@ -103,7 +106,7 @@ macro_rules! finish_over {
     ($tx:ident, $db:expr, $batch_ids:expr, $at:expr) => {{
         let (batch_ids, at): (&[Uuid], DateTime<Utc>) = ($batch_ids, $at);
         let ended: Vec<(Uuid, String)> = sqlx::query_as(sqlx::AssertSqlSafe($crate::storage::batches::finish_sql($db)))
-            .bind($crate::storage::group::ids(batch_ids.iter().copied()))
+            .bind($crate::storage::bulk::uuid_list(batch_ids.iter().copied()))
             .bind(at)
             .fetch_all(&mut *$tx)
             .await?;
@@ -116,21 +119,21 @@ macro_rules! finish_over {
 
 pub(super) use {finish_over, note_end};
 
-pub(super) fn end_of(
+pub(super) fn batch_end_entry(
     id: Uuid,
     state: &str,
     counts: &[(String, i64)],
     not_done: Vec<(Uuid,)>,
     at: DateTime<Utc>,
-) -> Entry {
+) -> AuditEntry {
     let known = counts.iter().filter_map(|(outcome, n)| Some((Outcome::parse(outcome)?, *n)));
-    let result = Counts::from_pairs(known).result().map(BatchResult::as_str);
+    let result = OutcomeCounts::from_pairs(known).result().map(BatchResult::as_str);
     let counts: Map<String, Value> = counts.iter().map(|(outcome, n)| (outcome.clone(), json!(n))).collect();
-    Entry {
+    AuditEntry {
         subject: Some(id),
         printer_ids: not_done.into_iter().map(|(id,)| id).collect(),
-        changes: fields(&json!({"state": state, "result": result, "counts": counts})),
-        ..Entry::unasked(ActorKind::Scheduler, Action::BatchFinished, at)
+        changes: object_fields(&json!({"state": state, "result": result, "counts": counts})),
+        ..AuditEntry::without_request(ActorKind::Scheduler, Action::BatchFinished, at)
     }
 }
 
@@ -140,7 +143,7 @@ pub struct PreparedBatch {
     pub batch: Batch,
     pub rows: Vec<CommandRow>,
     /// Its audit entry.
-    pub entry: Entry,
+    pub entry: AuditEntry,
 }
 
 /// A batch as a bulk record.
@@ -161,30 +164,30 @@ struct BatchRecord<'a> {
     retry_of: Option<Uuid>,
 }
 
-const BATCH_RECORD: &[(&str, Kind)] = &[
-    ("id", Kind::Uuid),
-    ("command", Kind::Text),
-    ("external_ref", Kind::Text),
-    ("due_at", Kind::Time),
-    ("spec", Kind::Json),
-    ("state", Kind::Text),
-    ("created_at", Kind::Time),
-    ("finished_at", Kind::Time),
-    ("created_by", Kind::Text),
-    ("retry_of", Kind::Uuid),
+const BATCH_RECORD: &[(&str, ColumnType)] = &[
+    ("id", ColumnType::Uuid),
+    ("command", ColumnType::Text),
+    ("external_ref", ColumnType::Text),
+    ("due_at", ColumnType::Time),
+    ("spec", ColumnType::Json),
+    ("state", ColumnType::Text),
+    ("created_at", ColumnType::Time),
+    ("finished_at", ColumnType::Time),
+    ("created_by", ColumnType::Text),
+    ("retry_of", ColumnType::Uuid),
 ];
 
 /// Stores batches with all their rows in one transaction: all or none.
 pub async fn create(db: &Db, new: &[PreparedBatch]) -> Result<(), Error> {
-    let records = group::parameter(new.iter().map(|PreparedBatch { batch, .. }| BatchRecord {
+    let records = bulk::json_parameter(new.iter().map(|PreparedBatch { batch, .. }| BatchRecord {
         id: batch.id,
         command: batch.spec.command,
         external_ref: batch.spec.external_ref.as_deref(),
-        due_at: stamp(batch.due_at()),
+        due_at: format_time(batch.due_at()),
         spec: &batch.spec,
         state: batch.state.as_str(),
-        created_at: stamp(batch.created_at),
-        finished_at: stamp_if(batch.finished_at),
+        created_at: format_time(batch.created_at),
+        finished_at: format_optional_time(batch.finished_at),
         created_by: &batch.created_by,
         retry_of: batch.retry_of,
     }))?;
@@ -194,30 +197,30 @@ pub async fn create(db: &Db, new: &[PreparedBatch]) -> Result<(), Error> {
          select x.id, x.command, x.external_ref, x.due_at, x.spec, x.state, x.created_at, x.finished_at, x.created_by,
              x.retry_of
          from {}",
-        db.these_records(BATCH_RECORD, &records)
+        db.given_records_source(BATCH_RECORD, &records)
     );
-    let made = commands::Made::of(new.iter().flat_map(|new| &new.rows))?;
-    let insert_rows = made.insert_sql(db);
-    let mut refused = Vec::new();
+    let command_insert = commands::CommandInsert::from_rows(new.iter().flat_map(|new| &new.rows))?;
+    let insert_rows = command_insert.insert_sql(db);
+    let mut finish_events = Vec::new();
     for PreparedBatch { batch, rows, .. } in new {
-        let rows: Vec<Touched> = rows
+        let rows: Vec<ChangedRow> = rows
             .iter()
             .filter(|row| row.outcome.is_final())
-            .map(|row| Touched { id: row.id, batch_id: row.batch_id, printer_id: row.printer_id })
+            .map(|row| ChangedRow { id: row.id, batch_id: row.batch_id, printer_id: row.printer_id })
             .collect();
-        refused.extend(commands::told(&rows, batch.created_at));
+        finish_events.extend(commands::finish_events(&rows, batch.created_at));
     }
     fenced!(db, |tx| {
         sqlx::query(AssertSqlSafe(insert_batches)).bind(records).execute(&mut *tx).await?;
         sqlx::query(AssertSqlSafe(insert_rows))
-            .bind(made.records)
-            .bind(made.batch_id)
-            .bind(made.released_at)
-            .bind(made.expires_at)
+            .bind(command_insert.records)
+            .bind(command_insert.batch_id)
+            .bind(command_insert.released_at)
+            .bind(command_insert.expires_at)
             .execute(&mut *tx)
             .await?;
         audit::append_all!(tx, db, new.iter().map(|new| &new.entry));
-        events::append!(tx, db, &refused);
+        events::append!(tx, db, &finish_events);
         for PreparedBatch { batch, .. } in new {
             if let Some(at) = batch.finished_at {
                 note_end!(tx, db, batch.id, batch.state.as_str(), at);
@@ -230,35 +233,40 @@ pub async fn create(db: &Db, new: &[PreparedBatch]) -> Result<(), Error> {
 /// Returns one batch.
 pub async fn get(db: &Db, id: Uuid) -> Result<Option<Batch>, Error> {
     let sql = format!("select {COLUMNS} from batches where id = $1");
-    let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
-    row.map(Row::read).transpose()
+    let row: Option<BatchRow> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
+    row.map(BatchRow::into_batch).transpose()
 }
 
 /// Counts the visible rows of each batch by outcome. A batch that does not exist, or has no visible row, is left out.
-pub async fn counts(db: &Db, ids: &[Uuid], visible: &Visible) -> Result<HashMap<Uuid, Counts>, Error> {
+pub async fn count_outcomes(
+    db: &Db,
+    ids: &[Uuid],
+    visible: &RowVisibility,
+) -> Result<HashMap<Uuid, OutcomeCounts>, Error> {
     let sql = format!(
         "select c.batch_id, c.outcome, count(*) from commands c where c.batch_id in {} and {}
          group by c.batch_id, c.outcome",
-        db.uuids(1),
-        Visible::condition(db, 2)
+        db.uuids_subquery(1),
+        RowVisibility::condition_sql(db, 2)
     );
     let found: Vec<(Uuid, String, i64)> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
-        .bind(group::ids(ids.iter().copied()))
+        .bind(bulk::uuid_list(ids.iter().copied()))
         .bind(visible.tags.is_some())
-        .bind(group::texts(visible.tags.iter().flatten()))
-        .bind(visible.own)
+        .bind(bulk::text_list(visible.tags.iter().flatten()))
+        .bind(visible.is_batch_creator)
         .fetch_all(pool)
         .await)?;
     let mut pairs: HashMap<Uuid, Vec<(Outcome, i64)>> = HashMap::new();
     for (id, outcome, n) in found {
-        let place = Place { table: "commands", row: id };
-        pairs.entry(id).or_default().push((place.word("outcome", &outcome, Outcome::parse)?, n));
+        let row_ref = RowRef { table: "commands", row: id };
+        pairs.entry(id).or_default().push((row_ref.parse("outcome", &outcome, Outcome::parse)?, n));
     }
-    Ok(pairs.into_iter().map(|(id, pairs)| (id, Counts::from_pairs(pairs))).collect())
+    Ok(pairs.into_iter().map(|(id, pairs)| (id, OutcomeCounts::from_pairs(pairs))).collect())
 }
 
 /// Returns a page of batches, newest first, older than `after`.
-pub async fn page(db: &Db, filter: &BatchFilter, after: Option<Uuid>, limit: i64) -> Result<Vec<Batch>, Error> {
+pub async fn list_page(db: &Db, filter: &BatchFilter, after: Option<Uuid>, limit: i64) -> Result<Vec<Batch>, Error> {
     // A plain condition, so that the database uses the index.
     let external_ref = if filter.external_ref.is_some() { "external_ref = $3" } else { "$3 is null" };
     let sql = format!(
@@ -268,9 +276,9 @@ pub async fn page(db: &Db, filter: &BatchFilter, after: Option<Uuid>, limit: i64
              and (not $7 or exists (select 1 from commands c join printer_tags t on t.printer_id = c.printer_id
                                     where c.batch_id = batches.id and t.tag in {}))
          order by id desc limit $6",
-        db.texts(8)
+        db.texts_subquery(8)
     );
-    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
+    let rows: Vec<BatchRow> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
         .bind(filter.state.map(BatchState::as_str))
         .bind(filter.command.map(Command::as_str))
         .bind(&filter.external_ref)
@@ -278,32 +286,32 @@ pub async fn page(db: &Db, filter: &BatchFilter, after: Option<Uuid>, limit: i64
         .bind(after)
         .bind(limit)
         .bind(filter.visible_tags.is_some())
-        .bind(group::texts(filter.visible_tags.iter().flatten()))
+        .bind(bulk::text_list(filter.visible_tags.iter().flatten()))
         .fetch_all(pool)
         .await)?;
-    rows.into_iter().map(Row::read).collect()
+    rows.into_iter().map(BatchRow::into_batch).collect()
 }
 
 /// Returns the batches that have not ended, oldest first: scheduled, running, and stopped ones with open rows. A batch
 /// that cannot be read does not hide the others.
-pub async fn unfinished(db: &Db) -> Result<Vec<(Uuid, Result<Batch, Error>)>, Error> {
+pub async fn list_unfinished(db: &Db) -> Result<Vec<(Uuid, Result<Batch, Error>)>, Error> {
     let sql = format!("select {COLUMNS} from batches where finished_at is null order by id");
-    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
-    Ok(rows.into_iter().map(|row| (row.id, row.read())).collect())
+    let rows: Vec<BatchRow> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
+    Ok(rows.into_iter().map(|row| (row.id, row.into_batch())).collect())
 }
 
 /// Changes a scheduled batch to running. Returns `false` if it was not scheduled any more.
-pub async fn run(db: &Db, id: Uuid) -> Result<bool, Error> {
+pub async fn mark_running(db: &Db, id: Uuid) -> Result<bool, Error> {
     let sql = "update batches set state = 'running' where id = $1 and state = 'scheduled'";
     Ok(fenced!(db, |tx| { sqlx::query(sql).bind(id).execute(&mut *tx).await?.rows_affected() > 0 }))
 }
 
 /// Stops a batch: every queued row becomes `skipped`, and no send is committed after this returns. Returns `None` if
 /// the batch does not exist.
-pub async fn stop(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Result<Option<StopResult>, Error> {
+pub async fn stop(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &AuditEntry) -> Result<Option<StopResult>, Error> {
     let lock = format!("select state from batches where id = $1{}", db.for_update());
     let skip = format!(
-        "update commands set outcome = 'skipped', reason = $2, detail = $3, finished_at = $4
+        "update commands set outcome = 'skipped', reason = $2, finished_at = $3
          where id in (select id from commands where batch_id = $1 and outcome = 'queued' order by id{})
              and outcome = 'queued' returning id, batch_id, printer_id",
         db.for_update()
@@ -311,32 +319,31 @@ pub async fn stop(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Result
     let (before, skipped) = fenced!(db, |tx| {
         let state: Option<(String,)> = sqlx::query_as(AssertSqlSafe(lock)).bind(id).fetch_optional(&mut *tx).await?;
         let Some((state,)) = state else { return Ok(None) };
-        let before = Place { table: "batches", row: id }.word("state", &state, BatchState::parse)?;
-        if matches!(before, BatchState::Finished | BatchState::Stopped) {
-            return Ok(Some(StopResult { before, skipped: Vec::new(), finished: false }));
+        let state_before = RowRef { table: "batches", row: id }.parse("state", &state, BatchState::parse)?;
+        if matches!(state_before, BatchState::Finished | BatchState::Stopped) {
+            return Ok(Some(StopResult { state_before, skipped: Vec::new(), finished: false }));
         }
         sqlx::query("update batches set state = 'stopped' where id = $1").bind(id).execute(&mut *tx).await?;
-        let skipped: Vec<Touched> = sqlx::query_as(AssertSqlSafe(skip))
+        let skipped: Vec<ChangedRow> = sqlx::query_as(AssertSqlSafe(skip))
             .bind(id)
             .bind(Reason::BatchStopped.as_str())
-            .bind(Reason::BatchStopped.sentence())
             .bind(at)
             .fetch_all(&mut *tx)
             .await?;
         audit::append!(tx, db, entry);
-        events::append!(tx, db, &commands::told(&skipped, at));
-        (before, skipped)
+        events::append!(tx, db, &commands::finish_events(&skipped, at));
+        (state_before, skipped)
     });
     // Separate, and after the commit. A report may end the last row at this moment. Then either this statement reads
     // that row as final, or the report's own statement reads the skipped rows.
-    let finished = !finish_done(db, &[id], at).await?.is_empty();
-    Ok(Some(StopResult { before, skipped: skipped.into_iter().map(|row| row.id).collect(), finished }))
+    let finished = !finish_ended(db, &[id], at).await?.is_empty();
+    Ok(Some(StopResult { state_before: before, skipped: skipped.into_iter().map(|row| row.id).collect(), finished }))
 }
 
 /// Finishes those of the batches whose rows are all final: sets `finished_at`, and the state unless it is `stopped`.
 /// Returns the finished batches. Over all calls, each batch is returned once. Each end is in the audit log, in the same
 /// transaction.
-pub async fn finish_done(db: &Db, batch_ids: &[Uuid], at: DateTime<Utc>) -> Result<Vec<Uuid>, Error> {
+pub async fn finish_ended(db: &Db, batch_ids: &[Uuid], at: DateTime<Utc>) -> Result<Vec<Uuid>, Error> {
     Ok(fenced!(db, |tx| { finish_over!(tx, db, batch_ids, at) }))
 }
 
@@ -347,7 +354,7 @@ pub(super) fn finish_sql(db: &Db) -> String {
              and finished_at is null
              and not exists (select 1 from commands where batch_id = batches.id and {OPEN})
          returning id, state",
-        db.uuids(1),
+        db.uuids_subquery(1),
         db.for_update()
     )
 }
@@ -356,7 +363,7 @@ pub(super) fn finish_sql(db: &Db) -> String {
 /// in the future and do not count. Batches that have not ended, or ended since, stay. Returns the number of deleted
 /// batches.
 pub async fn delete_older_than(db: &Db, older_than: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64, Error> {
-    let last = retention::last_old_row("batches", "id", "created_at");
+    let last = retention::last_old_row_sql("batches", "id", "created_at");
     let last: Option<(Uuid,)> =
         reading!(db, |pool| sqlx::query_as(AssertSqlSafe(last)).bind(older_than).bind(now).fetch_optional(pool).await)?;
     let Some((last,)) = last else { return Ok(0) };

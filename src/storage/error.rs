@@ -19,16 +19,16 @@ pub enum Error {
     Superseded,
     /// The database is unreachable or too busy. The same call may succeed later.
     #[error("the database is not available")]
-    Unavailable(#[source] Cause),
+    Unavailable(#[source] DriverError),
     /// This version cannot read a stored value.
     #[error("table {table}, column {column}, row {row}: the stored value cannot be read")]
-    Broken { table: &'static str, column: &'static str, row: String },
+    Unreadable { table: &'static str, column: &'static str, row: String },
     /// The database url, or the database behind it, cannot be used. The text is for the operator.
     #[error("{0}")]
     Setup(String),
     /// Any other failure: a defect of Printyard or of the database.
     #[error("the database refused a statement")]
-    Database(#[source] Cause),
+    Database(#[source] DriverError),
 }
 
 impl Error {
@@ -40,7 +40,7 @@ impl Error {
             | Self::UrlTaken
             | Self::KeyTaken
             | Self::Superseded
-            | Self::Broken { .. }
+            | Self::Unreadable { .. }
             | Self::Setup(_)
             | Self::Database(_) => false,
         }
@@ -54,15 +54,15 @@ impl Error {
     }
 
     /// Copies the error for another member of the group that failed.
-    pub fn for_another(&self) -> Self {
-        let cause = |cause: &Cause| Cause(sqlx::Error::Protocol(cause.to_string()));
+    pub fn copy_for_group(&self) -> Self {
+        let cause = |cause: &DriverError| DriverError(sqlx::Error::Protocol(cause.to_string()));
         match self {
             Self::NameTaken => Self::NameTaken,
             Self::UrlTaken => Self::UrlTaken,
             Self::KeyTaken => Self::KeyTaken,
             Self::Superseded => Self::Superseded,
             Self::Unavailable(error) => Self::Unavailable(cause(error)),
-            Self::Broken { table, column, row } => Self::Broken { table, column, row: row.clone() },
+            Self::Unreadable { table, column, row } => Self::Unreadable { table, column, row: row.clone() },
             Self::Setup(text) => Self::Setup(text.clone()),
             Self::Database(error) => Self::Database(cause(error)),
         }
@@ -71,15 +71,15 @@ impl Error {
 
 /// Error of the database driver, shown only in the log.
 #[derive(Debug)]
-pub struct Cause(pub(super) sqlx::Error);
+pub struct DriverError(pub(super) sqlx::Error);
 
-impl fmt::Display for Cause {
+impl fmt::Display for DriverError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl std::error::Error for Cause {
+impl std::error::Error for DriverError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source()
     }
@@ -93,7 +93,7 @@ impl From<sqlx::Error> for Error {
         if matches!(&error, sqlx::Error::Encode(cause) if cause.is::<Superseded>()) {
             return Self::Superseded;
         }
-        let passing = match &error {
+        let is_transient = match &error {
             sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed
@@ -103,16 +103,16 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::InvalidSavePointStatement
             | sqlx::Error::Io(_)
             | sqlx::Error::Tls(_) => true,
-            sqlx::Error::Database(database) => database.code().is_some_and(|code| is_passing(&code)),
+            sqlx::Error::Database(database) => database.code().is_some_and(|code| is_transient_code(&code)),
             _ => false,
         };
-        if passing { Self::Unavailable(Cause(error)) } else { Self::Database(Cause(error)) }
+        if is_transient { Self::Unavailable(DriverError(error)) } else { Self::Database(DriverError(error)) }
     }
 }
 
 /// Returns whether a SQLite result code or a PostgreSQL SQLSTATE describes a temporary state. Only SQLSTATEs have five
 /// characters, so the two cannot be confused.
-fn is_passing(code: &str) -> bool {
+fn is_transient_code(code: &str) -> bool {
     if code.len() == 5 {
         // Classes: connection, resources, operator intervention, system error. 40001 and 40P01: serialisation failure,
         // deadlock. 25006: read-only server (a replica before its promotion, or a managed service with a full disk).
@@ -126,7 +126,7 @@ fn is_passing(code: &str) -> bool {
 }
 
 /// Returns the `sqlx::Error` that converts into [`Error::KeyTaken`].
-pub(super) fn key_taken() -> sqlx::Error {
+pub(super) fn key_taken_error() -> sqlx::Error {
     sqlx::Error::Encode(Box::new(KeyTaken))
 }
 
@@ -139,39 +139,39 @@ struct KeyTaken;
 pub(super) struct Superseded;
 
 /// Returns the error for a stored value that cannot be read.
-pub(super) fn broken(table: &'static str, column: &'static str, row: impl fmt::Display) -> Error {
-    Error::Broken { table, column, row: row.to_string() }
+pub(super) fn unreadable(table: &'static str, column: &'static str, row: impl fmt::Display) -> Error {
+    Error::Unreadable { table, column, row: row.to_string() }
 }
 
 /// Names the table and row of a stored value while it is read.
-pub(super) struct Place<R: fmt::Display + Copy> {
+pub(super) struct RowRef<R: fmt::Display + Copy> {
     pub table: &'static str,
     pub row: R,
 }
 
-impl<R: fmt::Display + Copy> Place<R> {
+impl<R: fmt::Display + Copy> RowRef<R> {
     /// Parses a stored enum value.
-    pub fn word<T>(&self, column: &'static str, text: &str, parse: fn(&str) -> Option<T>) -> Result<T, Error> {
-        parse(text).ok_or_else(|| broken(self.table, column, self.row))
+    pub fn parse<T>(&self, column: &'static str, text: &str, parse: fn(&str) -> Option<T>) -> Result<T, Error> {
+        parse(text).ok_or_else(|| unreadable(self.table, column, self.row))
     }
 
     /// Parses a stored enum value that may be null.
-    pub fn word_if<T>(
+    pub fn parse_optional<T>(
         &self,
         column: &'static str,
         text: Option<&str>,
         parse: fn(&str) -> Option<T>,
     ) -> Result<Option<T>, Error> {
-        text.map(|text| self.word(column, text, parse)).transpose()
+        text.map(|text| self.parse(column, text, parse)).transpose()
     }
 
     /// Parses a stored JSON object or array.
-    pub fn json<T: serde::de::DeserializeOwned>(
+    pub fn parse_json<T: serde::de::DeserializeOwned>(
         &self,
         column: &'static str,
         value: serde_json::Value,
     ) -> Result<T, Error> {
-        serde_json::from_value(value).map_err(|_| broken(self.table, column, self.row))
+        serde_json::from_value(value).map_err(|_| unreadable(self.table, column, self.row))
     }
 }
 
@@ -180,12 +180,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_of_passing_states_are_told_from_others() {
+    fn transient_codes_are_distinguished_from_others() {
         for code in ["5", "261", "517", "6", "8", "13", "08006", "57P01", "53300", "58030", "40P01", "25006"] {
-            assert!(is_passing(code), "{code}");
+            assert!(is_transient_code(code), "{code}");
         }
         for code in ["1", "19", "2067", "23505", "42601"] {
-            assert!(!is_passing(code), "{code}");
+            assert!(!is_transient_code(code), "{code}");
         }
     }
 }

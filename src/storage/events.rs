@@ -13,16 +13,16 @@ use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
 
 use super::{
-    Db, Error, commands,
-    error::Place,
-    fenced,
-    group::{self, Kind, stamp},
-    reading, retention, snapshot,
+    Db, Error,
+    bulk::{self, ColumnType, format_time},
+    commands,
+    error::RowRef,
+    fenced, reading, retention, snapshot,
 };
 use crate::domain::{
-    audit::Actor,
-    batch::{BatchCounts, Counts},
-    event::{Cursor, Event, EventType, NewEvent, data_of_command},
+    audit::AuditActor,
+    batch::{BatchCounts, OutcomeCounts},
+    event::{Cursor, Event, EventType, NewEvent, command_event_data},
 };
 
 /// Maximum number of events that one page searches, however few of them match.
@@ -50,16 +50,16 @@ macro_rules! append {
                 .bind(ids.last())
                 .fetch_one(&mut *$tx)
                 .await?;
-            let records = $crate::storage::events::records(events, &ids, seq)?;
+            let event_records = $crate::storage::events::event_records(events, &ids, seq)?;
             let insert = $crate::storage::events::insert_sql($db);
-            sqlx::query(sqlx::AssertSqlSafe(insert)).bind(records).execute(&mut *$tx).await?;
+            sqlx::query(sqlx::AssertSqlSafe(insert)).bind(event_records).execute(&mut *$tx).await?;
         }
     }};
 }
 pub(super) use append;
 
 /// Appends an event that is stored only in the feed, under this id.
-pub async fn add(db: &Db, event: &NewEvent, id: Uuid) -> Result<(), Error> {
+pub async fn append_single(db: &Db, event: &NewEvent, id: Uuid) -> Result<(), Error> {
     fenced!(db, |tx| {
         append!(tx, db, std::slice::from_ref(event), id);
     });
@@ -67,7 +67,7 @@ pub async fn add(db: &Db, event: &NewEvent, id: Uuid) -> Result<(), Error> {
 }
 
 /// Returns whether the feed has an event that was appended a moment ago. Only the newest events are searched.
-pub async fn has(db: &Db, id: Uuid) -> Result<bool, Error> {
+pub async fn contains_recent(db: &Db, id: Uuid) -> Result<bool, Error> {
     let sql = "select count(*) from events where id = $1 and seq > (select seq - $2 from events_head where id = 1)";
     let (n,): (i64,) = reading!(db, |pool| sqlx::query_as(sql).bind(id).bind(RECENT).fetch_one(pool).await)?;
     Ok(n > 0)
@@ -78,18 +78,18 @@ pub async fn has(db: &Db, id: Uuid) -> Result<bool, Error> {
 pub(super) const MOVE_HEAD: &str = "update events_head set seq = seq + $1, event_id = $2 where id = 1 returning seq";
 
 /// Columns of a record, with their types.
-const RECORD: &[(&str, Kind)] = &[
-    ("seq", Kind::BigInt),
-    ("id", Kind::Uuid),
-    ("type", Kind::Text),
-    ("at", Kind::Time),
-    ("actor", Kind::Json),
-    ("printer_id", Kind::Uuid),
-    ("printer_name", Kind::Text),
-    ("subject", Kind::Uuid),
-    ("batch_id", Kind::Uuid),
-    ("command_id", Kind::Uuid),
-    ("data", Kind::Json),
+const RECORD_COLUMNS: &[(&str, ColumnType)] = &[
+    ("seq", ColumnType::BigInt),
+    ("id", ColumnType::Uuid),
+    ("type", ColumnType::Text),
+    ("at", ColumnType::Time),
+    ("actor", ColumnType::Json),
+    ("printer_id", ColumnType::Uuid),
+    ("printer_name", ColumnType::Text),
+    ("subject", ColumnType::Uuid),
+    ("batch_id", ColumnType::Uuid),
+    ("command_id", ColumnType::Uuid),
+    ("data", ColumnType::Json),
 ];
 
 /// Returns the statement that inserts records. It reads the printer's name and the external reference of the event's
@@ -106,19 +106,19 @@ pub(super) fn insert_sql(db: &Db) -> String {
                        where c.id = x.command_id)),
              x.data
          from {}",
-        db.records(RECORD)
+        db.records_source(RECORD_COLUMNS)
     )
 }
 
 /// A [`NewEvent`] as a bulk record. Absent fields read as null.
 #[derive(Serialize)]
-struct Record<'a> {
+struct EventRecord<'a> {
     seq: i64,
     id: Uuid,
     r#type: EventType,
     at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    actor: Option<&'a Actor>,
+    actor: Option<&'a AuditActor>,
     #[serde(skip_serializing_if = "Option::is_none")]
     printer_id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,13 +134,13 @@ struct Record<'a> {
 }
 
 /// Builds the records of events with their ids. `last` is the number of the last event.
-pub(super) fn records(events: &[NewEvent], ids: &[Uuid], last: i64) -> Result<group::Parameter, sqlx::Error> {
+pub(super) fn event_records(events: &[NewEvent], ids: &[Uuid], last: i64) -> Result<bulk::JsonParameter, sqlx::Error> {
     let first = last - i64::try_from(ids.len()).unwrap_or(i64::MAX) + 1;
-    group::parameter(events.iter().zip(ids).zip(first..).map(|((event, id), seq)| Record {
+    bulk::json_parameter(events.iter().zip(ids).zip(first..).map(|((event, id), seq)| EventRecord {
         seq,
         id: *id,
         r#type: event.kind,
-        at: stamp(event.at),
+        at: format_time(event.at),
         actor: event.actor.as_ref(),
         printer_id: event.printer_id,
         printer_name: event.printer_name.as_deref(),
@@ -152,7 +152,7 @@ pub(super) fn records(events: &[NewEvent], ids: &[Uuid], last: i64) -> Result<gr
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct EventRow {
     seq: i64,
     id: Uuid,
     r#type: String,
@@ -165,21 +165,21 @@ struct Row {
     data: Option<Json<Value>>,
 }
 
-impl Row {
-    fn read(self) -> Result<Event, Error> {
-        let place = Place { table: "events", row: self.id };
+impl EventRow {
+    fn into_event(self) -> Result<Event, Error> {
+        let row_ref = RowRef { table: "events", row: self.id };
         let mut data: Map<String, Value> =
-            self.data.map(|Json(data)| place.json("data", data)).transpose()?.unwrap_or_default();
+            self.data.map(|Json(data)| row_ref.parse_json("data", data)).transpose()?.unwrap_or_default();
         if let Some(id) = self.printer_id {
             data.insert("printer_id".to_owned(), id.to_string().into());
             data.insert("printer_name".to_owned(), self.printer_name.into());
         }
-        let kind = place.word("type", &self.r#type, EventType::parse)?;
+        let kind = row_ref.parse("type", &self.r#type, EventType::parse)?;
         if let (Some(id), EventType::BatchCreated | EventType::BatchFinished) = (self.subject, kind) {
             data.insert("batch_id".to_owned(), id.to_string().into());
         }
         if let Some(stored) = data.get_mut("counts") {
-            let counts: Counts = place.json("data", stored.take())?;
+            let counts: OutcomeCounts = row_ref.parse_json("data", stored.take())?;
             *stored = json!(BatchCounts::from(&counts));
         }
         Ok(Event {
@@ -187,7 +187,7 @@ impl Row {
             id: self.id,
             kind,
             at: self.at,
-            actor: self.actor.map(|Json(actor)| place.json("actor", actor)).transpose()?,
+            actor: self.actor.map(|Json(actor)| row_ref.parse_json("actor", actor)).transpose()?,
             printer_id: self.printer_id,
             subject: self.subject,
             external_ref: self.external_ref,
@@ -197,111 +197,112 @@ impl Row {
 }
 
 /// Returns the end of the feed.
-pub async fn head(db: &Db) -> Result<Cursor, Error> {
+pub async fn head_cursor(db: &Db) -> Result<Cursor, Error> {
     let sql = "select seq, event_id from events_head where id = 1";
     let (seq, event_id): (i64, Option<Uuid>) = reading!(db, |pool| sqlx::query_as(sql).fetch_one(pool).await)?;
-    Ok(Cursor::behind(seq, event_id))
+    Ok(Cursor::after(seq, event_id))
 }
 
 /// Range of the stored events, read in one statement. With two reads, an event that is appended between them would be
 /// skipped.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct Kept {
+pub struct StoredRange {
     /// Number of the oldest event. `None` if the feed is empty.
     pub oldest: Option<i64>,
     /// Id of the event at the given position.
-    pub there: Option<Uuid>,
+    pub id_at_position: Option<Uuid>,
     /// Number of the last event that was ever appended.
     pub head: i64,
 }
 
-impl Kept {
+impl StoredRange {
     /// Returns the position before the oldest event.
-    pub fn start(&self) -> i64 {
+    pub fn start_position(&self) -> i64 {
         self.oldest.map_or(self.head, |oldest| oldest - 1)
     }
 }
 
 /// Returns the range of the stored events, and the id of the event at position `seq`.
-pub async fn kept(db: &Db, seq: i64) -> Result<Kept, Error> {
-    let sql = "select (select min(seq) from events) as oldest, (select id from events where seq = $1) as there,
+pub async fn stored_range(db: &Db, seq: i64) -> Result<StoredRange, Error> {
+    let sql =
+        "select (select min(seq) from events) as oldest, (select id from events where seq = $1) as id_at_position,
                    h.seq as head from events_head h where h.id = 1";
     Ok(reading!(db, |pool| sqlx::query_as(sql).bind(seq).fetch_one(pool).await)?)
 }
 
 /// Returns the position before the first event at or after `at`, in the order of the feed. Returns the end of the feed
 /// if there is no such event. Reads the feed up to that event (0.2 s for a million events).
-pub async fn before_time(db: &Db, at: DateTime<Utc>) -> Result<Cursor, Error> {
+pub async fn cursor_before(db: &Db, at: DateTime<Utc>) -> Result<Cursor, Error> {
     let sql = "select x.seq, e.id
                from (select coalesce((select min(seq) - 1 from events where at >= $1), h.seq) as seq
                      from events_head h where h.id = 1) x
                left join events e on e.seq = x.seq";
     let (seq, id): (i64, Option<Uuid>) = reading!(db, |pool| sqlx::query_as(sql).bind(at).fetch_one(pool).await)?;
-    Ok(Cursor::behind(seq, id))
+    Ok(Cursor::after(seq, id))
 }
 
 /// A page of the feed.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Page {
+pub struct FeedPage {
     pub events: Vec<Event>,
     /// End of the searched range. No matching event is between the last returned event and this position.
-    pub upto: Cursor,
+    pub searched_to: Cursor,
     /// The feed continues after `upto`.
-    pub more: bool,
+    pub has_more: bool,
 }
 
 /// Returns at most `limit` events after `after`, in order, only of the given types if any. Searches at most [`WINDOW`]
 /// events, so a page of rare events may be empty although more follow.
-pub async fn page(db: &Db, after: i64, kinds: Option<&[EventType]>, limit: i64) -> Result<Page, Error> {
+pub async fn list_page(db: &Db, after: i64, kinds: Option<&[EventType]>, limit: i64) -> Result<FeedPage, Error> {
     let select = format!(
         "select seq, id, type, at, actor, printer_id, printer_name, subject, external_ref, data from events
          where seq > $1 and seq <= $2 and (not $3 or type in {}) order by seq limit $4",
-        db.texts(5)
+        db.texts_subquery(5)
     );
-    let (head, rows, upto) = snapshot!(db, |tx| {
+    let (head, rows, searched_to) = snapshot!(db, |tx| {
         let (head,): (i64,) = sqlx::query_as("select seq from events_head where id = 1").fetch_one(&mut *tx).await?;
         let window = after.saturating_add(WINDOW).min(head);
-        let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(select))
+        let rows: Vec<EventRow> = sqlx::query_as(AssertSqlSafe(select))
             .bind(after)
             .bind(window)
             .bind(kinds.is_some())
             .bind(limit)
-            .bind(group::texts(kinds.unwrap_or_default()))
+            .bind(bulk::text_list(kinds.unwrap_or_default()))
             .fetch_all(&mut *tx)
             .await?;
         let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= limit;
-        let upto = if full { rows.last().map_or(after, |row| row.seq) } else { window.max(after) };
+        let searched_to = if full { rows.last().map_or(after, |row| row.seq) } else { window.max(after) };
         let id: Option<(Uuid,)> =
-            sqlx::query_as("select id from events where seq = $1").bind(upto).fetch_optional(&mut *tx).await?;
-        (head, rows, Cursor::behind(upto, id.map(|(id,)| id)))
+            sqlx::query_as("select id from events where seq = $1").bind(searched_to).fetch_optional(&mut *tx).await?;
+        (head, rows, Cursor::after(searched_to, id.map(|(id,)| id)))
     });
-    let mut events = rows.into_iter().map(Row::read).collect::<Result<Vec<_>, _>>()?;
-    fill_in_commands(db, &mut events).await?;
-    Ok(Page { events, upto, more: upto.seq < head })
+    let mut events = rows.into_iter().map(EventRow::into_event).collect::<Result<Vec<_>, _>>()?;
+    add_command_data(db, &mut events).await?;
+    Ok(FeedPage { events, searched_to, has_more: searched_to.seq < head })
 }
 
 /// Returns one event by its number.
 pub async fn get(db: &Db, seq: i64) -> Result<Option<Event>, Error> {
-    let page = page(db, seq - 1, None, 1).await?;
+    let page = list_page(db, seq - 1, None, 1).await?;
     Ok(page.events.into_iter().find(|event| event.seq == seq))
 }
 
 /// Adds the data of command events, which is stored in the rows of the commands.
-async fn fill_in_commands(db: &Db, events: &mut [Event]) -> Result<(), Error> {
+async fn add_command_data(db: &Db, events: &mut [Event]) -> Result<(), Error> {
     let ids: Vec<Uuid> =
-        events.iter().filter(|event| event.kind.is_of_command()).filter_map(|event| event.subject).collect();
+        events.iter().filter(|event| event.kind.is_about_command()).filter_map(|event| event.subject).collect();
     if ids.is_empty() {
         return Ok(());
     }
     let rows: HashMap<Uuid, _> = commands::get_many(db, &ids).await?.into_iter().map(|row| (row.id, row)).collect();
-    for event in events.iter_mut().filter(|event| event.kind.is_of_command()) {
+    for event in events.iter_mut().filter(|event| event.kind.is_about_command()) {
         if let Some(row) = event.subject.and_then(|id| rows.get(&id)) {
             let mut row = row.clone();
             if event.kind == EventType::CommandFinished {
                 // An effect that was observed later has its own event.
                 row.settled = None;
             }
-            event.data.extend(data_of_command(&row));
+            event.data.extend(command_event_data(&row));
         }
     }
     Ok(())
@@ -311,7 +312,7 @@ async fn fill_in_commands(db: &Db, events: &mut [Event]) -> Result<(), Error> {
 /// last event stays, so a reader with its cursor can check that it reads the same feed. Returns the number of deleted
 /// events.
 pub async fn delete_older_than(db: &Db, older_than: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64, Error> {
-    let last = retention::last_old_row("events", "seq", "at");
+    let last = retention::last_old_row_sql("events", "seq", "at");
     let last: Option<(i64,)> =
         reading!(db, |pool| sqlx::query_as(AssertSqlSafe(last)).bind(older_than).bind(now).fetch_optional(pool).await)?;
     let Some((last,)) = last else { return Ok(0) };

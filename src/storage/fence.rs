@@ -44,7 +44,7 @@ impl Fence {
 
 /// Returns the statement that reads the current epoch. On PostgreSQL, a takeover then waits until this transaction has
 /// ended.
-pub(super) fn lock_epoch(db: &Db) -> &'static str {
+pub(super) fn lock_epoch_sql(db: &Db) -> &'static str {
     if db.is_postgres() {
         "select epoch from server_epoch where id = 1 for share"
     } else {
@@ -53,6 +53,6 @@ pub(super) fn lock_epoch(db: &Db) -> &'static str {
 }
 
 /// Returns the `sqlx::Error` that converts into [`super::Error::Superseded`].
-pub(super) fn superseded() -> sqlx::Error {
+pub(super) fn superseded_error() -> sqlx::Error {
     sqlx::Error::Encode(Box::new(error::Superseded))
 }

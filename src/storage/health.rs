@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Cause, Db, Error, writing};
+use super::{Db, DriverError, Error, writing};
 
 /// Why the database refused a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,16 +20,18 @@ pub enum WriteFailure {
 }
 
 /// Stores the time of the check in the row of `health`.
-pub async fn write(db: &Db, at: DateTime<Utc>) -> Result<(), Error> {
+pub async fn store_check_time(db: &Db, at: DateTime<Utc>) -> Result<(), Error> {
     let sql = "update health set written_at = $1 where id = 1";
     Ok(writing!(db, |pool| sqlx::query(sql).bind(at).execute(pool).await.map(drop))?)
 }
 
 /// Classifies why [`write()`] failed.
-pub fn failure_of(db: &Db, error: &Error) -> WriteFailure {
+pub fn classify_error(db: &Db, error: &Error) -> WriteFailure {
     match error {
-        Error::Unavailable(Cause(cause)) | Error::Database(Cause(cause)) => match cause {
-            sqlx::Error::Database(database) => database.code().map_or(WriteFailure::Refused, |code| of_code(&code)),
+        Error::Unavailable(DriverError(cause)) | Error::Database(DriverError(cause)) => match cause {
+            sqlx::Error::Database(database) => {
+                database.code().map_or(WriteFailure::Refused, |code| classify_code(&code))
+            }
             sqlx::Error::Io(_) if db.check_file().is_err() => WriteFailure::FileReplaced,
             sqlx::Error::PoolTimedOut if !db.is_postgres() => WriteFailure::Locked,
             sqlx::Error::Io(_)
@@ -44,13 +46,13 @@ pub fn failure_of(db: &Db, error: &Error) -> WriteFailure {
         | Error::UrlTaken
         | Error::KeyTaken
         | Error::Superseded
-        | Error::Broken { .. }
+        | Error::Unreadable { .. }
         | Error::Setup(_) => WriteFailure::Refused,
     }
 }
 
 /// Classifies an error code. PostgreSQL's SQLSTATEs have five characters, SQLite's result codes fewer.
-fn of_code(code: &str) -> WriteFailure {
+fn classify_code(code: &str) -> WriteFailure {
     if code.len() == 5 {
         return match code {
             // disk_full, and the class of io_error.
@@ -72,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_and_a_lock_and_a_lost_server_are_told_apart() {
+    fn a_full_disk_and_a_lock_and_a_lost_server_are_distinguished() {
         for (codes, failure) in [
             (&["13", "778", "53100", "58030"][..], WriteFailure::Disk),
             (&["5", "517", "6"], WriteFailure::Locked),
@@ -80,7 +82,7 @@ mod tests {
             (&["8", "11", "25006", "42501", "x"], WriteFailure::Refused),
         ] {
             for code in codes {
-                assert_eq!(of_code(code), failure, "{code}");
+                assert_eq!(classify_code(code), failure, "{code}");
             }
         }
     }

@@ -17,26 +17,26 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::{
     Db, Error, open,
-    open::{Identity, identity},
+    open::{FileIdentity, file_identity},
     reading, transaction,
 };
-use crate::domain::sending::Holder;
+use crate::domain::epoch::EpochHolder;
 
 /// PostgreSQL ends the session of the lock after this idle time. Needs PostgreSQL 14.
-const SILENCE: &str = "10s";
+const IDLE_TIMEOUT: &str = "10s";
 
 /// Time limit for one request of the lock's session.
-const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Key of the advisory lock within the database: "printyrd".
-const KEY: i64 = 0x7072_696e_7479_7264;
+const ADVISORY_LOCK_KEY: i64 = 0x7072_696e_7479_7264;
 
 /// The farm's lock. This process holds it until the value is dropped.
 #[derive(Debug)]
-pub struct FarmLock(Held);
+pub struct FarmLock(LockHandle);
 
 #[derive(Debug)]
-enum Held {
+enum LockHandle {
     File { file: File, path: PathBuf },
     Session(Box<PgConnection>),
 }
@@ -55,17 +55,17 @@ impl FarmLock {
     /// lock by then.
     pub async fn is_held(&mut self) -> bool {
         match &mut self.0 {
-            Held::File { file, path } => {
-                matches!((identity_of(file), fs::metadata(path)), (Ok(ours), Ok(there)) if identity(&there) == ours)
+            LockHandle::File { file, path } => {
+                matches!((opened_file_identity(file), fs::metadata(path)), (Ok(held), Ok(current)) if file_identity(&current) == held)
             }
-            Held::Session(session) => {
+            LockHandle::Session(session) => {
                 // Checks the backend that runs this query. A connection pooler may have moved the session to one
                 // without the lock.
                 let sql =
                     "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid() and granted
                            and ((classid::bigint << 32) | objid::bigint) = $1 and objsubid = 1";
-                let asked = sqlx::query_as::<_, (i64,)>(sql).bind(KEY).fetch_one(&mut **session);
-                matches!(tokio::time::timeout(ANSWER_WITHIN, asked).await, Ok(Ok((1,))))
+                let query = sqlx::query_as::<_, (i64,)>(sql).bind(ADVISORY_LOCK_KEY).fetch_one(&mut **session);
+                matches!(tokio::time::timeout(REPLY_TIMEOUT, query).await, Ok(Ok((1,))))
             }
         }
     }
@@ -73,22 +73,22 @@ impl FarmLock {
     /// Releases the lock.
     pub async fn release(self) {
         match self.0 {
-            Held::File { file, .. } => drop(file),
+            LockHandle::File { file, .. } => drop(file),
             // PostgreSQL frees the lock some time after the session is closed. Without an unlock, a server that starts
             // at once would be refused.
-            Held::Session(mut session) => {
+            LockHandle::Session(mut session) => {
                 let unlock = async {
-                    sqlx::query("select pg_advisory_unlock($1)").bind(KEY).execute(&mut *session).await?;
+                    sqlx::query("select pg_advisory_unlock($1)").bind(ADVISORY_LOCK_KEY).execute(&mut *session).await?;
                     session.close().await
                 };
-                drop(tokio::time::timeout(ANSWER_WITHIN, unlock).await);
+                drop(tokio::time::timeout(REPLY_TIMEOUT, unlock).await);
             }
         }
     }
 }
 
 fn lock_file(database: &Path) -> Result<Option<FarmLock>, Error> {
-    let path = beside(database)?;
+    let path = lock_path(database)?;
     let failed = |error: &dyn std::fmt::Display| {
         Error::Setup(format!("the lock file {} cannot be used: {error}", path.display()))
     };
@@ -98,14 +98,14 @@ fn lock_file(database: &Path) -> Result<Option<FarmLock>, Error> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(&path).map_err(|error| failed(&error))?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(FarmLock(Held::File { file, path }))),
+        Ok(()) => Ok(Some(FarmLock(LockHandle::File { file, path }))),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(failed(&error)),
     }
 }
 
 /// Returns `<canonical path of the database>.lock`, so two spellings of one path share one lock.
-fn beside(database: &Path) -> Result<PathBuf, Error> {
+fn lock_path(database: &Path) -> Result<PathBuf, Error> {
     let failed = |error: io::Error| {
         Error::Setup(format!("the folder of the database file {} cannot be used: {error}", database.display()))
     };
@@ -121,21 +121,23 @@ fn beside(database: &Path) -> Result<PathBuf, Error> {
     Ok(path.into())
 }
 
-fn identity_of(file: &File) -> io::Result<Identity> {
-    file.metadata().map(|metadata| identity(&metadata))
+fn opened_file_identity(file: &File) -> io::Result<FileIdentity> {
+    file.metadata().map(|metadata| file_identity(&metadata))
 }
 
 async fn lock_session(url: &str) -> Result<Option<FarmLock>, Error> {
     let options = open::postgres_options(url)?.application_name("printyard lock");
     let session = async {
         let mut session = PgConnection::connect_with(&options).await?;
-        sqlx::query(AssertSqlSafe(format!("set idle_session_timeout = '{SILENCE}'"))).execute(&mut session).await?;
+        sqlx::query(AssertSqlSafe(format!("set idle_session_timeout = '{IDLE_TIMEOUT}'")))
+            .execute(&mut session)
+            .await?;
         let (locked,): (bool,) =
-            sqlx::query_as("select pg_try_advisory_lock($1)").bind(KEY).fetch_one(&mut session).await?;
+            sqlx::query_as("select pg_try_advisory_lock($1)").bind(ADVISORY_LOCK_KEY).fetch_one(&mut session).await?;
         Ok::<_, sqlx::Error>((session, locked))
     };
     // Connecting may take longer than one request, because it resolves a host name.
-    let (session, locked) = match tokio::time::timeout(ANSWER_WITHIN * 3, session).await {
+    let (session, locked) = match tokio::time::timeout(REPLY_TIMEOUT * 3, session).await {
         Ok(Ok(locked)) => locked,
         Ok(Err(sqlx::Error::Database(error))) if error.code().as_deref() == Some("42704") => {
             return Err(Error::Setup("PostgreSQL 14 or later is needed".to_owned()));
@@ -143,28 +145,28 @@ async fn lock_session(url: &str) -> Result<Option<FarmLock>, Error> {
         Ok(Err(error)) => return Err(error.into()),
         Err(_) => return Err(sqlx::Error::PoolTimedOut.into()),
     };
-    Ok(locked.then(|| FarmLock(Held::Session(Box::new(session)))))
+    Ok(locked.then(|| FarmLock(LockHandle::Session(Box::new(session)))))
 }
 
 type HolderRow = (i64, String, i64, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
 
-fn holder_of((epoch, host, pid, since, released_at): HolderRow) -> Holder {
-    Holder { epoch, host, pid, since, released_at }
+fn holder_from_row((epoch, host, pid, since, released_at): HolderRow) -> EpochHolder {
+    EpochHolder { epoch, host, pid, since, released_at }
 }
 
 const COLUMNS: &str = "epoch, host, pid, since, released_at";
 
 /// Returns the holder of the epoch.
-pub async fn holder(db: &Db) -> Result<Holder, Error> {
+pub async fn read_holder(db: &Db) -> Result<EpochHolder, Error> {
     let sql = format!("select {COLUMNS} from server_epoch where id = 1");
     let row: HolderRow = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_one(pool).await)?;
-    Ok(holder_of(row))
+    Ok(holder_from_row(row))
 }
 
 /// Result of a takeover: the previous holder and the new epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TakeOver {
-    pub before: Holder,
+pub struct Takeover {
+    pub previous: EpochHolder,
     pub epoch: i64,
 }
 
@@ -175,14 +177,14 @@ pub async fn take_over(
     expected: Option<i64>,
     (host, pid): (&str, i64),
     at: DateTime<Utc>,
-) -> Result<Option<TakeOver>, Error> {
+) -> Result<Option<Takeover>, Error> {
     let lock = format!("select {COLUMNS} from server_epoch where id = 1{}", db.for_update());
     let taken = transaction!(db, |tx| {
-        let before = holder_of(sqlx::query_as(AssertSqlSafe(lock)).fetch_one(&mut *tx).await?);
-        if expected.is_some_and(|expected| expected != before.epoch) {
+        let previous = holder_from_row(sqlx::query_as(AssertSqlSafe(lock)).fetch_one(&mut *tx).await?);
+        if expected.is_some_and(|expected| expected != previous.epoch) {
             return Ok(None);
         }
-        let epoch = before.epoch + 1;
+        let epoch = previous.epoch + 1;
         sqlx::query(
             "update server_epoch set epoch = $1, host = $2, pid = $3, since = $4, released_at = null where id = 1",
         )
@@ -192,14 +194,14 @@ pub async fn take_over(
         .bind(at)
         .execute(&mut *tx)
         .await?;
-        TakeOver { before, epoch }
+        Takeover { previous, epoch }
     });
     db.fence().hold(taken.epoch);
     Ok(Some(taken))
 }
 
 /// Records that the holder of an epoch shut down cleanly. Then the next server need not wait for its last requests.
-pub async fn note_release(db: &Db, epoch: i64, at: DateTime<Utc>) -> Result<(), Error> {
+pub async fn record_release(db: &Db, epoch: i64, at: DateTime<Utc>) -> Result<(), Error> {
     transaction!(db, |tx| {
         sqlx::query("update server_epoch set released_at = $2 where id = 1 and epoch = $1")
             .bind(epoch)

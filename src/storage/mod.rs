@@ -14,14 +14,14 @@
 
 mod error;
 mod fence;
-mod group;
 mod open;
 
 pub mod audit;
 pub mod batches;
+mod bulk;
 pub mod commands;
 pub mod events;
-pub mod faults;
+pub mod fault_injection;
 pub mod health;
 pub mod idempotency;
 pub mod identities;
@@ -43,17 +43,17 @@ use std::sync::Arc;
 
 use sqlx::{PgPool, SqlitePool};
 
-pub use error::{Cause, Error};
-use faults::Faults;
+pub use error::{DriverError, Error};
+use fault_injection::FaultInjector;
 pub use fence::Fence;
 use open::DatabaseFile;
-pub use open::Schema;
+pub use open::SchemaState;
 
 /// Database handle. Clones are cheap and share all state.
 #[derive(Debug, Clone)]
 pub struct Db {
     engine: Engine,
-    shared: Arc<Shared>,
+    shared: Arc<DbShared>,
 }
 
 /// Connection pools of SQLite or PostgreSQL.
@@ -69,11 +69,11 @@ pub enum Engine {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct DbShared {
     /// SQLite's file, as identified when it was opened.
     file: Option<DatabaseFile>,
     fence: Fence,
-    faults: Faults,
+    faults: FaultInjector,
 }
 
 /// Compiles a body for both databases, with the pool for reads.
@@ -146,10 +146,10 @@ macro_rules! fenced {
         let fenced_db: &$crate::storage::Db = $db;
         $crate::storage::transaction!(fenced_db, |$tx| {
             if let Some(epoch) = fenced_db.fence().epoch() {
-                let sql = $crate::storage::fence::lock_epoch(fenced_db);
+                let sql = $crate::storage::fence::lock_epoch_sql(fenced_db);
                 let (current,): (i64,) = sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_one(&mut *$tx).await?;
                 if current != epoch {
-                    return Err($crate::storage::fence::superseded().into());
+                    return Err($crate::storage::fence::superseded_error().into());
                 }
             }
             $body
@@ -191,7 +191,7 @@ impl Db {
     }
 
     /// Returns the failures that a test injects. Without the feature `fault-injection` there are none.
-    pub fn faults(&self) -> &Faults {
+    pub fn faults(&self) -> &FaultInjector {
         &self.shared.faults
     }
 

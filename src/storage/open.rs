@@ -15,7 +15,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{Db, Engine, Error, Faults, Fence, Shared, reading};
+use super::{Db, DbShared, Engine, Error, FaultInjector, Fence, reading};
 
 /// A statement waits this long for a connection. Then the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,20 +34,20 @@ const SQLITE_READERS: u32 = 4;
 const SQLITE_ROW_BUFFER: usize = 5_000;
 
 /// Size in bytes to which SQLite truncates its write-ahead log when the log restarts.
-const WAL_KEPT: u64 = 16 * 1024 * 1024;
+const MAX_WAL_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Connections to PostgreSQL. PostgreSQL's own default limit is 100 for all clients.
 const POSTGRES_CONNECTIONS: u32 = 16;
 
 /// PostgreSQL ends a transaction that is idle for this long. Otherwise a suspended process would keep its locks, and no
 /// other server could take over the farm.
-const STOPPED_TRANSACTION: &str = "8s";
+const IDLE_TRANSACTION_TIMEOUT: &str = "8s";
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| sqlx::migrate!("./migrations"));
 
 /// State of the database's tables, compared with those that this version needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Schema {
+pub enum SchemaState {
     /// No tables of Printyard exist.
     Empty,
     /// Migrations are missing. A start of the server applies them.
@@ -82,7 +82,7 @@ pub(super) fn postgres_options(url: &str) -> Result<PgConnectOptions, Error> {
 
 /// Action if the SQLite file is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Missing {
+enum MissingFile {
     Create,
     Refuse,
 }
@@ -92,7 +92,7 @@ impl Db {
     /// `postgres://…`. Takes no lock: a server takes it before (`lock.rs`). Errors: [`Error::Setup`] with a sentence
     /// for the operator; [`Error::Unavailable`].
     pub async fn connect(url: &str) -> Result<Self, Error> {
-        let db = Self::open_with(url, Missing::Create).await?;
+        let db = Self::open_with(url, MissingFile::Create).await?;
         db.migrate().await?;
         Ok(db)
     }
@@ -111,10 +111,10 @@ impl Db {
     /// Opens an existing database without migrating it. Errors: like [`Db::connect`], and [`Error::Setup`] if SQLite's
     /// file is missing.
     pub async fn open(url: &str) -> Result<Self, Error> {
-        Self::open_with(url, Missing::Refuse).await
+        Self::open_with(url, MissingFile::Refuse).await
     }
 
-    async fn open_with(url: &str, missing: Missing) -> Result<Self, Error> {
+    async fn open_with(url: &str, missing: MissingFile) -> Result<Self, Error> {
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
         match scheme {
             "sqlite" => Self::open_sqlite(url, missing).await,
@@ -126,16 +126,16 @@ impl Db {
         }
     }
 
-    async fn open_sqlite(url: &str, missing: Missing) -> Result<Self, Error> {
+    async fn open_sqlite(url: &str, missing: MissingFile) -> Result<Self, Error> {
         let options = sqlite_options(url)?;
         let path = options.get_filename().to_path_buf();
         let failed = |error: &dyn std::fmt::Display| {
             Error::Setup(format!("the database file {} cannot be opened: {error}", path.display()))
         };
-        if missing == Missing::Create {
+        if missing == MissingFile::Create {
             create_private(&path).map_err(|error| failed(&error))?;
         }
-        let file = DatabaseFile::look_at(&path).map_err(|error| failed(&error))?;
+        let file = DatabaseFile::identify(&path).map_err(|error| failed(&error))?;
         let options = options
             .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
@@ -144,7 +144,7 @@ impl Db {
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
             .row_buffer_size(SQLITE_ROW_BUFFER)
-            .pragma("journal_size_limit", WAL_KEPT.to_string());
+            .pragma("journal_size_limit", MAX_WAL_BYTES.to_string());
         let pool = || {
             let opened = file.clone();
             SqlitePoolOptions::new()
@@ -153,7 +153,7 @@ impl Db {
                 .max_lifetime(None)
                 // The path may lead to another file by now: see `DatabaseFile`.
                 .after_connect(move |_, _| {
-                    let same = opened.check();
+                    let same = opened.check_unchanged();
                     Box::pin(async move { same })
                 })
                 // After FULL or an I/O error, SQLite rolls back the transaction itself. sqlx does not notice this, and
@@ -180,7 +180,7 @@ impl Db {
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(|connection, _| {
                 Box::pin(async move {
-                    let sql = format!("set idle_in_transaction_session_timeout = '{STOPPED_TRANSACTION}'");
+                    let sql = format!("set idle_in_transaction_session_timeout = '{IDLE_TRANSACTION_TIMEOUT}'");
                     connection.execute(AssertSqlSafe(sql)).await.map(drop)
                 })
             })
@@ -191,7 +191,7 @@ impl Db {
     }
 
     fn new(engine: Engine, file: Option<DatabaseFile>) -> Self {
-        Self { engine, shared: Arc::new(Shared { file, fence: Fence::default(), faults: Faults::default() }) }
+        Self { engine, shared: Arc::new(DbShared { file, fence: Fence::default(), faults: FaultInjector::default() }) }
     }
 
     /// Migrates the tables to this version. Errors: [`Error::Setup`].
@@ -204,7 +204,7 @@ impl Db {
     }
 
     /// Compares the tables with those that this version needs.
-    pub async fn schema(&self) -> Result<Schema, Error> {
+    pub async fn schema_state(&self) -> Result<SchemaState, Error> {
         let exists = if self.is_postgres() {
             "select count(*) from pg_tables where tablename = '_sqlx_migrations' and schemaname = any(current_schemas(false))"
         } else {
@@ -212,31 +212,31 @@ impl Db {
         };
         let (tables,): (i64,) = reading!(self, |pool| sqlx::query_as(exists).fetch_one(pool).await)?;
         if tables == 0 {
-            return Ok(Schema::Empty);
+            return Ok(SchemaState::Empty);
         }
         let sql = "select version from _sqlx_migrations where success order by version";
         let applied: Vec<(i64,)> = reading!(self, |pool| sqlx::query_as(sql).fetch_all(pool).await)?;
         let known = |version: i64| MIGRATIONS.iter().any(|migration| migration.version == version);
         Ok(if applied.iter().any(|(version,)| !known(*version)) {
-            Schema::Newer
+            SchemaState::Newer
         } else if applied.len() < MIGRATIONS.iter().count() {
-            Schema::Older
+            SchemaState::Older
         } else {
-            Schema::Current
+            SchemaState::Current
         })
     }
 
     /// Checks that the path still leads to the SQLite file that was opened. Always succeeds on PostgreSQL. A write to a
     /// deleted or replaced file would be lost.
     pub(super) fn check_file(&self) -> Result<(), sqlx::Error> {
-        self.shared.file.as_ref().map_or(Ok(()), DatabaseFile::check)
+        self.shared.file.as_ref().map_or(Ok(()), DatabaseFile::check_unchanged)
     }
 
     /// Checkpoints SQLite's write-ahead log into the file if the log is larger than `WAL_KEPT`. A long read of another
     /// process lets the log grow. Returns the size of the log in bytes afterwards. Does nothing on PostgreSQL.
     pub async fn shrink_wal(&self) -> Result<u64, Error> {
         let Some(file) = &self.shared.file else { return Ok(0) };
-        if file.wal_bytes() <= WAL_KEPT {
+        if file.wal_bytes() <= MAX_WAL_BYTES {
             return Ok(file.wal_bytes());
         }
         self.check_file()?;
@@ -255,32 +255,32 @@ impl Db {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DatabaseFile {
     path: PathBuf,
-    identity: Identity,
+    identity: FileIdentity,
 }
 
 /// Device and inode numbers.
-pub(super) type Identity = (u64, u64);
+pub(super) type FileIdentity = (u64, u64);
 
 impl DatabaseFile {
-    fn look_at(path: &Path) -> io::Result<Self> {
+    fn identify(path: &Path) -> io::Result<Self> {
         let path = fs::canonicalize(path)?;
         let metadata = fs::metadata(&path)?;
         warn_if_shared(&path, &metadata);
-        Ok(Self { identity: identity(&metadata), path })
+        Ok(Self { identity: file_identity(&metadata), path })
     }
 
-    fn check(&self) -> Result<(), sqlx::Error> {
-        let found = fs::metadata(&self.path).map(|metadata| identity(&metadata));
+    fn check_unchanged(&self) -> Result<(), sqlx::Error> {
+        let found = fs::metadata(&self.path).map(|metadata| file_identity(&metadata));
         if found.as_ref().is_ok_and(|found| *found == self.identity) {
             return Ok(());
         }
-        let what = match found {
+        let cause = match found {
             Ok(_) => "another file lies there now".to_owned(),
             Err(error) => error.to_string(),
         };
         let path = self.path.display();
         Err(sqlx::Error::Io(io::Error::other(format!(
-            "the database file {path} is not the one that was opened: {what}"
+            "the database file {path} is not the one that was opened: {cause}"
         ))))
     }
 
@@ -292,14 +292,14 @@ impl DatabaseFile {
 }
 
 #[cfg(unix)]
-pub(super) fn identity(metadata: &fs::Metadata) -> Identity {
+pub(super) fn file_identity(metadata: &fs::Metadata) -> FileIdentity {
     use std::os::unix::fs::MetadataExt;
     (metadata.dev(), metadata.ino())
 }
 
 /// This platform has no such numbers, so only a missing file is detected.
 #[cfg(not(unix))]
-pub(super) fn identity(_: &fs::Metadata) -> Identity {
+pub(super) fn identity(_: &fs::Metadata) -> FileIdentity {
     (0, 0)
 }
 

@@ -4,14 +4,14 @@ use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::{Db, Error, audit, error::Place, fenced, group, reading};
+use super::{Db, Error, audit, bulk, error::RowRef, fenced, reading};
 use crate::domain::{
-    audit::Entry,
+    audit::AuditEntry,
     plate::{ClearResult, ClearedPlate, Plate, PlateState},
 };
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct PlateRow {
     printer_id: Uuid,
     state: String,
     print_id: Option<Uuid>,
@@ -21,18 +21,18 @@ struct Row {
 
 /// Returns the plates of these printers that were ever occupied.
 pub async fn get_many(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<(Uuid, Plate)>, Error> {
-    let read = |row: Row| {
-        let state = Place { table: "plates", row: row.printer_id }.word("state", &row.state, PlateState::parse)?;
+    let read = |row: PlateRow| {
+        let state = RowRef { table: "plates", row: row.printer_id }.parse("state", &row.state, PlateState::parse)?;
         let print_id = row.print_id.filter(|_| state == PlateState::Occupied);
         Ok((row.printer_id, Plate { state, print_id, since: row.since, cleared_by: row.cleared_by }))
     };
-    rows(db, printer_ids, "state").await?.into_iter().map(read).collect()
+    load_rows(db, printer_ids, "state").await?.into_iter().map(read).collect()
 }
 
 /// Returns the print that was last removed from each of these printers' plates, if the plate is clear.
-pub async fn cleared(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<(Uuid, ClearedPlate)>, Error> {
-    let rows = rows(db, printer_ids, "'clear'").await?;
-    let read = |row: Row| {
+pub async fn list_cleared(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<(Uuid, ClearedPlate)>, Error> {
+    let rows = load_rows(db, printer_ids, "'clear'").await?;
+    let read = |row: PlateRow| {
         let (by, at) = row.cleared_by.zip(row.since)?;
         Some((row.printer_id, ClearedPlate { print_id: row.print_id, by, at }))
     };
@@ -40,30 +40,30 @@ pub async fn cleared(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<(Uuid, Cleared
 }
 
 /// Returns the rows of these printers whose state is `state`, an SQL expression.
-async fn rows(db: &Db, printer_ids: &[Uuid], state: &str) -> Result<Vec<Row>, Error> {
+async fn load_rows(db: &Db, printer_ids: &[Uuid], state: &str) -> Result<Vec<PlateRow>, Error> {
     let sql = format!(
         "select printer_id, state, print_id, since, cleared_by from plates
          where state = {state} and printer_id in {}",
-        db.uuids(1)
+        db.uuids_subquery(1)
     );
-    let ids = group::ids(printer_ids.iter().copied());
+    let ids = bulk::uuid_list(printer_ids.iter().copied());
     Ok(reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?)
 }
 
 /// Marks a plate as clear, by compare-and-set on the print that is on it. `named` is the print that the caller saw on
 /// the plate; `None` accepts any print. Returns the removed print, which the row keeps. Changes nothing while that
 /// print has not ended.
-pub async fn clear(
+pub async fn mark_clear(
     db: &Db,
     printer_id: Uuid,
-    named: Option<Uuid>,
+    expected_print: Option<Uuid>,
     by: &str,
     at: DateTime<Utc>,
-    entry: &Entry,
+    entry: &AuditEntry,
 ) -> Result<Result<ClearedPlate, ClearResult>, Error> {
     let lock = format!("select print_id from plates where printer_id = $1 and state = 'occupied'{}", db.for_update());
     let clear = "update plates set state = 'clear', since = $2, cleared_by = $3 where printer_id = $1";
-    let by = group::clean(by);
+    let by = bulk::without_nul(by);
     let print_id = fenced!(db, |tx| {
         let row: Option<(Option<Uuid>,)> =
             sqlx::query_as(AssertSqlSafe(lock)).bind(printer_id).fetch_optional(&mut *tx).await?;
@@ -74,7 +74,7 @@ pub async fn clear(
         if open > 0 {
             return Ok(Err(ClearResult::Printing));
         }
-        if named.is_some() && named != print_id {
+        if expected_print.is_some() && expected_print != print_id {
             return Ok(Err(ClearResult::PlateChanged));
         }
         sqlx::query(clear).bind(printer_id).bind(at).bind(&by).execute(&mut *tx).await?;

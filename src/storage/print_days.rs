@@ -16,26 +16,26 @@ use uuid::Uuid;
 
 use super::{
     Db, Error,
-    group::{self, Kind},
+    bulk::{self, ColumnType},
     reading, snapshot, transaction,
 };
 use crate::domain::{
     print::PrintResult,
-    print_stats::{Tally, of_print},
+    print_stats::{PrintTally, tallies_by_day},
 };
 
 /// Prints that one transaction counts. Sends of commands wait for it.
-const AT_ONCE: i64 = 500;
+const MAX_PRINTS: i64 = 500;
 /// Prints that a reader adds. This is far more than end between two counts.
-const ADDED: i64 = 20_000;
+const MAX_UNCOUNTED: i64 = 20_000;
 /// Query for prints that have ended and are not counted. The partial index has exactly the same text.
 const UNCOUNTED: &str =
     "select id, printer_id, started_at, ended_at, result from prints where ended_at is not null and not counted";
 
-const COUNTS: [&str; 5] = ["printed_s", "done", "failed", "cancelled", "unknown"];
+const COUNT_COLUMNS: [&str; 5] = ["printed_s", "done", "failed", "cancelled", "unknown"];
 
 #[derive(sqlx::FromRow)]
-struct Ended {
+struct EndedPrintRow {
     id: Uuid,
     printer_id: Uuid,
     started_at: DateTime<Utc>,
@@ -43,7 +43,7 @@ struct Ended {
     result: Option<String>,
 }
 
-impl Ended {
+impl EndedPrintRow {
     /// A result of a later version counts as unknown, so that the other prints are still counted.
     fn result(&self) -> PrintResult {
         self.result.as_deref().and_then(PrintResult::parse).unwrap_or(PrintResult::Unknown)
@@ -51,49 +51,49 @@ impl Ended {
 }
 
 /// Counts the prints that ended since the last call. Returns their number.
-pub async fn catch_up(db: &Db) -> Result<u64, Error> {
+pub async fn count_ended_prints(db: &Db) -> Result<u64, Error> {
     let next = format!("{UNCOUNTED} order by id limit $1");
     let found = format!("{next}{}", db.for_update());
-    let columns: Vec<(&str, Kind)> = [("day", Kind::BigInt), ("printer_id", Kind::Uuid)]
+    let columns: Vec<(&str, ColumnType)> = [("day", ColumnType::BigInt), ("printer_id", ColumnType::Uuid)]
         .into_iter()
-        .chain(COUNTS.map(|name| (name, Kind::BigInt)))
+        .chain(COUNT_COLUMNS.map(|name| (name, ColumnType::BigInt)))
         .collect();
     let names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-    let sums = COUNTS.map(|name| format!("{name} = print_days.{name} + excluded.{name}")).join(", ");
+    let sums = COUNT_COLUMNS.map(|name| format!("{name} = print_days.{name} + excluded.{name}")).join(", ");
     let add = format!(
         "insert into print_days ({names}) select {names} from {} order by day, printer_id
          on conflict (day, printer_id) do update set {sums}",
-        db.records(&columns)
+        db.records_source(&columns)
     );
-    let mark = format!("update prints set counted = true where id in {}", db.uuids(1));
+    let mark = format!("update prints set counted = true where id in {}", db.uuids_subquery(1));
     let mut counted = 0;
     loop {
         // Checked without a lock first: usually there is little to do.
-        let look = AssertSqlSafe(next.clone());
-        let waiting: Vec<Ended> = reading!(db, |pool| sqlx::query_as(look).bind(1_i64).fetch_all(pool).await)?;
+        let query = AssertSqlSafe(next.clone());
+        let waiting: Vec<EndedPrintRow> = reading!(db, |pool| sqlx::query_as(query).bind(1_i64).fetch_all(pool).await)?;
         if waiting.is_empty() {
             return Ok(counted);
         }
         counted += transaction!(db, |tx| {
-            let ended: Vec<Ended> =
-                sqlx::query_as(AssertSqlSafe(found.clone())).bind(AT_ONCE).fetch_all(&mut *tx).await?;
-            let records = group::parameter(days_of(&ended).into_iter().map(|((day, printer_id), tally)| {
+            let ended: Vec<EndedPrintRow> =
+                sqlx::query_as(AssertSqlSafe(found.clone())).bind(MAX_PRINTS).fetch_all(&mut *tx).await?;
+            let records = bulk::json_parameter(tally_days(&ended).into_iter().map(|((day, printer_id), tally)| {
                 json!({
                     "day": day, "printer_id": printer_id, "printed_s": tally.printed_s, "done": tally.done,
                     "failed": tally.failed, "cancelled": tally.cancelled, "unknown": tally.unknown,
                 })
             }))?;
             sqlx::query(AssertSqlSafe(add.clone())).bind(records).execute(&mut *tx).await?;
-            let ids = group::ids(ended.iter().map(|print| print.id));
+            let ids = bulk::uuid_list(ended.iter().map(|print| print.id));
             sqlx::query(AssertSqlSafe(mark.clone())).bind(ids).execute(&mut *tx).await?.rows_affected()
         });
     }
 }
 
-fn days_of(prints: &[Ended]) -> BTreeMap<(i64, Uuid), Tally> {
-    let mut days: BTreeMap<(i64, Uuid), Tally> = BTreeMap::new();
+fn tally_days(prints: &[EndedPrintRow]) -> BTreeMap<(i64, Uuid), PrintTally> {
+    let mut days: BTreeMap<(i64, Uuid), PrintTally> = BTreeMap::new();
     for print in prints {
-        for (day, tally) in of_print(print.started_at, print.ended_at, Some(print.result())) {
+        for (day, tally) in tallies_by_day(print.started_at, print.ended_at, Some(print.result())) {
             *days.entry((day, print.printer_id)).or_default() += tally;
         }
     }
@@ -101,7 +101,7 @@ fn days_of(prints: &[Ended]) -> BTreeMap<(i64, Uuid), Tally> {
 }
 
 #[derive(sqlx::FromRow)]
-struct Sums {
+struct DaySumsRow {
     printer_id: Uuid,
     step: i64,
     printed_s: i64,
@@ -112,49 +112,59 @@ struct Sums {
 }
 
 #[derive(sqlx::FromRow)]
-struct Open {
+struct OpenPrintRow {
     printer_id: Uuid,
     started_at: DateTime<Utc>,
     observed_at: DateTime<Utc>,
 }
 
-/// Result of [`read`].
+/// Result of [`sum_printed`].
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Printed {
-    pub by_printer_and_step: BTreeMap<(Uuid, i64), Tally>,
+pub struct PrintedTotals {
+    pub by_printer_and_step: BTreeMap<(Uuid, i64), PrintTally>,
     /// More prints are not counted yet than a reader adds. Only the newest of them are included.
     pub is_behind: bool,
 }
 
-/// Returns what printers printed within `days`, by printer and by step of `step` days from the first day. With `only`,
+/// Returns what printers printed within `days`, by printer and by step of `step` days from the first day. With `printer_ids`,
 /// the result has these printers. Otherwise it has all printers, including removed ones. A print that has not ended
 /// counts until the last observation of its printer.
-pub async fn read(db: &Db, days: Range<i64>, step: i64, only: Option<&[Uuid]>) -> Result<Printed, Error> {
-    let among = if only.is_some() { format!("printer_id in {}", db.uuids(4)) } else { "$4 is not null".to_owned() };
-    let sums = COUNTS.map(|name| format!("cast(sum({name}) as bigint) as {name}")).join(", ");
+pub async fn sum_printed(
+    db: &Db,
+    days: Range<i64>,
+    step: i64,
+    printer_ids: Option<&[Uuid]>,
+) -> Result<PrintedTotals, Error> {
+    let condition = if printer_ids.is_some() {
+        format!("printer_id in {}", db.uuids_subquery(4))
+    } else {
+        "$4 is not null".to_owned()
+    };
+    let sums = COUNT_COLUMNS.map(|name| format!("cast(sum({name}) as bigint) as {name}")).join(", ");
     let counted = format!(
         "select printer_id, (day - $1) / $3 as step, {sums} from print_days
-         where day >= $1 and day < $2 and {among} group by printer_id, (day - $1) / $3"
+         where day >= $1 and day < $2 and {condition} group by printer_id, (day - $1) / $3"
     );
     // Not limited to printers: the database would choose the index of prints by printer, which is the slowest way.
     let rest = format!("{UNCOUNTED} order by id desc limit $1");
-    let open = "select p.printer_id, p.started_at, s.observed_at
-                from prints p join sightings s on s.printer_id = p.printer_id where p.ended_at is null";
-    let ids = group::ids(only.unwrap_or_default().iter().copied());
+    let open = "select p.printer_id, p.started_at, o.observed_at
+                from prints p join printer_observations o on o.printer_id = p.printer_id
+                where p.ended_at is null";
+    let ids = bulk::uuid_list(printer_ids.unwrap_or_default().iter().copied());
     // Read from one snapshot. Otherwise a print that is counted between two statements would be missing, or counted
     // twice.
-    let (counted, rest, open): (Vec<Sums>, Vec<Ended>, Vec<Open>) = snapshot!(db, |tx| {
+    let (counted, rest, open): (Vec<DaySumsRow>, Vec<EndedPrintRow>, Vec<OpenPrintRow>) = snapshot!(db, |tx| {
         let counted = sqlx::query_as(AssertSqlSafe(counted)).bind(days.start).bind(days.end).bind(step).bind(ids);
         let counted = counted.fetch_all(&mut *tx).await?;
-        let rest = sqlx::query_as(AssertSqlSafe(rest)).bind(ADDED).fetch_all(&mut *tx).await?;
+        let rest = sqlx::query_as(AssertSqlSafe(rest)).bind(MAX_UNCOUNTED).fetch_all(&mut *tx).await?;
         (counted, rest, sqlx::query_as(open).fetch_all(&mut *tx).await?)
     });
-    let is_behind = i64::try_from(rest.len()).is_ok_and(|rest| rest == ADDED);
-    let mut steps: BTreeMap<(Uuid, i64), Tally> = counted
+    let is_behind = i64::try_from(rest.len()).is_ok_and(|rest| rest == MAX_UNCOUNTED);
+    let mut steps: BTreeMap<(Uuid, i64), PrintTally> = counted
         .into_iter()
         .map(|sums| {
-            let Sums { printer_id, step, printed_s, done, failed, cancelled, unknown } = sums;
-            ((printer_id, step), Tally { printed_s, done, failed, cancelled, unknown })
+            let DaySumsRow { printer_id, step, printed_s, done, failed, cancelled, unknown } = sums;
+            ((printer_id, step), PrintTally { printed_s, done, failed, cancelled, unknown })
         })
         .collect();
     let ended = rest.into_iter().map(|print| {
@@ -162,12 +172,12 @@ pub async fn read(db: &Db, days: Range<i64>, step: i64, only: Option<&[Uuid]>) -
         (print.printer_id, print.started_at, print.ended_at, Some(result))
     });
     let open = open.into_iter().map(|print| (print.printer_id, print.started_at, print.observed_at, None));
-    let among: Option<HashSet<&Uuid>> = only.map(|ids| ids.iter().collect());
-    let wanted = |id: &Uuid| among.as_ref().is_none_or(|among| among.contains(id));
-    for (printer_id, started, until, result) in ended.chain(open).filter(|(id, ..)| wanted(id)) {
-        for (day, tally) in of_print(started, until, result).into_iter().filter(|(day, _)| days.contains(day)) {
+    let wanted_ids: Option<HashSet<&Uuid>> = printer_ids.map(|ids| ids.iter().collect());
+    let is_wanted = |id: &Uuid| wanted_ids.as_ref().is_none_or(|among| among.contains(id));
+    for (printer_id, started, until, result) in ended.chain(open).filter(|(id, ..)| is_wanted(id)) {
+        for (day, tally) in tallies_by_day(started, until, result).into_iter().filter(|(day, _)| days.contains(day)) {
             *steps.entry((printer_id, (day - days.start) / step)).or_default() += tally;
         }
     }
-    Ok(Printed { by_printer_and_step: steps, is_behind })
+    Ok(PrintedTotals { by_printer_and_step: steps, is_behind })
 }

@@ -9,91 +9,93 @@ use uuid::Uuid;
 
 use super::{
     Db, Error,
-    error::Place,
-    events, fenced,
-    group::{self, Kind, stamp},
-    reading,
+    bulk::{self, ColumnType, format_time},
+    error::RowRef,
+    events, fenced, reading,
 };
 use crate::domain::{
     event::NewEvent,
-    print::Mark,
+    print::JobMark,
     state::{PrinterState, Reachability},
 };
 
 /// Observation of a printer at one moment.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sighting {
+pub struct PrinterObservation {
     pub printer_id: Uuid,
     pub state: PrinterState,
-    pub mark: Mark,
+    pub mark: JobMark,
     pub observed_at: DateTime<Utc>,
     pub octoprint_version: Option<String>,
 }
 
 /// State and reachability of a printer as last published in the feed. `None` before the first time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct FeedState {
     pub state: Option<PrinterState>,
     pub reachability: Option<Reachability>,
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct ObservationRow {
     printer_id: Uuid,
     state: String,
-    mark: Json<Value>,
+    job_mark: Json<Value>,
     observed_at: DateTime<Utc>,
     octoprint_version: Option<String>,
 }
 
-/// Stores the last observation of each printer in `sightings`, the changed reachabilities in `reach`, and the feed
-/// events for both. Leaves out printers that were removed.
-pub async fn save(
+/// Stores the last observation of each printer, the changed reachabilities, and the feed events for both. Leaves out
+/// printers that were removed.
+pub async fn store_observations(
     db: &Db,
-    sightings: &[Sighting],
-    reach: &[(Uuid, Reachability)],
+    observations: &[PrinterObservation],
+    reachabilities: &[(Uuid, Reachability)],
     events: &[NewEvent],
 ) -> Result<(), Error> {
-    let source = db.records(&[
-        ("printer_id", Kind::Uuid),
-        ("state", Kind::Text),
-        ("mark", Kind::Json),
-        ("observed_at", Kind::Time),
-        ("octoprint_version", Kind::Text),
+    let source = db.records_source(&[
+        ("printer_id", ColumnType::Uuid),
+        ("state", ColumnType::Text),
+        ("job_mark", ColumnType::Json),
+        ("observed_at", ColumnType::Time),
+        ("octoprint_version", ColumnType::Text),
     ]);
     let sql = format!(
-        "insert into sightings (printer_id, state, mark, observed_at, octoprint_version)
-         select x.printer_id, x.state, x.mark, x.observed_at, x.octoprint_version from {source}
+        "insert into printer_observations (printer_id, state, job_mark, observed_at, octoprint_version)
+         select x.printer_id, x.state, x.job_mark, x.observed_at, x.octoprint_version from {source}
          where x.printer_id in (select id from printers) order by x.printer_id
          on conflict (printer_id) do update set
-             state = excluded.state, mark = excluded.mark, observed_at = excluded.observed_at,
-             octoprint_version = coalesce(excluded.octoprint_version, sightings.octoprint_version)"
+             state = excluded.state, job_mark = excluded.job_mark, observed_at = excluded.observed_at,
+             octoprint_version = coalesce(excluded.octoprint_version,
+                                          printer_observations.octoprint_version)"
     );
     // PostgreSQL refuses a bulk write that names one printer twice.
-    let last: HashMap<Uuid, &Sighting> = sightings.iter().map(|sighting| (sighting.printer_id, sighting)).collect();
-    let records = last.into_values().map(|sighting| {
+    let last: HashMap<Uuid, &PrinterObservation> =
+        observations.iter().map(|observation| (observation.printer_id, observation)).collect();
+    let records = last.into_values().map(|observation| {
         json!({
-            "printer_id": sighting.printer_id,
-            "state": sighting.state,
-            "mark": sighting.mark,
-            "observed_at": stamp(sighting.observed_at),
-            "octoprint_version": sighting.octoprint_version,
+            "printer_id": observation.printer_id,
+            "state": observation.state,
+            "job_mark": observation.mark,
+            "observed_at": format_time(observation.observed_at),
+            "octoprint_version": observation.octoprint_version,
         })
     });
-    let records = group::parameter(records)?;
+    let records = bulk::json_parameter(records)?;
     let reach_sql = format!(
-        "update sightings as s set reachability = x.reachability from {} where s.printer_id = x.printer_id",
-        db.records(&[("printer_id", Kind::Uuid), ("reachability", Kind::Text)])
+        "update printer_observations as o set reachability = x.reachability from {} where o.printer_id = x.printer_id",
+        db.records_source(&[("printer_id", ColumnType::Uuid), ("reachability", ColumnType::Text)])
     );
-    let has_reach = !reach.is_empty();
-    let reach = reach.iter().map(|(id, reachability)| json!({"printer_id": id, "reachability": reachability}));
-    let reach = group::parameter(reach)?;
-    let registered = format!("select id from printers where id in {}", db.uuids(1));
-    let ids = group::ids(events.iter().filter_map(|event| event.printer_id));
+    let has_reachabilities = !reachabilities.is_empty();
+    let reachabilities =
+        reachabilities.iter().map(|(id, reachability)| json!({"printer_id": id, "reachability": reachability}));
+    let reachabilities = bulk::json_parameter(reachabilities)?;
+    let registered = format!("select id from printers where id in {}", db.uuids_subquery(1));
+    let ids = bulk::uuid_list(events.iter().filter_map(|event| event.printer_id));
     fenced!(db, |tx| {
         sqlx::query(AssertSqlSafe(sql)).bind(records).execute(&mut *tx).await?;
-        if has_reach {
-            sqlx::query(AssertSqlSafe(reach_sql)).bind(reach).execute(&mut *tx).await?;
+        if has_reachabilities {
+            sqlx::query(AssertSqlSafe(reach_sql)).bind(reachabilities).execute(&mut *tx).await?;
         }
         let registered: Vec<(Uuid,)> = sqlx::query_as(AssertSqlSafe(registered)).bind(ids).fetch_all(&mut *tx).await?;
         let registered: HashSet<Uuid> = registered.into_iter().map(|(id,)| id).collect();
@@ -105,34 +107,39 @@ pub async fn save(
 }
 
 /// Returns what the feed last published about every printer that was ever observed.
-pub async fn last_published(db: &Db) -> Result<HashMap<Uuid, Told>, Error> {
-    let sql = "select printer_id, state, reachability from sightings";
+pub async fn last_published(db: &Db) -> Result<HashMap<Uuid, FeedState>, Error> {
+    let sql = "select printer_id, state, reachability from printer_observations";
     let rows: Vec<(Uuid, String, Option<String>)> = reading!(db, |pool| sqlx::query_as(sql).fetch_all(pool).await)?;
     let read = |(id, state, reachability): (Uuid, String, Option<String>)| {
-        let place = Place { table: "sightings", row: id };
-        let state = Some(place.word("state", &state, PrinterState::parse)?);
+        let row_ref = RowRef { table: "printer_observations", row: id };
+        let state = Some(row_ref.parse("state", &state, PrinterState::parse)?);
         Ok((
             id,
-            Told { state, reachability: place.word_if("reachability", reachability.as_deref(), Reachability::parse)? },
+            FeedState {
+                state,
+                reachability: row_ref.parse_optional("reachability", reachability.as_deref(), Reachability::parse)?,
+            },
         ))
     };
     rows.into_iter().map(read).collect()
 }
 
 /// Returns the last observation of each of these printers, if the printer was ever observed.
-pub async fn get_many(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<Sighting>, Error> {
+pub async fn get_many(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<PrinterObservation>, Error> {
     let sql = format!(
-        "select printer_id, state, mark, observed_at, octoprint_version from sightings where printer_id in {}",
-        db.uuids(1)
+        "select printer_id, state, job_mark, observed_at, octoprint_version from printer_observations
+         where printer_id in {}",
+        db.uuids_subquery(1)
     );
-    let ids = group::ids(printer_ids.iter().copied());
-    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?;
-    let read = |row: Row| {
-        let place = Place { table: "sightings", row: row.printer_id };
-        Ok(Sighting {
+    let ids = bulk::uuid_list(printer_ids.iter().copied());
+    let rows: Vec<ObservationRow> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?;
+    let read = |row: ObservationRow| {
+        let row_ref = RowRef { table: "printer_observations", row: row.printer_id };
+        Ok(PrinterObservation {
             printer_id: row.printer_id,
-            state: place.word("state", &row.state, PrinterState::parse)?,
-            mark: place.json("mark", row.mark.0)?,
+            state: row_ref.parse("state", &row.state, PrinterState::parse)?,
+            mark: row_ref.parse_json("job_mark", row.job_mark.0)?,
             observed_at: row.observed_at,
             octoprint_version: row.octoprint_version,
         })

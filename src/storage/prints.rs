@@ -5,21 +5,21 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{
-    Db, Error,
-    error::{Place, broken},
-    group, reading, retention,
+    Db, Error, bulk,
+    error::{RowRef, unreadable},
+    reading, retention,
 };
 use crate::domain::{
     command::FileRef,
-    print::{ActorKind, By, Print, PrintResult, StartSent},
-    reading::LOCAL,
+    print::{ActorKind, Print, PrintActor, PrintResult, SentStart},
+    reading::LOCAL_ORIGIN,
 };
 
 const COLUMNS: &str = "id, printer_id, file_path, file_origin, started_at, ended_at, result, reason, \
      started_by_kind, started_by_command, paused_by_kind, paused_by_command, batch_id, external_ref";
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct PrintRow {
     id: Uuid,
     printer_id: Uuid,
     file_path: Option<String>,
@@ -36,28 +36,28 @@ struct Row {
     external_ref: Option<String>,
 }
 
-impl Row {
-    fn read(self) -> Result<Print, Error> {
-        let place = Place { table: "prints", row: self.id };
+impl PrintRow {
+    fn into_print(self) -> Result<Print, Error> {
+        let row_ref = RowRef { table: "prints", row: self.id };
         let file = match (self.file_path, self.file_origin) {
             (None, None) => None,
             (Some(path), Some(origin)) => Some(FileRef { path, origin }),
-            _ => return Err(broken("prints", "file_path", self.id)),
+            _ => return Err(unreadable("prints", "file_path", self.id)),
         };
-        let paused_kind = place.word_if("paused_by_kind", self.paused_by_kind.as_deref(), ActorKind::parse)?;
+        let paused_kind = row_ref.parse_optional("paused_by_kind", self.paused_by_kind.as_deref(), ActorKind::parse)?;
         Ok(Print {
             id: self.id,
             printer_id: self.printer_id,
             file,
             started_at: self.started_at,
             ended_at: self.ended_at,
-            result: place.word_if("result", self.result.as_deref(), PrintResult::parse)?,
+            result: row_ref.parse_optional("result", self.result.as_deref(), PrintResult::parse)?,
             reason: self.reason,
-            started_by: By {
-                kind: place.word("started_by_kind", &self.started_by_kind, ActorKind::parse)?,
+            started_by: PrintActor {
+                kind: row_ref.parse("started_by_kind", &self.started_by_kind, ActorKind::parse)?,
                 command_id: self.started_by_command,
             },
-            paused_by: paused_kind.map(|kind| By { kind, command_id: self.paused_by_command }),
+            paused_by: paused_kind.map(|kind| PrintActor { kind, command_id: self.paused_by_command }),
             batch_id: self.batch_id,
             external_ref: self.external_ref,
         })
@@ -93,26 +93,28 @@ pub struct PrintFilter {
 }
 
 /// Returns the prints of these printers that have not ended, oldest first.
-pub async fn open(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<Print>, Error> {
-    let sql =
-        format!("select {COLUMNS} from prints where ended_at is null and printer_id in {} order by id", db.uuids(1));
-    let ids = group::ids(printer_ids.iter().copied());
-    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?;
-    rows.into_iter().map(Row::read).collect()
+pub async fn list_open(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<Print>, Error> {
+    let sql = format!(
+        "select {COLUMNS} from prints where ended_at is null and printer_id in {} order by id",
+        db.uuids_subquery(1)
+    );
+    let ids = bulk::uuid_list(printer_ids.iter().copied());
+    let rows: Vec<PrintRow> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?;
+    rows.into_iter().map(PrintRow::into_print).collect()
 }
 
 /// Returns the prints that have not ended and whose printer was removed.
-pub async fn open_of_removed(db: &Db) -> Result<Vec<Print>, Error> {
+pub async fn list_open_of_removed(db: &Db) -> Result<Vec<Print>, Error> {
     let sql = format!(
         "select {COLUMNS} from prints where ended_at is null and printer_id not in (select id from printers) order by id"
     );
-    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
-    rows.into_iter().map(Row::read).collect()
+    let rows: Vec<PrintRow> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
+    rows.into_iter().map(PrintRow::into_print).collect()
 }
 
 /// Returns the sent starts, by printer, whose prints are not recorded. Their commands are not settled yet, or were
 /// confirmed just before the server died. Batches that ended before `since` are left out.
-pub async fn starts_sent(db: &Db, since: DateTime<Utc>) -> Result<Vec<(Uuid, StartSent)>, Error> {
+pub async fn list_sent_starts(db: &Db, since: DateTime<Utc>) -> Result<Vec<(Uuid, SentStart)>, Error> {
     let sql = "select c.printer_id, c.id, c.file_path, c.sent_at, c.print_id, p.id as recorded
                from batches b join commands c on c.batch_id = b.id left join prints p on p.id = c.print_id
                where (b.finished_at > $1 or b.finished_at is null) and c.step = 'start'
@@ -120,12 +122,12 @@ pub async fn starts_sent(db: &Db, since: DateTime<Utc>) -> Result<Vec<(Uuid, Sta
                        or (c.outcome = 'confirmed' and c.print_id is not null and p.id is null))
                    and not exists (select 1 from prints q where q.started_by_command = c.id)
                order by c.id";
-    let rows: Vec<SentRow> = reading!(db, |pool| sqlx::query_as(sql).bind(since).fetch_all(pool).await)?;
-    Ok(rows.into_iter().map(SentRow::read).collect())
+    let rows: Vec<SentStartRow> = reading!(db, |pool| sqlx::query_as(sql).bind(since).fetch_all(pool).await)?;
+    Ok(rows.into_iter().map(SentStartRow::into_sent_start).collect())
 }
 
 #[derive(sqlx::FromRow)]
-struct SentRow {
+struct SentStartRow {
     printer_id: Uuid,
     id: Uuid,
     file_path: Option<String>,
@@ -134,11 +136,11 @@ struct SentRow {
     recorded: Option<Uuid>,
 }
 
-impl SentRow {
-    fn read(self) -> (Uuid, StartSent) {
-        let start = StartSent {
+impl SentStartRow {
+    fn into_sent_start(self) -> (Uuid, SentStart) {
+        let start = SentStart {
             command_id: self.id,
-            file: self.file_path.map(|path| FileRef { path, origin: LOCAL.to_owned() }),
+            file: self.file_path.map(|path| FileRef { path, origin: LOCAL_ORIGIN.to_owned() }),
             sent_at: self.sent_at,
             by_previous_run: true,
             print_id: self.print_id.filter(|_| self.recorded.is_none()),
@@ -150,12 +152,13 @@ impl SentRow {
 /// Returns one print.
 pub async fn get(db: &Db, id: Uuid) -> Result<Option<Print>, Error> {
     let sql = format!("select {COLUMNS} from prints where id = $1");
-    let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
-    row.map(Row::read).transpose()
+    let row: Option<PrintRow> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
+    row.map(PrintRow::into_print).transpose()
 }
 
 /// Returns a page of prints, newest first, older than `after`.
-pub async fn page(db: &Db, filter: &PrintFilter, after: Option<Uuid>, limit: i64) -> Result<Vec<Print>, Error> {
+pub async fn list_page(db: &Db, filter: &PrintFilter, after: Option<Uuid>, limit: i64) -> Result<Vec<Print>, Error> {
     // Plain conditions, so that the database uses the indexes.
     let state = match filter.state {
         Some(PrintState::Open) => "$2 is null and ended_at is null",
@@ -165,34 +168,34 @@ pub async fn page(db: &Db, filter: &PrintFilter, after: Option<Uuid>, limit: i64
     let printer = if filter.printer_id.is_some() { "printer_id = $1" } else { "$1 is null" };
     let batch = if filter.batch_id.is_some() { "batch_id = $10" } else { "$10 is null" };
     let reference = if filter.external_ref.is_some() { "external_ref = $11" } else { "$11 is null" };
-    let behind = if after.is_some() { "id < $3" } else { "$3 is null" };
+    let page_start = if after.is_some() { "id < $3" } else { "$3 is null" };
     let sql = format!(
         "select {COLUMNS} from prints
-         where {printer} and {batch} and {reference} and {state} and {behind} and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
+         where {printer} and {batch} and {reference} and {state} and {page_start} and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
              and (not $6 or printer_id in (select t.printer_id from printer_tags t where t.tag in {}))
              and ($8 is null or printer_id in (select t.printer_id from printer_tags t where t.tag = $8))
          order by id desc limit $9",
-        db.texts(7)
+        db.texts_subquery(7)
     );
     let result = match filter.state {
         Some(PrintState::Ended(result)) => Some(result.as_str()),
         Some(PrintState::Open) | None => None,
     };
-    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
+    let rows: Vec<PrintRow> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
         .bind(filter.printer_id)
         .bind(result)
         .bind(after)
         .bind(filter.since)
         .bind(filter.until)
         .bind(filter.visible_tags.is_some())
-        .bind(group::texts(filter.visible_tags.iter().flatten()))
-        .bind(filter.tag.as_deref().map(group::clean))
+        .bind(bulk::text_list(filter.visible_tags.iter().flatten()))
+        .bind(filter.tag.as_deref().map(bulk::without_nul))
         .bind(limit)
         .bind(filter.batch_id)
-        .bind(filter.external_ref.as_deref().map(group::clean))
+        .bind(filter.external_ref.as_deref().map(bulk::without_nul))
         .fetch_all(pool)
         .await)?;
-    rows.into_iter().map(Row::read).collect()
+    rows.into_iter().map(PrintRow::into_print).collect()
 }
 
 /// Prints that one statement of [`delete_older_than`] deletes.
@@ -202,7 +205,7 @@ const DELETED_AT_ONCE: i64 = 1_000;
 /// count. A print stays if it has not ended, ended since, is not in the statistics yet, or is on a plate. Returns the
 /// number of deleted prints.
 pub async fn delete_older_than(db: &Db, older_than: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64, Error> {
-    let last = retention::last_old_row("prints", "id", "started_at");
+    let last = retention::last_old_row_sql("prints", "id", "started_at");
     let last: Option<(Uuid,)> =
         reading!(db, |pool| sqlx::query_as(AssertSqlSafe(last)).bind(older_than).bind(now).fetch_optional(pool).await)?;
     let Some((last,)) = last else { return Ok(0) };

@@ -11,7 +11,7 @@ use crate::domain::clock_check::{STEADY_FOR, StoredClock};
 
 /// Returns a query for the position of the last row that may be deleted. Rows older than `$1` are deleted. Rows newer
 /// than `$2` are from the future.
-pub(super) fn last_old_row(table: &str, position: &str, time: &str) -> String {
+pub(super) fn last_old_row_sql(table: &str, position: &str, time: &str) -> String {
     format!(
         "select old.{position} from {table} old
          where old.{time} < $1 and old.{position} <= coalesce(

@@ -7,13 +7,13 @@ use uuid::Uuid;
 
 use super::{
     Db, Error,
-    group::{self, Kind},
+    bulk::{self, ColumnType},
     reading, writing,
 };
 
 /// Where sealed values are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shelf {
+pub enum SealedTable {
     /// API keys, each sealed for the id of its printer.
     Printers,
     /// Other secrets of printers, each sealed for its own id.
@@ -22,12 +22,12 @@ pub enum Shelf {
     Webhooks,
 }
 
-impl Shelf {
+impl SealedTable {
     /// All variants.
     pub const ALL: [Self; 3] = [Self::Printers, Self::PrinterSecrets, Self::Webhooks];
 
     /// Returns the table, the column, and SQL for the owner's display name.
-    fn place(self) -> (&'static str, &'static str, &'static str) {
+    fn sql_location(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Printers => ("printers", "api_key", "name"),
             Self::PrinterSecrets => {
@@ -44,7 +44,7 @@ impl Shelf {
 
 /// A sealed value, and the id that it was sealed for.
 #[derive(Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct Stored {
+pub struct StoredSecret {
     pub id: Uuid,
     /// Display name of its owner.
     pub name: String,
@@ -53,15 +53,15 @@ pub struct Stored {
 
 /// The same value, sealed with the current key.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Resealed {
+pub struct ResealedSecret {
     pub id: Uuid,
     /// The stored value that this one replaces.
-    pub was: Vec<u8>,
+    pub previous: Vec<u8>,
     pub sealed: Vec<u8>,
 }
 
 /// Counts the sealed values.
-pub async fn count(db: &Db) -> Result<usize, Error> {
+pub async fn count_values(db: &Db) -> Result<usize, Error> {
     let sql = "select (select count(*) from printers where api_key is not null)
                       + (select count(*) from printer_secrets) + (select count(*) from webhook_secrets)";
     let (count,): (i64,) = reading!(db, |pool| sqlx::query_as(sql).fetch_one(pool).await)?;
@@ -69,8 +69,13 @@ pub async fn count(db: &Db) -> Result<usize, Error> {
 }
 
 /// Returns a page of sealed values in the order of their ids, after `after`.
-pub async fn page(db: &Db, shelf: Shelf, after: Option<Uuid>, limit: i64) -> Result<Vec<Stored>, Error> {
-    let (table, column, name) = shelf.place();
+pub async fn list_page(
+    db: &Db,
+    sealed_table: SealedTable,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<StoredSecret>, Error> {
+    let (table, column, name) = sealed_table.sql_location();
     let sql = format!(
         "select id, {name} as name, {column} as sealed from {table} where {column} is not null and id > $1
          order by id limit $2"
@@ -83,14 +88,15 @@ pub async fn page(db: &Db, shelf: Shelf, after: Option<Uuid>, limit: i64) -> Res
 /// Replaces stored values with values sealed with the current key. A value that was changed after it was read stays as
 /// it is. The versions of the owners stay too, because no visible content changes. Returns the number of replaced
 /// values.
-pub async fn reseal(db: &Db, shelf: Shelf, values: &[Resealed]) -> Result<u64, Error> {
-    let (table, column, _) = shelf.place();
-    let source = db.records(&[("row_id", Kind::Uuid), ("was", Kind::Bytes), ("sealed", Kind::Bytes)]);
+pub async fn reseal(db: &Db, sealed_table: SealedTable, values: &[ResealedSecret]) -> Result<u64, Error> {
+    let (table, column, _) = sealed_table.sql_location();
+    let source =
+        db.records_source(&[("row_id", ColumnType::Uuid), ("was", ColumnType::Bytes), ("sealed", ColumnType::Bytes)]);
     let sql = format!(
         "update {table} set {column} = x.sealed from {source} where {table}.id = x.row_id and {table}.{column} = x.was"
     );
-    let records = group::parameter(values.iter().map(
-        |value| json!({"row_id": value.id, "was": group::bytes(&value.was), "sealed": group::bytes(&value.sealed)}),
+    let records = bulk::json_parameter(values.iter().map(
+        |value| json!({"row_id": value.id, "was": bulk::format_bytes(&value.previous), "sealed": bulk::format_bytes(&value.sealed)}),
     ))?;
     let done = writing!(db, |pool| {
         sqlx::query(AssertSqlSafe(sql)).bind(records).execute(pool).await.map(|done| done.rows_affected())

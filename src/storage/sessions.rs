@@ -5,13 +5,13 @@ use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::{Db, Error, audit, group, reading, transaction, writing};
-use crate::domain::{access::Session, audit::Entry};
+use super::{Db, Error, audit, bulk, reading, transaction, writing};
+use crate::domain::{access::Session, audit::AuditEntry};
 
 const COLUMNS: &str = "id, user_id, token_id, admin_hash, created_at, last_seen_at, expires_at, address, agent";
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct SessionRow {
     id: Uuid,
     user_id: Option<Uuid>,
     token_id: Option<Uuid>,
@@ -23,8 +23,8 @@ struct Row {
     agent: String,
 }
 
-impl From<Row> for Session {
-    fn from(row: Row) -> Self {
+impl From<SessionRow> for Session {
+    fn from(row: SessionRow) -> Self {
         Self {
             id: row.id,
             user_id: row.user_id,
@@ -45,12 +45,12 @@ pub async fn insert(
     db: &Db,
     hash: &[u8],
     session: &Session,
-    instead_of: Option<&[u8]>,
-    entry: &Entry,
+    previous_hash: Option<&[u8]>,
+    entry: &AuditEntry,
 ) -> Result<(), Error> {
     let sql = format!("insert into sessions ({COLUMNS}, hash) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
     transaction!(db, |tx| {
-        sqlx::query("delete from sessions where hash = $1").bind(instead_of).execute(&mut *tx).await?;
+        sqlx::query("delete from sessions where hash = $1").bind(previous_hash).execute(&mut *tx).await?;
         sqlx::query(AssertSqlSafe(sql))
             .bind(session.id)
             .bind(session.user_id)
@@ -60,7 +60,7 @@ pub async fn insert(
             .bind(session.last_seen_at)
             .bind(session.expires_at)
             .bind(&session.address)
-            .bind(group::clean(&session.agent))
+            .bind(bulk::without_nul(&session.agent))
             .bind(hash)
             .execute(&mut *tx)
             .await?;
@@ -75,32 +75,32 @@ pub async fn insert(
 }
 
 /// Returns the session of a secret. The caller checks whether it has expired.
-pub async fn by_hash(db: &Db, hash: &[u8]) -> Result<Option<Session>, Error> {
+pub async fn find_by_hash(db: &Db, hash: &[u8]) -> Result<Option<Session>, Error> {
     let sql = format!("select {COLUMNS} from sessions where hash = $1");
-    let row: Option<Row> =
+    let row: Option<SessionRow> =
         reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(hash).fetch_optional(pool).await)?;
     Ok(row.map(Session::from))
 }
 
 /// Returns the sessions of a user that have not expired, the most recently used first.
-pub async fn of_user(db: &Db, user_id: Uuid, at: DateTime<Utc>) -> Result<Vec<Session>, Error> {
+pub async fn list_by_user(db: &Db, user_id: Uuid, at: DateTime<Utc>) -> Result<Vec<Session>, Error> {
     let sql = format!(
         "select {COLUMNS} from sessions where user_id = $1 and expires_at > $2 order by last_seen_at desc, id limit 500"
     );
-    let rows: Vec<Row> =
+    let rows: Vec<SessionRow> =
         reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(user_id).bind(at).fetch_all(pool).await)?;
     Ok(rows.into_iter().map(Session::from).collect())
 }
 
 /// Records that a session was used, and its new expiry time. Call it now and then, not for each request: it is a write.
-pub async fn touch(db: &Db, id: Uuid, at: DateTime<Utc>, expires_at: DateTime<Utc>) -> Result<(), Error> {
+pub async fn record_use(db: &Db, id: Uuid, at: DateTime<Utc>, expires_at: DateTime<Utc>) -> Result<(), Error> {
     let sql = "update sessions set last_seen_at = $2, expires_at = $3 where id = $1 and last_seen_at < $2";
     writing!(db, |pool| sqlx::query(sql).bind(id).bind(at).bind(expires_at).execute(pool).await.map(drop))?;
     Ok(())
 }
 
 /// Ends a session. Returns `false` if it does not exist.
-pub async fn delete(db: &Db, hash: &[u8], entry: &Entry) -> Result<bool, Error> {
+pub async fn delete(db: &Db, hash: &[u8], entry: &AuditEntry) -> Result<bool, Error> {
     transaction!(db, |tx| {
         let gone = sqlx::query("delete from sessions where hash = $1").bind(hash).execute(&mut *tx).await?;
         if gone.rows_affected() == 0 {
@@ -112,7 +112,7 @@ pub async fn delete(db: &Db, hash: &[u8], entry: &Entry) -> Result<bool, Error> 
 }
 
 /// Ends a session of a user. Returns `false` if the user has no session with this id.
-pub async fn delete_of_user(db: &Db, user_id: Uuid, id: Uuid, entry: &Entry) -> Result<bool, Error> {
+pub async fn delete_of_user(db: &Db, user_id: Uuid, id: Uuid, entry: &AuditEntry) -> Result<bool, Error> {
     transaction!(db, |tx| {
         let sql = "delete from sessions where user_id = $1 and id = $2";
         let gone = sqlx::query(sql).bind(user_id).bind(id).execute(&mut *tx).await?;
@@ -125,7 +125,12 @@ pub async fn delete_of_user(db: &Db, user_id: Uuid, id: Uuid, entry: &Entry) -> 
 }
 
 /// Deletes the sessions that expired at `at` or before, and those not used since `idle`. Returns their number.
-pub async fn delete_expired(db: &Db, at: DateTime<Utc>, idle: DateTime<Utc>) -> Result<u64, Error> {
+pub async fn delete_expired(db: &Db, at: DateTime<Utc>, idle_since: DateTime<Utc>) -> Result<u64, Error> {
     let sql = "delete from sessions where expires_at <= $1 or last_seen_at <= $2";
-    Ok(writing!(db, |pool| sqlx::query(sql).bind(at).bind(idle).execute(pool).await.map(|done| done.rows_affected()))?)
+    Ok(writing!(db, |pool| sqlx::query(sql)
+        .bind(at)
+        .bind(idle_since)
+        .execute(pool)
+        .await
+        .map(|done| done.rows_affected()))?)
 }

@@ -5,16 +5,16 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
 
-use super::{Db, Error, audit, error::Place, group, reading, transaction, writing};
+use super::{Db, Error, audit, bulk, error::RowRef, reading, transaction, writing};
 use crate::domain::{
     access::{Role, Token},
-    audit::Entry,
+    audit::AuditEntry,
 };
 
-const COLUMNS: &str = "id, name, role, tags, created_at, expires_at, last_used_at, line, requires_key";
+const COLUMNS: &str = "id, name, role, tags, created_at, expires_at, last_used_at, root_id, requires_key";
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct TokenRow {
     id: Uuid,
     name: String,
     role: String,
@@ -22,22 +22,22 @@ struct Row {
     created_at: DateTime<Utc>,
     expires_at: Option<DateTime<Utc>>,
     last_used_at: Option<DateTime<Utc>>,
-    line: Option<Uuid>,
+    root_id: Option<Uuid>,
     requires_key: bool,
 }
 
-impl Row {
-    fn read(self) -> Result<Token, Error> {
-        let place = Place { table: "tokens", row: self.id };
+impl TokenRow {
+    fn into_token(self) -> Result<Token, Error> {
+        let row_ref = RowRef { table: "tokens", row: self.id };
         Ok(Token {
             id: self.id,
             name: self.name,
-            role: place.word("role", &self.role, Role::parse)?,
-            tags: place.json("tags", self.tags.0)?,
+            role: row_ref.parse("role", &self.role, Role::parse)?,
+            tags: row_ref.parse_json("tags", self.tags.0)?,
             created_at: self.created_at,
             expires_at: self.expires_at,
             last_used_at: self.last_used_at,
-            line: self.line.unwrap_or(self.id),
+            root_id: self.root_id.unwrap_or(self.id),
             requires_key: self.requires_key,
         })
     }
@@ -52,13 +52,13 @@ macro_rules! insert_row {
         );
         sqlx::query(AssertSqlSafe(sql))
             .bind(token.id)
-            .bind(group::clean(&token.name))
+            .bind(bulk::without_nul(&token.name))
             .bind(token.role.as_str())
-            .bind(group::texts(&token.tags))
+            .bind(bulk::text_list(&token.tags))
             .bind(token.created_at)
             .bind(token.expires_at)
             .bind(token.last_used_at)
-            .bind(token.line)
+            .bind(token.root_id)
             .bind(token.requires_key)
             .bind($hash)
             .bind(rotated_from)
@@ -68,7 +68,7 @@ macro_rules! insert_row {
 }
 
 /// Stores a token under the hash of its secret.
-pub async fn insert(db: &Db, token: &Token, hash: &[u8], entry: &Entry) -> Result<(), Error> {
+pub async fn insert(db: &Db, token: &Token, hash: &[u8], entry: &AuditEntry) -> Result<(), Error> {
     transaction!(db, |tx| {
         insert_row!(tx, token, hash, None);
         audit::append!(tx, db, entry);
@@ -77,28 +77,29 @@ pub async fn insert(db: &Db, token: &Token, hash: &[u8], entry: &Entry) -> Resul
 }
 
 /// Returns the token of a secret, unless it is revoked. The caller checks whether it has expired.
-pub async fn by_hash(db: &Db, hash: &[u8]) -> Result<Option<Token>, Error> {
+pub async fn find_by_hash(db: &Db, hash: &[u8]) -> Result<Option<Token>, Error> {
     let sql = format!("select {COLUMNS} from tokens where hash = $1 and revoked_at is null");
-    let row: Option<Row> =
+    let row: Option<TokenRow> =
         reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(hash).fetch_optional(pool).await)?;
-    row.map(Row::read).transpose()
+    row.map(TokenRow::into_token).transpose()
 }
 
 /// Returns one token, unless it is revoked.
 pub async fn get(db: &Db, id: Uuid) -> Result<Option<Token>, Error> {
     let sql = format!("select {COLUMNS} from tokens where id = $1 and revoked_at is null");
-    let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
-    row.map(Row::read).transpose()
+    let row: Option<TokenRow> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
+    row.map(TokenRow::into_token).transpose()
 }
 
 /// Returns a page of the tokens that are not revoked, newest first, older than `after`.
-pub async fn page(db: &Db, after: Option<Uuid>, limit: i64) -> Result<Vec<Token>, Error> {
+pub async fn list_page(db: &Db, after: Option<Uuid>, limit: i64) -> Result<Vec<Token>, Error> {
     let sql = format!(
         "select {COLUMNS} from tokens where revoked_at is null and ($1 is null or id < $1) order by id desc limit $2"
     );
-    let rows: Vec<Row> =
+    let rows: Vec<TokenRow> =
         reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(after).bind(limit).fetch_all(pool).await)?;
-    rows.into_iter().map(Row::read).collect()
+    rows.into_iter().map(TokenRow::into_token).collect()
 }
 
 /// Stores a token that replaces another one. The old token works until `until` at the latest. Returns `false` if the
@@ -109,7 +110,7 @@ pub async fn rotate(
     until: DateTime<Utc>,
     token: &Token,
     hash: &[u8],
-    entry: &Entry,
+    entry: &AuditEntry,
 ) -> Result<bool, Error> {
     transaction!(db, |tx| {
         let found = sqlx::query(
@@ -131,7 +132,7 @@ pub async fn rotate(
 
 /// Revokes a token and ends the sessions that were opened with it. Returns `false` if it was revoked before or does not
 /// exist.
-pub async fn revoke(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Result<bool, Error> {
+pub async fn revoke(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &AuditEntry) -> Result<bool, Error> {
     transaction!(db, |tx| {
         let done = sqlx::query("update tokens set revoked_at = $2 where id = $1 and revoked_at is null")
             .bind(id)
@@ -148,7 +149,7 @@ pub async fn revoke(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Resu
 }
 
 /// Records that a token was used. Call it now and then, not for each request: it is a write.
-pub async fn touch(db: &Db, id: Uuid, at: DateTime<Utc>) -> Result<(), Error> {
+pub async fn record_use(db: &Db, id: Uuid, at: DateTime<Utc>) -> Result<(), Error> {
     let sql = "update tokens set last_used_at = $2 where id = $1 and (last_used_at is null or last_used_at < $2)";
     writing!(db, |pool| sqlx::query(sql).bind(id).bind(at).execute(pool).await.map(drop))?;
     Ok(())

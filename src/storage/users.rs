@@ -5,17 +5,17 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
 
-use super::{Db, Error, audit, error::Place, group, reading, transaction};
+use super::{Db, Error, audit, bulk, error::RowRef, reading, transaction};
 use crate::domain::{
     access::Role,
-    audit::Entry,
+    audit::AuditEntry,
     user::{User, UserDetails, name_key},
 };
 
 const COLUMNS: &str = "id, name, role, tags, enabled, version, created_at, updated_at, last_login_at";
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct UserRow {
     id: Uuid,
     name: String,
     role: String,
@@ -27,15 +27,15 @@ struct Row {
     last_login_at: Option<DateTime<Utc>>,
 }
 
-impl Row {
-    fn read(self) -> Result<User, Error> {
-        let place = Place { table: "users", row: self.id };
+impl UserRow {
+    fn into_user(self) -> Result<User, Error> {
+        let row_ref = RowRef { table: "users", row: self.id };
         Ok(User {
             id: self.id,
             details: UserDetails {
                 name: self.name,
-                role: place.word("role", &self.role, Role::parse)?,
-                tags: place.json("tags", self.tags.0)?,
+                role: row_ref.parse("role", &self.role, Role::parse)?,
+                tags: row_ref.parse_json("tags", self.tags.0)?,
                 enabled: self.enabled,
             },
             version: self.version,
@@ -55,11 +55,11 @@ macro_rules! insert_row {
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(user.id)
-        .bind($crate::storage::group::clean(&user.details.name))
+        .bind($crate::storage::bulk::without_nul(&user.details.name))
         .bind($crate::domain::user::name_key(&user.details.name))
         .bind(password_hash)
         .bind(user.details.role.as_str())
-        .bind($crate::storage::group::texts(&user.details.tags))
+        .bind($crate::storage::bulk::text_list(&user.details.tags))
         .bind(user.details.enabled)
         .bind(user.version)
         .bind(user.created_at)
@@ -72,11 +72,11 @@ macro_rules! insert_row {
 pub(super) use insert_row;
 
 /// Stores a new user. Errors: [`Error::NameTaken`].
-pub async fn insert(db: &Db, user: &User, password_hash: Option<&str>, entry: &Entry) -> Result<(), Error> {
-    try_insert(db, user, password_hash, entry).await.map_err(name_taken)
+pub async fn insert(db: &Db, user: &User, password_hash: Option<&str>, entry: &AuditEntry) -> Result<(), Error> {
+    try_insert(db, user, password_hash, entry).await.map_err(map_name_conflict)
 }
 
-async fn try_insert(db: &Db, user: &User, password_hash: Option<&str>, entry: &Entry) -> Result<(), sqlx::Error> {
+async fn try_insert(db: &Db, user: &User, password_hash: Option<&str>, entry: &AuditEntry) -> Result<(), sqlx::Error> {
     transaction!(db, |tx| {
         insert_row!(tx, user, password_hash);
         audit::append!(tx, db, entry);
@@ -93,14 +93,14 @@ pub struct UserUpdate<'a> {
     pub expected_version: i64,
     /// `None` keeps the password.
     pub password_hash: Option<&'a str>,
-    pub sessions: EndSessions,
+    pub sessions: SessionsToEnd,
     /// Refuse the change if no other admin can log in by password. Set if the change ends the rights of an admin.
-    pub keep_an_admin: bool,
+    pub require_other_admin: bool,
 }
 
 /// Which sessions of a user a change ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndSessions {
+pub enum SessionsToEnd {
     None,
     All,
     /// All except the session in which the change was made.
@@ -109,8 +109,8 @@ pub enum EndSessions {
 
 /// Result of [`update`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Updated {
-    Yes,
+pub enum UserUpdateResult {
+    Stored,
     /// The user has another version or no longer exists.
     Stale,
     /// No admin would be left.
@@ -118,16 +118,16 @@ pub enum Updated {
 }
 
 /// Stores a change of a user, and ends sessions. Errors: [`Error::NameTaken`].
-pub async fn update(db: &Db, change: &UserUpdate<'_>, entry: &Entry) -> Result<Updated, Error> {
-    try_update(db, change, entry).await.map_err(name_taken)
+pub async fn update(db: &Db, change: &UserUpdate<'_>, entry: &AuditEntry) -> Result<UserUpdateResult, Error> {
+    try_update(db, change, entry).await.map_err(map_name_conflict)
 }
 
-async fn try_update(db: &Db, change: &UserUpdate<'_>, entry: &Entry) -> Result<Updated, sqlx::Error> {
-    let UserUpdate { user, expected_version, password_hash, sessions, keep_an_admin } = change;
-    let (ends, but) = match sessions {
-        EndSessions::None => (false, None),
-        EndSessions::All => (true, None),
-        EndSessions::Others(but) => (true, Some(*but)),
+async fn try_update(db: &Db, change: &UserUpdate<'_>, entry: &AuditEntry) -> Result<UserUpdateResult, sqlx::Error> {
+    let UserUpdate { user, expected_version, password_hash, sessions, require_other_admin: keep_an_admin } = change;
+    let (ends, except) = match sessions {
+        SessionsToEnd::None => (false, None),
+        SessionsToEnd::All => (true, None),
+        SessionsToEnd::Others(except) => (true, Some(*except)),
     };
     // Locked in one order. If two admins demote each other at once, the second change reads the result of the first.
     let admins = format!(
@@ -138,7 +138,7 @@ async fn try_update(db: &Db, change: &UserUpdate<'_>, entry: &Entry) -> Result<U
         if *keep_an_admin {
             let admins: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(admins)).fetch_all(&mut *tx).await?;
             if admins.iter().all(|admin| *admin == user.id) {
-                return Ok(Updated::LastAdmin);
+                return Ok(UserUpdateResult::LastAdmin);
             }
         }
         let changed = sqlx::query(
@@ -148,10 +148,10 @@ async fn try_update(db: &Db, change: &UserUpdate<'_>, entry: &Entry) -> Result<U
         )
         .bind(user.id)
         .bind(expected_version)
-        .bind(group::clean(&user.details.name))
+        .bind(bulk::without_nul(&user.details.name))
         .bind(name_key(&user.details.name))
         .bind(user.details.role.as_str())
-        .bind(group::texts(&user.details.tags))
+        .bind(bulk::text_list(&user.details.tags))
         .bind(user.details.enabled)
         .bind(user.version)
         .bind(user.updated_at)
@@ -159,22 +159,22 @@ async fn try_update(db: &Db, change: &UserUpdate<'_>, entry: &Entry) -> Result<U
         .execute(&mut *tx)
         .await?;
         if changed.rows_affected() == 0 {
-            return Ok(Updated::Stale);
+            return Ok(UserUpdateResult::Stale);
         }
         if ends {
             sqlx::query("delete from sessions where user_id = $1 and id is distinct from $2")
                 .bind(user.id)
-                .bind(but)
+                .bind(except)
                 .execute(&mut *tx)
                 .await?;
         }
         audit::append!(tx, db, entry);
     });
-    Ok(Updated::Yes)
+    Ok(UserUpdateResult::Stored)
 }
 
 /// Converts a conflict of a name or an identity into [`Error::NameTaken`].
-pub(super) fn name_taken(error: sqlx::Error) -> Error {
+pub(super) fn map_name_conflict(error: sqlx::Error) -> Error {
     if error.as_database_error().is_some_and(|error| error.is_unique_violation()) {
         Error::NameTaken
     } else {
@@ -185,42 +185,43 @@ pub(super) fn name_taken(error: sqlx::Error) -> Error {
 /// Returns one user.
 pub async fn get(db: &Db, id: Uuid) -> Result<Option<User>, Error> {
     let sql = format!("select {COLUMNS} from users where id = $1");
-    let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
-    row.map(Row::read).transpose()
+    let row: Option<UserRow> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
+    row.map(UserRow::into_user).transpose()
 }
 
 /// Returns the user with this name, and the hash of their password.
-pub async fn by_name(db: &Db, name: &str) -> Result<Option<(User, Option<String>)>, Error> {
+pub async fn find_by_name(db: &Db, name: &str) -> Result<Option<(User, Option<String>)>, Error> {
     #[derive(sqlx::FromRow)]
-    struct WithHash {
+    struct UserWithHashRow {
         #[sqlx(flatten)]
-        row: Row,
+        row: UserRow,
         password_hash: Option<String>,
     }
     let sql = format!("select {COLUMNS}, password_hash from users where name_key = $1");
-    let key = group::clean(&name_key(name));
-    let row: Option<WithHash> =
+    let key = bulk::without_nul(&name_key(name));
+    let row: Option<UserWithHashRow> =
         reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(key).fetch_optional(pool).await)?;
-    row.map(|with| Ok((with.row.read()?, with.password_hash))).transpose()
+    row.map(|row| Ok((row.row.into_user()?, row.password_hash))).transpose()
 }
 
 /// Returns a page of users, newest first, older than `after`.
-pub async fn page(db: &Db, after: Option<Uuid>, limit: i64) -> Result<Vec<User>, Error> {
+pub async fn list_page(db: &Db, after: Option<Uuid>, limit: i64) -> Result<Vec<User>, Error> {
     let sql = format!("select {COLUMNS} from users where $1 is null or id < $1 order by id desc limit $2");
-    let rows: Vec<Row> =
+    let rows: Vec<UserRow> =
         reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(after).bind(limit).fetch_all(pool).await)?;
-    rows.into_iter().map(Row::read).collect()
+    rows.into_iter().map(UserRow::into_user).collect()
 }
 
 /// Returns whether any user exists.
-pub async fn any(db: &Db) -> Result<bool, Error> {
+pub async fn any_exists(db: &Db) -> Result<bool, Error> {
     let sql = "select count(*) from (select id from users limit 1) as u";
     let (count,): (i64,) = reading!(db, |pool| sqlx::query_as(sql).fetch_one(pool).await)?;
     Ok(count > 0)
 }
 
 /// Stores the set-up link for the first admin. Deletes the previous link.
-pub async fn keep_setup_link(db: &Db, hash: &[u8], expires_at: DateTime<Utc>) -> Result<(), Error> {
+pub async fn store_setup_link(db: &Db, hash: &[u8], expires_at: DateTime<Utc>) -> Result<(), Error> {
     transaction!(db, |tx| {
         sqlx::query("delete from setup_links").execute(&mut *tx).await?;
         sqlx::query("insert into setup_links (hash, expires_at) values ($1, $2)")
@@ -241,13 +242,13 @@ pub async fn is_setup_link(db: &Db, hash: &[u8], at: DateTime<Utc>) -> Result<bo
 
 /// Creates the first admin and deletes the link, in one transaction. Returns `false` if the link is unknown or expired,
 /// or if a user exists.
-pub async fn set_up(
+pub async fn create_first_admin(
     db: &Db,
     hash: &[u8],
     user: &User,
     password_hash: &str,
     at: DateTime<Utc>,
-    entry: &Entry,
+    entry: &AuditEntry,
 ) -> Result<bool, Error> {
     transaction!(db, |tx| {
         // If two requests use the link at once, the second waits here and finds no link.

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::support::{
     routes,
-    server::{ADMIN, TestServer, answer},
+    server::{ADMIN_TOKEN, TestServer, send_request},
 };
 
 /// Method, path as in the OpenAPI document or the router, and the lowest role. `open` routes need no credentials.
-pub const TABLE: &[(&str, &str, &str)] = &[
+pub const ROUTE_ROLES: &[(&str, &str, &str)] = &[
     ("GET", "/healthz", "open"),
     ("GET", "/readyz", "open"),
     ("GET", "/metrics", "viewer"),
@@ -124,34 +124,35 @@ pub const TABLE: &[(&str, &str, &str)] = &[
 /// Routes that return figures of the whole farm. They refuse a token that is limited by tags.
 const WHOLE_FARM: [&str; 2] = ["/metrics", "/api/v1/background"];
 const ROLES: [&str; 4] = ["viewer", "operator", "manager", "admin"];
-const NOWHERE: &str = "0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11";
+const UNKNOWN_ID: &str = "0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11";
 
 fn is_api(path: &str) -> bool {
     path.starts_with("/api/") || path == "/metrics"
 }
 
 /// Replaces the parameters of a path by values.
-fn filled(path: &str) -> String {
+fn fill_path(path: &str) -> String {
     let mut path = path.replace("{*path}", "app.css").replace("{origin}", "local").replace("{path}", "a.gcode");
     for id in ["{id}", "{session_id}", "{delivery_id}"] {
-        path = path.replace(id, NOWHERE);
+        path = path.replace(id, UNKNOWN_ID);
     }
     path
 }
 
-fn method(name: &str) -> Method {
+fn parse_method(name: &str) -> Method {
     name.parse().expect("a method")
 }
 
 /// Sends a request as from a page of the same origin: with the token to the API, with the cookie to a page. Returns the
 /// status and the redirect target.
-async fn status(
+async fn send_with_credentials(
     server: &TestServer,
     verb: &str,
     path: &str,
     credentials: Option<(&str, &str)>,
 ) -> (StatusCode, String) {
-    let mut request = server.bare(method(verb), &filled(path)).header("Sec-Fetch-Site", "same-origin");
+    let mut request =
+        server.request_without_auth(parse_method(verb), &fill_path(path)).header("Sec-Fetch-Site", "same-origin");
     if let Some((token, cookie)) = credentials {
         request = if is_api(path) {
             request.bearer_auth(token)
@@ -171,78 +172,81 @@ async fn status(
 
 /// Whether the request was refused for missing or invalid credentials: 401 in the API, a redirect to the login on a
 /// page.
-fn is_unknown(path: &str, (status, location): &(StatusCode, String)) -> bool {
+fn is_unauthenticated(path: &str, (status, location): &(StatusCode, String)) -> bool {
     if is_api(path) { *status == StatusCode::UNAUTHORIZED } else { location.starts_with("/login") }
 }
 
 #[tokio::test]
 async fn the_table_has_every_route_and_no_other() {
     let server = TestServer::start().await;
-    let (_, document, _) = answer(server.bare(Method::GET, "/api/openapi.json")).await;
-    let mut routes = routes::of_pages();
+    let (_, document, _) = send_request(server.request_without_auth(Method::GET, "/api/openapi.json")).await;
+    let mut routes = routes::list_page_routes();
     for (path, methods) in document["paths"].as_object().expect("paths") {
         for verb in methods.as_object().expect("methods").keys().filter(|key| key.len() <= 6) {
             routes.insert((verb.to_uppercase(), path.clone()));
         }
     }
     let table: BTreeSet<(String, String)> =
-        TABLE.iter().map(|(verb, path, _)| ((*verb).to_owned(), (*path).to_owned())).collect();
-    assert_eq!(table.len(), TABLE.len(), "no row occurs twice");
+        ROUTE_ROLES.iter().map(|(verb, path, _)| ((*verb).to_owned(), (*path).to_owned())).collect();
+    assert_eq!(table.len(), ROUTE_ROLES.len(), "no row occurs twice");
     assert_eq!(routes.difference(&table).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "every route has a row");
     assert_eq!(table.difference(&routes).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "every row has a route");
 }
 
 /// Creates a token and opens a session with it. Returns the token's id, the token and the cookie.
-async fn pair(server: &TestServer, wish: Value) -> (String, String, String) {
-    let (status, body, _) = server.post("/api/v1/tokens", wish).await;
+async fn create_token_and_session(server: &TestServer, token_body: Value) -> (String, String, String) {
+    let (status, body, _) = server.post("/api/v1/tokens", token_body).await;
     assert_eq!(status, StatusCode::CREATED, "{body}");
     let token = body["token"].as_str().expect("a secret").to_owned();
-    let cookie = server.session_of(&token).await;
+    let cookie = server.open_session(&token).await;
     (body["id"].as_str().expect("an id").to_owned(), token, cookie)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_open_that_should_not_be_and_nothing_shut_that_should_be_open() {
+async fn every_route_requires_exactly_its_role() {
     let server = TestServer::start().await;
-    let wish = |role: &str, tags: &[&str]| json!({"name": role, "role": role, "tags": tags});
-    let mut comers = Vec::new();
+    let token_body = |role: &str, tags: &[&str]| json!({"name": role, "role": role, "tags": tags});
+    let mut callers = Vec::new();
     for (rank, role) in ROLES.iter().enumerate() {
-        let (_, token, cookie) = pair(&server, wish(role, &[])).await;
-        comers.push((*role, rank, token, cookie));
+        let (_, token, cookie) = create_token_and_session(&server, token_body(role, &[])).await;
+        callers.push((*role, rank, token, cookie));
         if *role != "admin" {
-            let (_, token, cookie) = pair(&server, wish(role, &["hall-a"])).await;
-            comers.push(("limited", rank, token, cookie));
+            let (_, token, cookie) = create_token_and_session(&server, token_body(role, &["hall-a"])).await;
+            callers.push(("limited", rank, token, cookie));
         }
     }
-    let (id, revoked, revoked_cookie) = pair(&server, wish("admin", &[])).await;
+    let (id, revoked, revoked_cookie) = create_token_and_session(&server, token_body("admin", &[])).await;
     assert_eq!(server.delete(&format!("/api/v1/tokens/{id}")).await.0, StatusCode::NO_CONTENT);
-    let (expired, expired_cookie) = server.expired_admin().await;
-    for (verb, path, needed) in TABLE {
-        let strangers = [
+    let (expired, expired_cookie) = server.create_expired_admin().await;
+    for (verb, path, needed) in ROUTE_ROLES {
+        let invalid_credentials = [
             ("nobody", None),
             ("a wrong one", Some(("pyd_wrong", "pyd_wrong"))),
             ("a revoked one", Some((revoked.as_str(), revoked_cookie.as_str()))),
             ("an expired one", Some((expired.as_str(), expired_cookie.as_str()))),
         ];
-        for (name, credentials) in strangers {
-            let got = status(&server, verb, path, credentials).await;
-            let shut = is_unknown(path, &got) && *path != "/logout";
-            assert_eq!(shut, *needed != "open", "{name}: {verb} {path}: {got:?}");
+        for (name, credentials) in invalid_credentials {
+            let response = send_with_credentials(&server, verb, path, credentials).await;
+            let is_refused = is_unauthenticated(path, &response) && *path != "/logout";
+            assert_eq!(is_refused, *needed != "open", "{name}: {verb} {path}: {response:?}");
         }
         // `open` routes include the login and the logout, which would end the session of the request.
         if *needed == "open" {
             continue;
         }
         let rank = ROLES.iter().position(|role| role == needed).expect("a role");
-        for (name, has, token, cookie) in &comers {
-            let got = status(&server, verb, path, Some((token, cookie))).await;
-            let case = format!("{name} of rank {has}: {verb} {path}: {got:?}");
-            assert!(!is_unknown(path, &got), "{case}");
-            assert!(got.0.as_u16() < 500, "{case}");
-            let shut = *has < rank || (*name == "limited" && WHOLE_FARM.contains(path));
-            assert_eq!(got.0 == StatusCode::FORBIDDEN, shut, "{case}");
+        for (name, caller_rank, token, cookie) in &callers {
+            let response = send_with_credentials(&server, verb, path, Some((token, cookie))).await;
+            let case = format!("{name} of rank {caller_rank}: {verb} {path}: {response:?}");
+            assert!(!is_unauthenticated(path, &response), "{case}");
+            assert!(response.0.as_u16() < 500, "{case}");
+            let is_refused = *caller_rank < rank || (*name == "limited" && WHOLE_FARM.contains(path));
+            assert_eq!(response.0 == StatusCode::FORBIDDEN, is_refused, "{case}");
         }
     }
     // The admin token is still valid, so the refusals above have no other cause.
-    assert_eq!(answer(server.bare(Method::GET, "/api/v1/me").bearer_auth(ADMIN)).await.0, StatusCode::OK);
+    assert_eq!(
+        send_request(server.request_without_auth(Method::GET, "/api/v1/me").bearer_auth(ADMIN_TOKEN)).await.0,
+        StatusCode::OK
+    );
 }

@@ -6,17 +6,17 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    api_problems::is_problem,
+    api_problems::assert_problem,
     support::{
         needs,
-        postgres::fresh_database,
-        server::{Options, TestServer, answer, farm, yard},
+        postgres::create_fresh_database,
+        server::{ServerOptions, TestServer, send_request, start_farm, start_server_with_farm},
         wait,
     },
 };
 
 /// Every field of a command's row that the contract lists.
-const ROW: [&str; 20] = [
+const ROW_FIELDS: [&str; 20] = [
     "id",
     "batch_id",
     "printer_id",
@@ -38,7 +38,7 @@ const ROW: [&str; 20] = [
     "finished_at",
     "settled",
 ];
-const COUNTS: [&str; 13] = [
+const COUNT_FIELDS: [&str; 13] = [
     "total",
     "queued",
     "sent",
@@ -54,19 +54,19 @@ const COUNTS: [&str; 13] = [
     "skipped",
 ];
 
-fn outcomes(batch: &Value) -> Vec<&str> {
+fn list_outcomes(batch: &Value) -> Vec<&str> {
     batch["commands"].as_array().expect("commands").iter().filter_map(|row| row["outcome"].as_str()).collect()
 }
 
-fn path_of(batch: &Value) -> String {
+fn batch_path(batch: &Value) -> String {
     format!("/api/v1/batches/{}", batch["id"].as_str().expect("an id"))
 }
 
 #[tokio::test]
-async fn a_batch_that_is_waited_for_is_207_with_every_row_final() {
-    let (server, _farm, ids) = yard(3).await;
-    let wish = json!({"command": "start", "select": {"all": true}, "reason": "test", "external_ref": "PP-1"});
-    let (status, batch, headers) = server.post_and_wait("/api/v1/batches", wish).await;
+async fn a_request_that_waits_for_its_batch_gets_207_with_final_rows() {
+    let (server, _farm, ids) = start_server_with_farm(3).await;
+    let body = json!({"command": "start", "select": {"all": true}, "reason": "test", "external_ref": "PP-1"});
+    let (status, batch, headers) = server.post_and_wait("/api/v1/batches", body).await;
     assert_eq!(status, StatusCode::MULTI_STATUS, "{batch}");
     assert_eq!(headers["preference-applied"], "wait=30");
     assert_eq!((&batch["state"], &batch["result"]), (&json!("finished"), &json!("ok")));
@@ -75,64 +75,64 @@ async fn a_batch_that_is_waited_for_is_207_with_every_row_final() {
         (&json!("test"), &json!("PP-1"), &json!("admin"))
     );
     assert!(batch["commands_next"].is_null() && batch["retry_of"].is_null() && batch["finished_at"].is_string());
-    for field in COUNTS {
+    for field in COUNT_FIELDS {
         assert!(batch["counts"][field].is_i64(), "{field}");
     }
     assert_eq!((&batch["counts"]["total"], &batch["counts"]["confirmed"]), (&json!(3), &json!(3)));
     for (row, id) in batch["commands"].as_array().expect("rows").iter().zip(&ids) {
-        for field in ROW {
+        for field in ROW_FIELDS {
             assert!(row.get(field).is_some(), "{field}: {row}");
         }
         assert_eq!((&row["printer_id"], &row["final"], &row["effect"]), (&json!(id), &json!(true), &json!("done")));
         assert!(row["latency_ms"].is_i64() && row["print_id"].is_string() && row.get("would").is_none(), "{row}");
     }
-    let (status, read, _) = server.get(&path_of(&batch)).await;
+    let (status, read, _) = server.get(&batch_path(&batch)).await;
     assert_eq!((status, read), (StatusCode::OK, batch));
 }
 
 #[tokio::test]
-async fn without_a_wish_to_wait_it_is_202_at_once_and_can_be_followed() {
-    let (server, farm, _ids) = yard(1).await;
-    let wish = json!({"command": "start", "select": {"all": true}});
-    let (status, batch, headers) = server.post("/api/v1/batches", wish).await;
+async fn without_prefer_wait_a_batch_is_202_and_can_be_polled() {
+    let (server, farm, _ids) = start_server_with_farm(1).await;
+    let body = json!({"command": "start", "select": {"all": true}});
+    let (status, batch, headers) = server.post("/api/v1/batches", body).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{batch}");
-    assert_eq!(headers["location"], path_of(&batch));
+    assert_eq!(headers["location"], batch_path(&batch));
     assert!(headers.contains_key("retry-after") && !headers.contains_key("preference-applied"));
-    let followed = server.request(Method::GET, &path_of(&batch)).header("Prefer", "wait=99");
-    let (status, batch, headers) = answer(followed).await;
+    let followed = server.request(Method::GET, &batch_path(&batch)).header("Prefer", "wait=99");
+    let (status, batch, headers) = send_request(followed).await;
     assert_eq!((status, &batch["result"]), (StatusCode::OK, &json!("ok")), "{batch}");
     assert_eq!(headers["preference-applied"], "wait=30");
     drop(farm);
 }
 
 #[tokio::test]
-async fn who_is_out_of_patience_gets_202() {
-    let (server, _farm, _ids) = yard(2).await;
-    let wish = json!({"command": "start", "select": {"all": true}, "interval_ms": 60_000});
-    let request = server.request(Method::POST, "/api/v1/batches").header("Prefer", "wait=1").json(&wish);
-    let (status, batch, headers) = answer(request).await;
+async fn a_wait_that_times_out_gets_202() {
+    let (server, _farm, _ids) = start_server_with_farm(2).await;
+    let body = json!({"command": "start", "select": {"all": true}, "interval_ms": 60_000});
+    let request = server.request(Method::POST, "/api/v1/batches").header("Prefer", "wait=1").json(&body);
+    let (status, batch, headers) = send_request(request).await;
     assert_eq!((status, &batch["state"]), (StatusCode::ACCEPTED, &json!("running")), "{batch}");
     assert_eq!(
         (&headers["preference-applied"], headers.contains_key("retry-after")),
         (&"wait=1".parse().expect("a value"), true)
     );
     assert_eq!(batch["counts"]["queued"], 1, "{batch}");
-    let (status, stopped, _) = server.post(&format!("{}/stop", path_of(&batch)), json!({})).await;
+    let (status, stopped, _) = server.post(&format!("{}/stop", batch_path(&batch)), json!({})).await;
     assert_eq!((status, &stopped["state"]), (StatusCode::OK, &json!("stopped")), "{stopped}");
     assert_eq!(stopped["counts"]["skipped"], 1, "{stopped}");
-    let stop_again = server.request(Method::POST, &format!("{}/stop", path_of(&batch)));
-    assert_eq!(answer(stop_again).await.1["state"], "stopped");
+    let stop_again = server.request(Method::POST, &format!("{}/stop", batch_path(&batch)));
+    assert_eq!(send_request(stop_again).await.1["state"], "stopped");
 }
 
 #[tokio::test]
 async fn a_dry_run_stores_nothing_and_says_what_would_happen() {
-    let (server, farm, ids) = yard(2).await;
+    let (server, farm, ids) = start_server_with_farm(2).await;
     server.post_and_wait(&format!("/api/v1/printers/{}/job", ids[0]), json!({"command": "start"})).await;
     server.until_state(&ids[0], "printing").await;
-    let before = farm.printers()[1].received().len();
+    let before = farm.printers()[1].received_requests().len();
     let missing = uuid::Uuid::nil();
-    let wish = json!({"command": "start", "select": {"printer_ids": [ids[0], ids[1], missing]}, "dry_run": true});
-    let (status, dry, _) = server.post_and_wait("/api/v1/batches", wish).await;
+    let body = json!({"command": "start", "select": {"printer_ids": [ids[0], ids[1], missing]}, "dry_run": true});
+    let (status, dry, _) = server.post_and_wait("/api/v1/batches", body).await;
     assert_eq!((status, &dry["id"], &dry["state"]), (StatusCode::OK, &Value::Null, &json!("dry_run")), "{dry}");
     assert_eq!(
         (&dry["result"], &dry["counts"]["total"], &dry["counts"]["queued"]),
@@ -145,31 +145,32 @@ async fn a_dry_run_stores_nothing_and_says_what_would_happen() {
     for row in dry["commands"].as_array().expect("rows") {
         assert!(row["outcome"].is_null() && row["id"].is_null() && row["final"] == false, "{row}");
     }
-    assert_eq!(farm.printers()[1].received().len(), before);
+    assert_eq!(farm.printers()[1].received_requests().len(), before);
     let (_, list, _) = server.get("/api/v1/batches").await;
     assert_eq!(list["items"].as_array().map(Vec::len), Some(1), "{list}");
 }
 
 #[tokio::test]
-async fn named_printers_come_in_the_order_asked_and_others_by_name() {
-    let (server, _farm, ids) = yard(3).await;
+async fn selected_printers_keep_the_order_of_the_request() {
+    let (server, _farm, ids) = start_server_with_farm(3).await;
     let order = [&ids[2], &ids[0]];
-    let wish = json!({"command": "pause", "select": {"printer_ids": order}});
-    let (_, batch, _) = server.post_and_wait("/api/v1/batches", wish).await;
-    let got: Vec<&Value> = batch["commands"].as_array().expect("rows").iter().map(|row| &row["printer_id"]).collect();
-    assert_eq!(got, order, "{batch}");
-    assert_eq!(outcomes(&batch), ["rejected", "rejected"]);
+    let body = json!({"command": "pause", "select": {"printer_ids": order}});
+    let (_, batch, _) = server.post_and_wait("/api/v1/batches", body).await;
+    let printer_ids: Vec<&Value> =
+        batch["commands"].as_array().expect("rows").iter().map(|row| &row["printer_id"]).collect();
+    assert_eq!(printer_ids, order, "{batch}");
+    assert_eq!(list_outcomes(&batch), ["rejected", "rejected"]);
     assert_eq!((&batch["result"], &batch["commands"][0]["reason"]), (&json!("failed"), &json!("not_active")));
     let failed = json!({"command": "connect", "select": {"batch_id": batch["id"], "outcomes": ["rejected"]}});
     let (_, selected, _) = server.post_and_wait("/api/v1/batches", failed).await;
     assert_eq!(selected["counts"]["total"], 2, "{selected}");
     let none = json!({"command": "connect", "select": {"batch_id": batch["id"], "outcomes": ["confirmed"]}});
-    is_problem(&server.post("/api/v1/batches", none).await, 422, "nothing_selected");
+    assert_problem(&server.post("/api/v1/batches", none).await, 422, "nothing_selected");
 }
 
 #[tokio::test]
-async fn a_selector_says_exactly_one_thing() {
-    let (server, _farm, ids) = yard(1).await;
+async fn a_selector_has_exactly_one_criterion() {
+    let (server, _farm, ids) = start_server_with_farm(1).await;
     let batch = uuid::Uuid::nil();
     for (select, pointer) in [
         (json!({}), "/select"),
@@ -194,21 +195,21 @@ async fn a_selector_says_exactly_one_thing() {
         (json!(null), "/select"),
     ] {
         let refused = server.post("/api/v1/batches", json!({"command": "pause", "select": select})).await;
-        is_problem(&refused, 422, "invalid_input");
+        assert_problem(&refused, 422, "invalid_input");
         assert_eq!(refused.1["errors"][0]["pointer"], pointer, "{select}: {}", refused.1);
     }
     let twice = json!({"command": "pause", "select": {"printer_ids": [ids[0], {"id": ids[0]}]}});
-    is_problem(&server.post("/api/v1/batches", twice).await, 422, "duplicate_target");
+    assert_problem(&server.post("/api/v1/batches", twice).await, 422, "duplicate_target");
     for nothing in [json!({"printer_ids": []}), json!({"tags_all": ["nowhere"]}), json!({"states": ["paused"]})] {
         let refused = server.post("/api/v1/batches", json!({"command": "pause", "select": nothing})).await;
-        is_problem(&refused, 422, "nothing_selected");
+        assert_problem(&refused, 422, "nothing_selected");
     }
     assert_eq!(server.get("/api/v1/batches").await.1["items"], json!([]));
 }
 
 #[tokio::test]
-async fn a_field_of_a_batch_that_breaks_a_rule_is_named() {
-    let (server, _farm, _ids) = yard(1).await;
+async fn an_invalid_batch_field_is_named() {
+    let (server, _farm, _ids) = start_server_with_farm(1).await;
     for (field, value, pointer) in [
         ("command", json!("explode"), "/command"),
         ("max_in_flight", json!(-1), "/max_in_flight"),
@@ -233,29 +234,29 @@ async fn a_field_of_a_batch_that_breaks_a_rule_is_named() {
         let mut body = json!({"command": "pause", "select": {"all": true}});
         body[field] = value;
         let refused = server.post("/api/v1/batches", body).await;
-        is_problem(&refused, 422, "invalid_input");
+        assert_problem(&refused, 422, "invalid_input");
         assert_eq!(refused.1["errors"][0]["pointer"], pointer, "{}", refused.1);
     }
 }
 
 #[tokio::test]
-async fn another_number_of_printers_than_expected_creates_nothing() {
-    let (server, _farm, _ids) = yard(2).await;
+async fn a_batch_with_another_total_than_expected_is_refused() {
+    let (server, _farm, _ids) = start_server_with_farm(2).await;
     let refused =
         server.post("/api/v1/batches", json!({"command": "pause", "select": {"all": true}, "expect_total": 3})).await;
-    is_problem(&refused, 409, "selection_changed");
+    assert_problem(&refused, 409, "selection_changed");
     assert_eq!(refused.1["total"], 2);
     assert_eq!(server.get("/api/v1/batches").await.1["items"], json!([]));
 }
 
 #[tokio::test]
 async fn commands_of_a_batch_are_paged_and_filtered() {
-    let (server, _farm, ids) = yard(3).await;
+    let (server, _farm, ids) = start_server_with_farm(3).await;
     let missing = uuid::Uuid::nil();
-    let wish = json!({"command": "start", "select": {"printer_ids": [missing, ids[0], ids[1], ids[2]]}});
-    let (_, batch, _) = server.post_and_wait("/api/v1/batches", wish).await;
+    let body = json!({"command": "start", "select": {"printer_ids": [missing, ids[0], ids[1], ids[2]]}});
+    let (_, batch, _) = server.post_and_wait("/api/v1/batches", body).await;
     assert_eq!(batch["result"], "partial", "{batch}");
-    let path = format!("{}/commands", path_of(&batch));
+    let path = format!("{}/commands", batch_path(&batch));
     let rows = async |query: &str| {
         let (status, page, _) = server.get(&format!("{path}?{query}")).await;
         assert_eq!(status, StatusCode::OK, "{page}");
@@ -268,20 +269,20 @@ async fn commands_of_a_batch_are_paged_and_filtered() {
     let (_, first, _) = server.get(&format!("{path}?limit=3")).await;
     let cursor = first["next_cursor"].as_str().expect("a next page");
     assert_eq!(rows(&format!("limit=3&cursor={cursor}")).await, [json!(ids[2])]);
-    is_problem(&server.get(&format!("{path}?outcome=perfect")).await, 422, "invalid_query");
+    assert_problem(&server.get(&format!("{path}?outcome=perfect")).await, 422, "invalid_query");
     let nowhere = format!("/api/v1/batches/{missing}/commands");
-    is_problem(&server.get(&nowhere).await, 404, "not_found");
-    is_problem(&server.get(&format!("/api/v1/batches/{missing}")).await, 404, "not_found");
+    assert_problem(&server.get(&nowhere).await, 404, "not_found");
+    assert_problem(&server.get(&format!("/api/v1/batches/{missing}")).await, 404, "not_found");
     let stop = server.post(&format!("/api/v1/batches/{missing}/stop"), json!({})).await;
-    is_problem(&stop, 404, "not_found");
+    assert_problem(&stop, 404, "not_found");
 }
 
 #[tokio::test]
 async fn batches_are_listed_newest_first_without_their_commands() {
-    let (server, _farm, _ids) = yard(1).await;
+    let (server, _farm, _ids) = start_server_with_farm(1).await;
     for (command, name) in [("start", "A"), ("pause", "B"), ("cancel", "B")] {
-        let wish = json!({"command": command, "select": {"all": true}, "external_ref": name});
-        server.post_and_wait("/api/v1/batches", wish).await;
+        let body = json!({"command": command, "select": {"all": true}, "external_ref": name});
+        server.post_and_wait("/api/v1/batches", body).await;
     }
     let commands = async |query: &str| {
         let (_, page, _) = server.get(&format!("/api/v1/batches?{query}")).await;
@@ -298,21 +299,21 @@ async fn batches_are_listed_newest_first_without_their_commands() {
 }
 
 #[tokio::test]
-async fn a_retry_repeats_what_ended_so() {
-    let (server, farm, ids) = yard(2).await;
+async fn a_retry_repeats_the_commands_with_the_selected_outcomes() {
+    let (server, farm, ids) = start_server_with_farm(2).await;
     farm.printers()[0].set_fault(Some(printyard::simulator::Fault::Refuse));
-    let wish = json!({"command": "start", "select": {"printer_ids": [ids[0], ids[1]]}, "reason": "again"});
-    let (_, batch, _) = server.post_and_wait("/api/v1/batches", wish).await;
-    assert_eq!(outcomes(&batch), ["unreachable", "confirmed"], "{batch}");
+    let batch_body = json!({"command": "start", "select": {"printer_ids": [ids[0], ids[1]]}, "reason": "again"});
+    let (_, batch, _) = server.post_and_wait("/api/v1/batches", batch_body).await;
+    assert_eq!(list_outcomes(&batch), ["unreachable", "confirmed"], "{batch}");
     farm.printers()[0].set_fault(None);
-    let path = format!("{}/retry", path_of(&batch));
+    let path = format!("{}/retry", batch_path(&batch));
     let (status, retried, headers) = server.post_and_wait(&path, json!({"outcomes": ["unreachable"]})).await;
     assert_eq!((status, &retried["retry_of"]), (StatusCode::MULTI_STATUS, &batch["id"]), "{retried}");
     assert_eq!(
         (&headers["location"], &retried["reason"]),
-        (&path_of(&retried).parse().expect("a value"), &json!("again"))
+        (&batch_path(&retried).parse().expect("a value"), &json!("again"))
     );
-    assert_eq!((outcomes(&retried), &retried["commands"][0]["printer_id"]), (vec!["confirmed"], &json!(ids[0])));
+    assert_eq!((list_outcomes(&retried), &retried["commands"][0]["printer_id"]), (vec!["confirmed"], &json!(ids[0])));
     for (body, pointer) in [
         (json!({}), "/outcomes"),
         (json!({"outcomes": []}), "/outcomes"),
@@ -321,25 +322,25 @@ async fn a_retry_repeats_what_ended_so() {
         (json!({"outcomes": ["nothing"]}), "/outcomes/0"),
     ] {
         let refused = server.post(&path, body).await;
-        is_problem(&refused, 422, "invalid_input");
+        assert_problem(&refused, 422, "invalid_input");
         assert_eq!(refused.1["errors"][0]["pointer"], pointer, "{}", refused.1);
     }
-    is_problem(&server.post(&path, json!({"outcomes": ["expired"]})).await, 422, "nothing_selected");
+    assert_problem(&server.post(&path, json!({"outcomes": ["expired"]})).await, 422, "nothing_selected");
     let unchecked = server.post(&path, json!({"outcomes": ["expired", "unknown"]})).await;
-    is_problem(&unchecked, 409, "needs_operator_check");
+    assert_problem(&unchecked, 409, "needs_operator_check");
     let checked = server.post(&path, json!({"outcomes": ["expired", "unknown"], "operator_checked": true})).await;
-    is_problem(&checked, 422, "nothing_selected");
+    assert_problem(&checked, 422, "nothing_selected");
     let mut later = json!({"command": "pause", "select": {"all": true}});
     later["not_before"] = json!(printyard::clock::now() + chrono::TimeDelta::hours(1));
     let (_, open, _) = server.post("/api/v1/batches", later).await;
     assert_eq!(open["state"], "scheduled", "{open}");
-    let early = server.post(&format!("{}/retry", path_of(&open)), json!({"outcomes": ["expired"]})).await;
-    is_problem(&early, 409, "batch_not_finished");
+    let early = server.post(&format!("{}/retry", batch_path(&open)), json!({"outcomes": ["expired"]})).await;
+    assert_problem(&early, 409, "batch_not_finished");
 }
 
 #[tokio::test]
-async fn the_job_of_one_printer_is_answered_by_its_only_row() {
-    let (server, _farm, ids) = yard(1).await;
+async fn a_job_request_returns_the_row_of_its_printer() {
+    let (server, _farm, ids) = start_server_with_farm(1).await;
     let path = format!("/api/v1/printers/{}/job", ids[0]);
     let (status, dry, _) = server.post(&path, json!({"command": "start", "dry_run": true})).await;
     assert_eq!((status, &dry["would"]), (StatusCode::OK, &json!("send")), "{dry}");
@@ -355,21 +356,21 @@ async fn the_job_of_one_printer_is_answered_by_its_only_row() {
     assert_eq!((status, &row["final"]), (StatusCode::ACCEPTED, &json!(false)), "{row}");
     let location = headers["location"].to_str().expect("text");
     assert_eq!(location, format!("/api/v1/batches/{}", row["batch_id"].as_str().expect("an id")));
-    let (_, batch, _) = answer(server.request(Method::GET, location).header("Prefer", "wait=30")).await;
-    assert_eq!(outcomes(&batch), ["confirmed"], "{batch}");
-    let nobody = format!("/api/v1/printers/{}/job", uuid::Uuid::nil());
-    is_problem(&server.post(&nobody, json!({"command": "cancel"})).await, 404, "not_found");
+    let (_, batch, _) = send_request(server.request(Method::GET, location).header("Prefer", "wait=30")).await;
+    assert_eq!(list_outcomes(&batch), ["confirmed"], "{batch}");
+    let unknown_printer = format!("/api/v1/printers/{}/job", uuid::Uuid::nil());
+    assert_problem(&server.post(&unknown_printer, json!({"command": "cancel"})).await, 404, "not_found");
     let select = server.post(&path, json!({"command": "cancel", "select": {"all": true}})).await;
-    is_problem(&select, 422, "invalid_input");
+    assert_problem(&select, 422, "invalid_input");
     assert_eq!(select.1["errors"][0]["pointer"], "/select");
 }
 
 #[tokio::test]
-async fn a_print_occupies_its_plate_until_somebody_clears_it() {
-    let (server, farm) = (TestServer::start().await, farm(1).await);
+async fn a_print_occupies_its_plate_until_it_is_cleared() {
+    let (server, farm) = (TestServer::start().await, start_farm(1).await);
     let printer = &farm.printers()[0];
     printer.put_file("short.gcode", printyard::simulator::sample_gcode(20));
-    let id = server.register(printer).await;
+    let id = server.register_printer(printer).await;
     server.until_online(&id).await;
     let job = format!("/api/v1/printers/{id}/job");
     let start = json!({"command": "start", "file": {"path": "short.gcode"}});
@@ -393,16 +394,16 @@ async fn a_print_occupies_its_plate_until_somebody_clears_it() {
     assert_eq!(server.get(&format!("{prints}&state=open")).await.1["items"], json!([]));
     let (_, row, _) = server.post_and_wait(&job, start.clone()).await;
     assert_eq!((&row["outcome"], &row["reason"]), (&json!("rejected"), &json!("plate_not_clear")), "{row}");
-    let nobody = uuid::Uuid::nil();
-    assert_eq!(clear(json!({"plates": [{"printer_id": id, "print_id": nobody}]})).await, ["plate_changed"]);
+    let unknown_id = uuid::Uuid::nil();
+    assert_eq!(clear(json!({"plates": [{"printer_id": id, "print_id": unknown_id}]})).await, ["plate_changed"]);
     assert_eq!(clear(json!({"plates": [{"printer_id": id, "print_id": print}]})).await, ["cleared"]);
-    assert_eq!(clear(json!({"printer_ids": [id, nobody]})).await, ["already_clear", "not_found"]);
+    assert_eq!(clear(json!({"printer_ids": [id, unknown_id]})).await, ["already_clear", "not_found"]);
     let (_, row, _) = server.post_and_wait(&job, start).await;
     assert_eq!(row["outcome"], "confirmed", "{row}");
 }
 
 #[tokio::test]
-async fn the_wish_to_clear_plates_names_them_in_one_way() {
+async fn a_plate_clear_request_selects_plates_in_one_way() {
     let server = TestServer::start().await;
     let id = uuid::Uuid::nil();
     for (body, pointer) in [
@@ -415,16 +416,16 @@ async fn the_wish_to_clear_plates_names_them_in_one_way() {
         (json!({"plates": [[id, id]]}), "/plates/0"),
     ] {
         let refused = server.post("/api/v1/plates/clear", body).await;
-        is_problem(&refused, 422, "invalid_input");
+        assert_problem(&refused, 422, "invalid_input");
         assert_eq!(refused.1["errors"][0]["pointer"], pointer, "{}", refused.1);
     }
 }
 
 #[tokio::test]
-async fn without_the_gate_a_plate_stops_nobody() {
-    let server = TestServer::with(Options { plate_gate: false, ..Options::default() }).await;
-    let farm = farm(1).await;
-    let id = server.register(&farm.printers()[0]).await;
+async fn without_the_plate_gate_an_occupied_plate_blocks_no_start() {
+    let server = TestServer::start_with(ServerOptions { plate_gate: false, ..ServerOptions::default() }).await;
+    let farm = start_farm(1).await;
+    let id = server.register_printer(&farm.printers()[0]).await;
     server.until_online(&id).await;
     let job = format!("/api/v1/printers/{id}/job");
     for command in ["start", "cancel", "start"] {
@@ -434,28 +435,30 @@ async fn without_the_gate_a_plate_stops_nobody() {
 }
 
 #[tokio::test]
-async fn a_batch_is_there_after_a_restart_of_the_server() {
-    let (server, _farm, _ids) = yard(1).await;
+async fn a_batch_survives_a_server_restart() {
+    let (server, _farm, _ids) = start_server_with_farm(1).await;
     let (_, batch, _) =
         server.post_and_wait("/api/v1/batches", json!({"command": "start", "select": {"all": true}})).await;
     let server = server.restart().await;
-    assert_eq!(server.get(&path_of(&batch)).await.1, batch);
+    assert_eq!(server.get(&batch_path(&batch)).await.1, batch);
 }
 
 #[tokio::test]
-async fn the_main_roads_lead_over_postgresql_too() {
-    let database = needs!(fresh_database().await);
-    let server = TestServer::with(Options { database_url: Some(database.url.clone()), ..Options::default() }).await;
-    let farm = farm(2).await;
+async fn the_main_requests_work_on_postgresql() {
+    let database = needs!(create_fresh_database().await);
+    let server =
+        TestServer::start_with(ServerOptions { database_url: Some(database.url.clone()), ..ServerOptions::default() })
+            .await;
+    let farm = start_farm(2).await;
     for printer in farm.printers() {
-        let id = server.register_as(printer, json!({"tags": ["hall-a"], "bed_mm": [1, 2.5, 3]})).await;
+        let id = server.register_printer_with(printer, json!({"tags": ["hall-a"], "bed_mm": [1, 2.5, 3]})).await;
         server.until_online(&id).await;
     }
-    let wish = json!({"command": "start", "select": {"tags_all": ["hall-a"]}, "external_ref": "PP-1"});
-    let (status, batch, _) = server.post_and_wait("/api/v1/batches", wish).await;
+    let body = json!({"command": "start", "select": {"tags_all": ["hall-a"]}, "external_ref": "PP-1"});
+    let (status, batch, _) = server.post_and_wait("/api/v1/batches", body).await;
     assert_eq!((status, &batch["result"]), (StatusCode::MULTI_STATUS, &json!("ok")), "{batch}");
-    let again = json!({"command": "pause", "select": {"batch_id": batch["id"], "outcomes": ["confirmed"]}});
-    let (_, paused, _) = server.post_and_wait("/api/v1/batches", again).await;
+    let pause = json!({"command": "pause", "select": {"batch_id": batch["id"], "outcomes": ["confirmed"]}});
+    let (_, paused, _) = server.post_and_wait("/api/v1/batches", pause).await;
     assert_eq!(paused["counts"]["total"], 2, "{paused}");
     for (path, items) in [
         ("printers?tag=hall-a&q=SIM&limit=1", 1),
@@ -468,14 +471,14 @@ async fn the_main_roads_lead_over_postgresql_too() {
         let (status, page, _) = server.get(&format!("/api/v1/{path}")).await;
         assert_eq!((status, page["items"].as_array().map(Vec::len)), (StatusCode::OK, Some(items)), "{path}: {page}");
     }
-    let (status, page, _) = server.get(&format!("{}/commands?effect=done&limit=1", path_of(&batch))).await;
+    let (status, page, _) = server.get(&format!("{}/commands?effect=done&limit=1", batch_path(&batch))).await;
     assert_eq!((status, page["next_cursor"].is_string()), (StatusCode::OK, true), "{page}");
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_principal_has_100_scheduled_batches_and_nobody_else_is_refused_for_it() {
-    let (server, _farm, printers) = yard(1).await;
+async fn the_limit_of_100_scheduled_batches_is_per_principal() {
+    let (server, _farm, printers) = start_server_with_farm(1).await;
     let scheduled = |not_before: &str| {
         let select = json!({"printer_ids": [printers[0]]});
         json!({"command": "cancel", "select": select, "not_before": not_before})
@@ -484,7 +487,10 @@ async fn a_principal_has_100_scheduled_batches_and_nobody_else_is_refused_for_it
     let (_, made, _) = server.post("/api/v1/tokens", json!({"name": "greedy", "role": "operator"})).await;
     let (id, greedy) = (made["id"].as_str().expect("an id"), made["token"].as_str().expect("a token").to_owned());
     let schedule = async |token: &str| {
-        answer(server.bare(Method::POST, "/api/v1/batches").bearer_auth(token).json(&scheduled(&later))).await
+        send_request(
+            server.request_without_auth(Method::POST, "/api/v1/batches").bearer_auth(token).json(&scheduled(&later)),
+        )
+        .await
     };
     // Several requests at once: the server must check the limit and count the batch in one step.
     let mut accepted = 0;
@@ -493,20 +499,21 @@ async fn a_principal_has_100_scheduled_batches_and_nobody_else_is_refused_for_it
         accepted += answers.iter().filter(|got| got.0 == StatusCode::ACCEPTED).count();
     }
     assert_eq!(accepted, 100);
-    is_problem(&schedule(&greedy).await, 409, "too_many_scheduled");
+    assert_problem(&schedule(&greedy).await, 409, "too_many_scheduled");
     // The token's successor is the same principal.
     let (_, rotated, _) = server.post(&format!("/api/v1/tokens/{id}/rotate"), json!({"overlap_s": 3_600})).await;
     let successor = rotated["token"].as_str().expect("a token");
-    is_problem(&schedule(successor).await, 409, "too_many_scheduled");
+    assert_problem(&schedule(successor).await, 409, "too_many_scheduled");
     // The limit does not affect other principals. This principal can still send a batch that starts at once.
-    let other = server.token("operator").await;
+    let other = server.create_token("operator").await;
     assert_eq!(schedule(&other).await.0, StatusCode::ACCEPTED);
     let cancel = json!({"command": "cancel", "select": {"all": true}});
-    let now = server.bare(Method::POST, "/api/v1/batches").bearer_auth(&greedy).json(&cancel);
-    assert!(answer(now).await.0.is_success());
+    let now = server.request_without_auth(Method::POST, "/api/v1/batches").bearer_auth(&greedy).json(&cancel);
+    assert!(send_request(now).await.0.is_success());
     // The limit still holds after a restart, when the server reads the scheduled batches from the command log.
     let server = server.restart().await;
-    let again = server.bare(Method::POST, "/api/v1/batches").bearer_auth(successor).json(&scheduled(&later));
-    is_problem(&answer(again).await, 409, "too_many_scheduled");
+    let retry =
+        server.request_without_auth(Method::POST, "/api/v1/batches").bearer_auth(successor).json(&scheduled(&later));
+    assert_problem(&send_request(retry).await, 409, "too_many_scheduled");
     assert!(server.post("/api/v1/batches", cancel).await.0.is_success());
 }

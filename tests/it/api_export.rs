@@ -14,7 +14,7 @@ const CSV: &str = "text/csv";
 const NDJSON: &str = "application/x-ndjson";
 
 /// Registers printers with notes of `notes` characters. Returns their ids.
-async fn fill(server: &TestServer, printers: usize, notes: usize) -> Vec<String> {
+async fn register_printers(server: &TestServer, printers: usize, notes: usize) -> Vec<String> {
     let mut ids = Vec::new();
     let all: Vec<usize> = (0..printers).collect();
     for part in all.chunks(500) {
@@ -30,25 +30,25 @@ async fn fill(server: &TestServer, printers: usize, notes: usize) -> Vec<String>
     ids
 }
 
-async fn file(server: &TestServer, path: &str, media_type: &str) -> (reqwest::header::HeaderMap, String) {
+async fn download(server: &TestServer, path: &str, media_type: &str) -> (reqwest::header::HeaderMap, String) {
     let response = server.request(Method::GET, path).header("Accept", media_type).send().await.expect("an answer");
     assert_eq!(response.status(), StatusCode::OK, "{path}");
     (response.headers().clone(), response.text().await.expect("a whole file"))
 }
 
-fn records(text: &str) -> Vec<Vec<String>> {
+fn parse_csv(text: &str) -> Vec<Vec<String>> {
     let reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
     let record = |record: csv::Result<csv::StringRecord>| record.expect("a line").iter().map(str::to_owned).collect();
     reader.into_records().map(record).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_list_is_there_as_a_file_with_the_fields_of_its_items() {
+async fn every_list_can_be_exported_with_the_fields_of_its_items() {
     let server = TestServer::start().await;
-    let ids = fill(&server, 3, 0).await;
+    let ids = register_printers(&server, 3, 0).await;
     let batch = json!({"command": "pause", "select": {"printer_ids": ids}});
     let (_, batch, _) = server.post_and_wait("/api/v1/batches", batch).await;
-    server.token("viewer").await;
+    server.create_token("viewer").await;
     server.post("/api/v1/users", json!({"name": "ann", "role": "viewer"})).await;
     let commands = format!("/api/v1/batches/{}/commands", batch["id"].as_str().expect("an id"));
     for (path, items) in [
@@ -66,17 +66,17 @@ async fn every_list_is_there_as_a_file_with_the_fields_of_its_items() {
         let list = list["items"].as_array().expect("items").clone();
         assert_eq!(list.len(), items, "{path}");
 
-        let (headers, text) = file(&server, path, NDJSON).await;
+        let (headers, text) = download(&server, path, NDJSON).await;
         assert_eq!(headers["content-type"], NDJSON);
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         assert_eq!(lines, list, "{path}: each line is an item");
 
-        let (headers, text) = file(&server, path, CSV).await;
+        let (headers, text) = download(&server, path, CSV).await;
         assert_eq!(headers["content-type"], "text/csv; charset=utf-8");
         let name = headers["content-disposition"].to_str().expect("text");
         assert!(name.starts_with("attachment; filename=\"printyard-") && name.ends_with(".csv\""), "{name}");
         assert!(!headers.contains_key("x-next-cursor"), "{path}");
-        let rows = records(&text);
+        let rows = parse_csv(&text);
         assert_eq!(rows.len(), items + 1, "{path}");
         assert!(rows.iter().all(|row| row.len() == rows[0].len()), "{path}");
         if let Some(Value::Object(item)) = list.first()
@@ -88,40 +88,41 @@ async fn every_list_is_there_as_a_file_with_the_fields_of_its_items() {
             assert_eq!(rows[1][at], item["id"].as_str().expect("an id"), "{path}");
         }
     }
-    let (_, text) = file(&server, "/api/v1/printers", CSV).await;
+    let (_, text) = download(&server, "/api/v1/printers", CSV).await;
     assert!(text.contains(",'=P0000,"), "no formula: {text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_has_all_there_is_and_a_page_has_what_was_asked_for() {
+async fn an_export_has_every_item_and_a_page_has_its_limit() {
     let server = TestServer::start().await;
-    let ids = fill(&server, MANY, 0).await;
+    let ids = register_printers(&server, MANY, 0).await;
     let batch = json!({"command": "pause", "select": {"printer_ids": ids}});
     let (_, batch, _) = server.post_and_wait("/api/v1/batches", batch).await;
     let commands = format!("/api/v1/batches/{}/commands", batch["id"].as_str().expect("an id"));
     for (path, field) in [("/api/v1/printers", "id"), (&commands, "printer_id")] {
-        let (_, text) = file(&server, path, NDJSON).await;
+        let (_, text) = download(&server, path, NDJSON).await;
         let found = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")[field].clone());
         let found: Vec<String> = found.filter_map(|id| id.as_str().map(str::to_owned)).collect();
         assert_eq!(found, ids, "{path}: each item once, in the order of the list");
-        assert_eq!(records(&file(&server, path, CSV).await.1).len(), MANY + 1, "{path}");
+        assert_eq!(parse_csv(&download(&server, path, CSV).await.1).len(), MANY + 1, "{path}");
     }
     let ends = "/api/v1/events?types=command.finished";
-    let (_, text) = file(&server, ends, NDJSON).await;
-    let told = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["data"]["printer_id"].clone();
-    let told: BTreeSet<String> = text.lines().filter_map(|line| told(line).as_str().map(str::to_owned)).collect();
-    assert_eq!((text.lines().count(), told), (MANY, ids.iter().cloned().collect()), "the feed, too");
-    let (headers, text) = file(&server, &format!("{ends}&limit=1"), CSV).await;
+    let (_, text) = download(&server, ends, NDJSON).await;
+    let printer_id = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["data"]["printer_id"].clone();
+    let printer_ids: BTreeSet<String> =
+        text.lines().filter_map(|line| printer_id(line).as_str().map(str::to_owned)).collect();
+    assert_eq!((text.lines().count(), printer_ids), (MANY, ids.iter().cloned().collect()), "the feed, too");
+    let (headers, text) = download(&server, &format!("{ends}&limit=1"), CSV).await;
     let cursor = headers["x-next-cursor"].to_str().expect("text");
-    let (_, rest) = file(&server, &format!("{ends}&after={cursor}"), CSV).await;
-    assert_eq!((text.lines().count(), records(&rest).len()), (2, MANY));
-    let (_, none) = file(&server, "/api/v1/printers?tag=nowhere", NDJSON).await;
+    let (_, rest) = download(&server, &format!("{ends}&after={cursor}"), CSV).await;
+    assert_eq!((text.lines().count(), parse_csv(&rest).len()), (2, MANY));
+    let (_, none) = download(&server, "/api/v1/printers?tag=nowhere", NDJSON).await;
     assert_eq!(none, "");
     for media_type in [CSV, NDJSON] {
-        let (headers, text) = file(&server, "/api/v1/printers?limit=2", media_type).await;
+        let (headers, text) = download(&server, "/api/v1/printers?limit=2", media_type).await;
         assert_eq!(text.lines().count(), if media_type == CSV { 3 } else { 2 });
         let cursor = headers["x-next-cursor"].to_str().expect("text");
-        let (_, text) = file(&server, &format!("/api/v1/printers?cursor={cursor}"), media_type).await;
+        let (_, text) = download(&server, &format!("/api/v1/printers?cursor={cursor}"), media_type).await;
         assert!(text.contains("=P0002") && !text.contains("=P0001"), "{text}");
     }
     let refused = server.request(Method::GET, "/api/v1/printers?stat=x").header("Accept", CSV).send().await;
@@ -133,10 +134,10 @@ async fn a_file_has_all_there_is_and_a_page_has_what_was_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_goes_wrong_on_the_way_cuts_the_file_off() {
+async fn a_failure_during_an_export_cuts_the_response_off() {
     let server = TestServer::start().await;
     // More data than the socket buffers hold, so that the server has to wait for the client.
-    let printers = fill(&server, 3_000, 4_000).await.len();
+    let printers = register_printers(&server, 3_000, 4_000).await.len();
     let path = "/api/v1/printers";
     let mut response = server.request(Method::GET, path).header("Accept", NDJSON).send().await.expect("an answer");
     assert_eq!(response.status(), StatusCode::OK);

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::support::{
     needs,
-    postgres::fresh_database,
-    server::{Options, TestServer},
+    postgres::create_fresh_database,
+    server::{ServerOptions, TestServer},
 };
 
 /// Longest cursor in characters. hyper refuses a longer URL with its own error, before there is a request.
@@ -19,7 +19,7 @@ const LONGEST_CURSOR: usize = 20_000;
 const CASES: u32 = 150;
 
 /// Sends each case to one server.
-fn hold<S: Strategy>(strategy: S, request: impl Fn(&TestServer, S::Value) -> RequestBuilder)
+fn assert_no_5xx<S: Strategy>(strategy: S, request: impl Fn(&TestServer, S::Value) -> RequestBuilder)
 where
     S::Value: Clone,
 {
@@ -49,7 +49,7 @@ where
 }
 
 /// Generates texts, mostly unusual ones.
-fn text() -> impl Strategy<Value = String> {
+fn any_text() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
         "[ -~]{0,40}",
@@ -62,14 +62,14 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 /// Generates JSON values of any shape and limited depth.
-fn value() -> impl Strategy<Value = Value> {
+fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
-        text().prop_map(Value::from),
+        any_text().prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 16, 4, |inner| {
         prop_oneof![
@@ -80,25 +80,25 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 /// Generates objects with some of these fields and any values.
-fn object(fields: &'static [&'static str]) -> impl Strategy<Value = Value> {
+fn any_object(fields: &'static [&'static str]) -> impl Strategy<Value = Value> {
     let field = prop::sample::select(fields);
-    prop::collection::vec((field, value()), 0..5)
+    prop::collection::vec((field, any_json()), 0..5)
         .prop_map(|pairs| pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 #[test]
-fn selectors_of_any_shape() {
-    let select = object(&["printer_ids", "tags_all", "tags_any", "states", "batch_id", "outcomes", "all"]);
+fn selectors_of_any_shape_cause_no_5xx() {
+    let select = any_object(&["printer_ids", "tags_all", "tags_any", "states", "batch_id", "outcomes", "all"]);
     let command = prop::sample::select(vec!["pause", "start", "toggle", "disconnect"]);
-    hold((command, select), |server, (command, select)| {
+    assert_no_5xx((command, select), |server, (command, select)| {
         let body = json!({"command": command, "select": select});
         server.request(Method::POST, "/api/v1/batches").json(&body)
     });
 }
 
 #[test]
-fn fields_of_a_batch_of_any_shape() {
-    let fields = object(&[
+fn batch_fields_of_any_shape_cause_no_5xx() {
+    let fields = any_object(&[
         "file",
         "expected_job",
         "plate",
@@ -117,7 +117,7 @@ fn fields_of_a_batch_of_any_shape() {
         "reason",
         "external_ref",
     ]);
-    hold(fields, |server, mut body| {
+    assert_no_5xx(fields, |server, mut body| {
         body["command"] = json!("start");
         body["select"] = json!({"printer_ids": [uuid::Uuid::nil()]});
         server.request(Method::POST, "/api/v1/batches").json(&body)
@@ -125,9 +125,10 @@ fn fields_of_a_batch_of_any_shape() {
 }
 
 #[test]
-fn names_urls_and_keys_of_any_text() {
-    let fields = object(&["url", "api_key", "tags", "model", "color", "nozzle_mm", "bed_mm", "notes", "power_group"]);
-    hold((text(), text(), fields), |server, (name, url, mut body)| {
+fn names_urls_and_keys_of_any_text_cause_no_5xx() {
+    let fields =
+        any_object(&["url", "api_key", "tags", "model", "color", "nozzle_mm", "bed_mm", "notes", "power_group"]);
+    assert_no_5xx((any_text(), any_text(), fields), |server, (name, url, mut body)| {
         body["name"] = json!(name);
         body["enabled"] = json!(false);
         if body.get("url").is_none() {
@@ -138,28 +139,28 @@ fn names_urls_and_keys_of_any_text() {
 }
 
 #[test]
-fn bodies_of_any_bytes() {
+fn bodies_of_any_bytes_cause_no_5xx() {
     let path =
         prop::sample::select(vec!["/api/v1/printers", "/api/v1/batches", "/api/v1/tokens", "/api/v1/plates/clear"]);
-    hold((path, prop::collection::vec(any::<u8>(), 0..200)), |server, (path, body)| {
+    assert_no_5xx((path, prop::collection::vec(any::<u8>(), 0..200)), |server, (path, body)| {
         server.request(Method::POST, path).header("Content-Type", "application/json").body(body)
     });
 }
 
 #[test]
-fn queries_and_cursors_of_any_text() {
+fn queries_and_cursors_of_any_text_cause_no_5xx() {
     use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
     let list = prop::sample::select(vec!["printers", "batches", "prints", "tokens"]);
     let cursor = prop_oneof![
-        text(),
-        value().prop_map(|position| BASE64_URL_SAFE_NO_PAD.encode(json!([1, "printers", position]).to_string())),
-        (text(), any::<u128>()).prop_map(|(name, id)| {
+        any_text(),
+        any_json().prop_map(|position| BASE64_URL_SAFE_NO_PAD.encode(json!([1, "printers", position]).to_string())),
+        (any_text(), any::<u128>()).prop_map(|(name, id)| {
             let position = json!([1, "printers", [name, uuid::Uuid::from_u128(id)]]);
             BASE64_URL_SAFE_NO_PAD.encode(position.to_string())
         }),
     ];
     let name = prop::sample::select(vec!["q", "tag", "state", "since", "external_ref", "printer_id", "limit", "x"]);
-    hold((list, cursor, name, text()), |server, (list, cursor, name, value)| {
+    assert_no_5xx((list, cursor, name, any_text()), |server, (list, cursor, name, value)| {
         let cursor: String = cursor.chars().take(LONGEST_CURSOR).collect();
         let query = [("cursor", cursor), (name, value.chars().take(300).collect())];
         let query: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
@@ -168,11 +169,11 @@ fn queries_and_cursors_of_any_text() {
 }
 
 #[test]
-fn paths_of_any_bytes() {
+fn paths_of_any_bytes_cause_no_5xx() {
     let part = prop::collection::vec(any::<u8>(), 0..12);
     let root = prop::sample::select(vec!["printers", "batches", "prints", "tokens", "nowhere"]);
     let verb = prop::sample::select(vec![Method::GET, Method::DELETE, Method::HEAD]);
-    hold((verb, root, part.clone(), part), |server, (verb, root, one, two)| {
+    assert_no_5xx((verb, root, part.clone(), part), |server, (verb, root, one, two)| {
         let encoded =
             |part: &[u8]| percent_encoding::percent_encode(part, percent_encoding::NON_ALPHANUMERIC).to_string();
         server.request(verb, &format!("/api/v1/{root}/{}/{}", encoded(&one), encoded(&two)))
@@ -180,7 +181,7 @@ fn paths_of_any_bytes() {
 }
 
 #[test]
-fn headers_of_any_bytes() {
+fn headers_of_any_bytes_cause_no_5xx() {
     let names = vec![
         "Prefer",
         "If-Match",
@@ -192,7 +193,7 @@ fn headers_of_any_bytes() {
         "Cookie",
     ];
     let bytes = prop::collection::vec(any::<u8>(), 0..60);
-    hold((prop::sample::select(names), bytes), |server, (name, bytes)| {
+    assert_no_5xx((prop::sample::select(names), bytes), |server, (name, bytes)| {
         let printable: Vec<u8> = bytes.into_iter().filter(|byte| *byte >= 32 && *byte != 127).collect();
         let value = HeaderValue::from_bytes(&printable).expect("a valid header value");
         let body = json!({"command": "pause", "select": {"printer_ids": [uuid::Uuid::nil()]}}).to_string();
@@ -205,9 +206,11 @@ fn headers_of_any_bytes() {
 }
 
 #[tokio::test]
-async fn odd_texts_are_no_failure_on_postgresql_either() {
-    let database = needs!(fresh_database().await);
-    let server = TestServer::with(Options { database_url: Some(database.url.clone()), ..Options::default() }).await;
+async fn odd_texts_cause_no_5xx_on_postgresql() {
+    let database = needs!(create_fresh_database().await);
+    let server =
+        TestServer::start_with(ServerOptions { database_url: Some(database.url.clone()), ..ServerOptions::default() })
+            .await;
     let odd = [
         "\u{0}",
         "%00",

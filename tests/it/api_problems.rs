@@ -3,13 +3,13 @@
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 
-use crate::support::server::{TestServer, answer};
+use crate::support::server::{TestServer, send_request};
 
 /// Checks the fields and headers that every problem has.
 #[track_caller]
-pub fn is_problem(answer: &(StatusCode, Value, HeaderMap), status: u16, code: &str) {
-    let (got, body, headers) = answer;
-    assert_eq!((got.as_u16(), &body["code"]), (status, &Value::from(code)), "{body}");
+pub fn assert_problem(answer: &(StatusCode, Value, HeaderMap), status: u16, code: &str) {
+    let (actual_status, body, headers) = answer;
+    assert_eq!((actual_status.as_u16(), &body["code"]), (status, &Value::from(code)), "{body}");
     assert_eq!(headers["content-type"], "application/problem+json");
     assert_eq!(body["status"], status);
     assert_eq!(body["request_id"], headers["x-request-id"].to_str().expect("text"));
@@ -23,7 +23,7 @@ async fn an_unknown_path_is_404() {
     let server = TestServer::start().await;
     for path in ["/api/v1/nope", "/api/v1", "/api/v1/", "/api/v1/printers/", "/api", "/api/", "/api/v2/printers"] {
         let found = server.get(path).await;
-        is_problem(&found, 404, "not_found");
+        assert_problem(&found, 404, "not_found");
         assert_eq!(found.1["instance"], path);
     }
 }
@@ -34,7 +34,7 @@ async fn a_path_id_that_is_no_uuid_is_404() {
     for path in
         ["/api/v1/printers/1", "/api/v1/batches/x/commands", "/api/v1/prints/%20", "/api/v1/printers/%F0%9F%90%99"]
     {
-        is_problem(&server.get(path).await, 404, "not_found");
+        assert_problem(&server.get(path).await, 404, "not_found");
     }
 }
 
@@ -48,8 +48,8 @@ async fn a_method_that_is_not_allowed_says_which_are() {
         ("POST", "/healthz", "GET,HEAD"),
         ("TRACE", "/api/openapi.json", "GET,HEAD"),
     ] {
-        let refused = answer(server.request(verb.parse().expect("a method"), path)).await;
-        is_problem(&refused, 405, "method_not_allowed");
+        let refused = send_request(server.request(verb.parse().expect("a method"), path)).await;
+        assert_problem(&refused, 405, "method_not_allowed");
         assert_eq!(refused.2["allow"], allowed, "{path}");
     }
 }
@@ -69,7 +69,7 @@ async fn a_body_that_is_no_json_is_400() {
     let server = TestServer::start().await;
     for body in [b"".as_slice(), b"{", b"{\"a\":}", b"nonsense", b"{} {}", b"{\"name\":\"\xff\"}", b"{\"typo\":1,"] {
         let request = server.request(Method::POST, "/api/v1/printers").header("Content-Type", "application/json");
-        is_problem(&answer(request.body(body.to_vec())).await, 400, "malformed_json");
+        assert_problem(&send_request(request.body(body.to_vec())).await, 400, "malformed_json");
     }
 }
 
@@ -79,7 +79,7 @@ async fn a_body_that_is_nested_without_end_is_refused() {
     let deep = |field: &str| format!("{{\"{field}\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
     for field in ["name", "tags", "bed_mm", "typo"] {
         let request = server.request(Method::POST, "/api/v1/printers").header("Content-Type", "application/json");
-        is_problem(&answer(request.body(deep(field))).await, 422, "invalid_input");
+        assert_problem(&send_request(request.body(deep(field))).await, 422, "invalid_input");
     }
 }
 
@@ -93,22 +93,22 @@ async fn a_body_of_another_media_type_is_415() {
         if let Some(media_type) = media_type {
             request = request.header("Content-Type", media_type);
         }
-        is_problem(&answer(request).await, 415, "unsupported_media_type");
+        assert_problem(&send_request(request).await, 415, "unsupported_media_type");
     }
     let request = server.request(Method::POST, "/api/v1/batches").body("{}");
     let request = request.header("Content-Type", "Application/JSON; charset=utf-8");
-    assert_eq!(answer(request).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(send_request(request).await.0, StatusCode::UNPROCESSABLE_ENTITY);
 }
 
 #[tokio::test]
 async fn a_body_that_is_too_large_is_413() {
     let server = TestServer::start().await;
     let body = json!({"name": "a".repeat(3 * 1024 * 1024), "url": "http://a"});
-    is_problem(&server.post("/api/v1/printers", body).await, 413, "too_large");
+    assert_problem(&server.post("/api/v1/printers", body).await, 413, "too_large");
 }
 
 #[tokio::test]
-async fn an_array_never_stands_for_an_object() {
+async fn an_array_is_not_accepted_as_an_object() {
     let server = TestServer::start().await;
     for (body, pointer) in [
         (json!(["pause", {"all": true}]), ""),
@@ -119,7 +119,7 @@ async fn an_array_never_stands_for_an_object() {
         (json!(null), ""),
     ] {
         let refused = server.post("/api/v1/batches", body).await;
-        is_problem(&refused, 422, "invalid_input");
+        assert_problem(&refused, 422, "invalid_input");
         assert_eq!(refused.1["errors"][0]["pointer"], pointer, "{}", refused.1);
         assert_eq!(refused.1["errors"][0]["code"], "type", "{}", refused.1);
     }
@@ -128,17 +128,17 @@ async fn an_array_never_stands_for_an_object() {
 #[tokio::test]
 async fn bytes_that_are_no_utf_8_are_a_problem_of_the_client() {
     let server = TestServer::start().await;
-    is_problem(&server.get("/api/v1/printers/%FF").await, 400, "malformed_path");
-    is_problem(&server.get("/api/v1/printers?q=%C3%28").await, 400, "malformed_query");
+    assert_problem(&server.get("/api/v1/printers/%FF").await, 400, "malformed_path");
+    assert_problem(&server.get("/api/v1/printers?q=%C3%28").await, 400, "malformed_query");
     let odd = reqwest::header::HeaderValue::from_bytes(b"wait=\xff").expect("a header value");
     for header in ["Prefer", "X-Request-Id", "traceparent", "Idempotency-Key", "Accept"] {
         let request = server.request(Method::GET, "/api/v1/batches").header(header, odd.clone());
-        assert_eq!(answer(request).await.0, StatusCode::OK, "{header}");
+        assert_eq!(send_request(request).await.0, StatusCode::OK, "{header}");
     }
 }
 
 #[tokio::test]
-async fn a_query_that_breaks_a_rule_names_its_parameters() {
+async fn an_invalid_query_names_its_parameter() {
     let server = TestServer::start().await;
     for (query, parameter) in [
         ("printers?limit=0", "limit"),
@@ -167,17 +167,17 @@ async fn a_query_that_breaks_a_rule_names_its_parameters() {
         ("me?verbose=1", "verbose"),
     ] {
         let refused = server.get(&format!("/api/v1/{query}")).await;
-        is_problem(&refused, 422, "invalid_query");
+        assert_problem(&refused, 422, "invalid_query");
         assert_eq!(refused.1["parameter"], parameter, "{query}");
         assert_eq!(refused.1["errors"][0]["parameter"], parameter, "{query}");
     }
 }
 
 #[tokio::test]
-async fn a_parameter_where_none_belongs_is_an_error_before_anything_is_sent() {
+async fn an_unexpected_parameter_is_refused_before_any_command_is_sent() {
     let server = TestServer::start().await;
     let batch = json!({"command": "cancel", "select": {"all": true}});
-    is_problem(&server.post("/api/v1/batches?dry_run=true", batch).await, 422, "invalid_query");
+    assert_problem(&server.post("/api/v1/batches?dry_run=true", batch).await, 422, "invalid_query");
 }
 
 #[tokio::test]
@@ -192,34 +192,35 @@ async fn a_cursor_belongs_to_its_list() {
     let (status, page, _) = server.get(&format!("/api/v1/tokens?limit=1&cursor={cursor}")).await;
     assert_eq!((status, &page["items"][0]["name"], &page["next_cursor"]), (StatusCode::OK, &json!("a"), &Value::Null));
     for list in ["batches", "prints", "printers"] {
-        is_problem(&server.get(&format!("/api/v1/{list}?cursor={cursor}")).await, 422, "invalid_query");
+        assert_problem(&server.get(&format!("/api/v1/{list}?cursor={cursor}")).await, 422, "invalid_query");
     }
 }
 
 #[tokio::test]
-async fn a_request_id_is_taken_or_made_and_returned() {
+async fn a_request_id_is_accepted_or_generated_and_returned() {
     let server = TestServer::start().await;
-    let asked = |id: &str| answer(server.request(Method::GET, "/api/v1/nope").header("X-Request-Id", id.as_bytes()));
-    let taken = asked("erp-4711/ä".trim_end_matches("/ä")).await;
-    is_problem(&taken, 404, "not_found");
-    assert_eq!(taken.1["request_id"], "erp-4711");
+    let send_with_id =
+        |id: &str| send_request(server.request(Method::GET, "/api/v1/nope").header("X-Request-Id", id.as_bytes()));
+    let accepted = send_with_id("erp-4711/ä".trim_end_matches("/ä")).await;
+    assert_problem(&accepted, 404, "not_found");
+    assert_eq!(accepted.1["request_id"], "erp-4711");
     for odd in ["", "two words", &"x".repeat(129), "ümlaut"] {
-        let made = asked(odd).await;
-        is_problem(&made, 404, "not_found");
-        assert!(uuid::Uuid::parse_str(made.1["request_id"].as_str().expect("text")).is_ok(), "{odd}");
+        let generated = send_with_id(odd).await;
+        assert_problem(&generated, 404, "not_found");
+        assert!(uuid::Uuid::parse_str(generated.1["request_id"].as_str().expect("text")).is_ok(), "{odd}");
     }
-    assert!(answer(server.bare(Method::GET, "/healthz")).await.2.contains_key("x-request-id"));
+    assert!(send_request(server.request_without_auth(Method::GET, "/healthz")).await.2.contains_key("x-request-id"));
 }
 
 #[tokio::test]
-async fn a_ledger_that_is_gone_is_503_without_its_words() {
+async fn an_unavailable_database_is_503_without_its_error_text() {
     let server = TestServer::start().await;
     server.services.close().await;
     let failed = server.get("/api/v1/printers").await;
-    is_problem(&failed, 503, "unavailable");
+    assert_problem(&failed, 503, "unavailable");
     assert!(failed.2.contains_key("retry-after"));
     assert!(!failed.1.to_string().to_lowercase().contains("sql"), "{}", failed.1);
     server.services.background().run_now("health").await.expect("the task exists");
-    is_problem(&server.get("/readyz").await, 503, "not_ready");
+    assert_problem(&server.get("/readyz").await, 503, "not_ready");
     assert_eq!(server.get("/healthz").await.0, StatusCode::OK);
 }

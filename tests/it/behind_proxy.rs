@@ -12,37 +12,37 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use printyard::config::Given;
+use printyard::config::RawConfig;
 use reqwest::{Method, StatusCode, multipart};
 use serde_json::{Value, json};
 
 use crate::support::{
-    authority::Authority,
-    front::{Front, basic},
+    authority::CertificateAuthority,
+    front::{ReverseProxy, basic_auth_header},
     port,
-    server::{ADMIN, DEADLINE, Options, TestServer, answer, farm},
+    server::{ADMIN_TOKEN, DEADLINE, ServerOptions, TestServer, send_request, start_farm},
     wait,
 };
 
 const TOKEN_HEADER: &str = "x-access-token: front-token-1";
-const WANTS_LOGIN: &str = "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic realm=\"farm\"";
+const LOGIN_REQUIRED: &str = "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic realm=\"farm\"";
 
 /// Returns the proxy settings for a `Front` that requires `ann`, `front-password-1` and the token.
-fn settings() -> Value {
+fn proxy_settings() -> Value {
     json!({
         "proxy_auth": {"user": "ann", "password": "front-password-1"},
         "headers": {"X-Access-Token": "front-token-1"},
     })
 }
 
-fn merged(mut body: Value, more: &Value) -> Value {
+fn merge(mut body: Value, more: &Value) -> Value {
     for (name, value) in more.as_object().expect("fields") {
         body[name] = value.clone();
     }
     body
 }
 
-async fn test(server: &TestServer, body: Value) -> Value {
+async fn test_printer(server: &TestServer, body: Value) -> Value {
     let (status, report, _) = server.post("/api/v1/printers/test", body).await;
     assert_eq!(status, StatusCode::OK, "{report}");
     report
@@ -60,36 +60,41 @@ async fn use_printer(server: &TestServer, id: &str) {
     assert_eq!((status, &row["outcome"]), (StatusCode::OK, &json!("confirmed")), "{row}");
     let form = multipart::Form::new().part("file", multipart::Part::bytes(b"G28\n".to_vec()).file_name("a.gcode"));
     let upload = server.request(Method::POST, &format!("{path}/files")).multipart(form);
-    let (status, body, _) = answer(upload).await;
+    let (status, body, _) = send_request(upload).await;
     assert_eq!(status, StatusCode::CREATED, "{body}");
     let picture = server.request(Method::GET, &format!("{path}/snapshot")).send().await.expect("an answer");
     assert_eq!(picture.status(), StatusCode::OK, "{}", picture.text().await.unwrap_or_default());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn user_and_headers_go_with_every_request_and_show_nowhere() {
-    let (server, farm) = (TestServer::start().await, farm(1).await);
+async fn proxy_user_and_headers_are_sent_with_every_request_and_never_shown() {
+    let (server, farm) = (TestServer::start().await, start_farm(1).await);
     let printer = &farm.printers()[0];
-    let login = basic("ann", "front-password-1");
-    let front = Front::start(printer.url(), &[&login, TOKEN_HEADER], WANTS_LOGIN, None).await;
-    let url = format!("http://127.0.0.1:{}", front.port);
+    let login = basic_auth_header("ann", "front-password-1");
+    let proxy = ReverseProxy::start(printer.url(), &[&login, TOKEN_HEADER], LOGIN_REQUIRED, None).await;
+    let url = format!("http://127.0.0.1:{}", proxy.port);
     let target = json!({"url": url, "api_key": printer.api_key()});
 
-    let report = test(&server, target.clone()).await;
+    let report = test_printer(&server, target.clone()).await;
     assert_eq!((&report["code"], &report["reachability"]), (&json!("proxy_login"), &json!("unauthorized")), "{report}");
-    let wrong = merged(target.clone(), &json!({"proxy_auth": {"user": "ann", "password": "wrong"}}));
-    assert_eq!(test(&server, wrong).await["code"], "proxy_refused");
-    let report = test(&server, merged(target.clone(), &settings())).await;
+    let wrong = merge(target.clone(), &json!({"proxy_auth": {"user": "ann", "password": "wrong"}}));
+    assert_eq!(test_printer(&server, wrong).await["code"], "proxy_refused");
+    let report = test_printer(&server, merge(target.clone(), &proxy_settings())).await;
     assert_eq!(report["ok"], true, "{report}");
 
-    let refused = front.heads(false).len();
+    let refused = proxy.request_heads(false).len();
     let (status, made, _) =
-        server.post("/api/v1/printers", merged(merged(target, &settings()), &json!({"name": "front"}))).await;
+        server.post("/api/v1/printers", merge(merge(target, &proxy_settings()), &json!({"name": "front"}))).await;
     assert_eq!(status, StatusCode::CREATED, "{made}");
     let id = made["id"].as_str().expect("an id");
     use_printer(&server, id).await;
-    assert_eq!(front.heads(false).len(), refused, "every request has the headers: {:?}", front.heads(false).last());
-    let heads = front.heads(true);
+    assert_eq!(
+        proxy.request_heads(false).len(),
+        refused,
+        "every request has the headers: {:?}",
+        proxy.request_heads(false).last()
+    );
+    let heads = proxy.request_heads(true);
     for (what, start) in
         [("socket", "GET /sockjs/websocket"), ("upload", "POST /api/files/local"), ("camera", "GET /webcam/")]
     {
@@ -108,18 +113,18 @@ async fn user_and_headers_go_with_every_request_and_show_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_401_without_a_header_or_a_page_is_the_web_servers() {
-    let (server, farm) = (TestServer::start().await, farm(1).await);
+async fn a_401_without_a_header_or_page_is_attributed_to_the_web_server() {
+    let (server, farm) = (TestServer::start().await, start_farm(1).await);
     let printer = &farm.printers()[0];
-    let login = basic("ann", "front-password-1");
+    let login = basic_auth_header("ann", "front-password-1");
     for (number, refusal) in
         ["401 Unauthorized\r\ncontent-type: application/json", "403 Forbidden"].into_iter().enumerate()
     {
-        let front = Front::start(printer.url(), &[&login], &format!("HTTP/1.1 {refusal}"), None).await;
-        let url = format!("http://127.0.0.1:{}", front.port);
+        let proxy = ReverseProxy::start(printer.url(), &[&login], &format!("HTTP/1.1 {refusal}"), None).await;
+        let url = format!("http://127.0.0.1:{}", proxy.port);
         let target = json!({"url": url, "api_key": printer.api_key()});
-        assert_eq!(test(&server, target.clone()).await["code"], "proxy_login", "{refusal}");
-        let body = merged(target, &json!({"name": format!("P{number}")}));
+        assert_eq!(test_printer(&server, target.clone()).await["code"], "proxy_login", "{refusal}");
+        let body = merge(target, &json!({"name": format!("P{number}")}));
         let (_, made, _) = server.post("/api/v1/printers", body).await;
         let path = format!("/api/v1/printers/{}", made["id"].as_str().expect("an id"));
         let status = wait::until("the printer was asked", DEADLINE, async || {
@@ -129,11 +134,11 @@ async fn a_401_without_a_header_or_a_page_is_the_web_servers() {
         })
         .await;
         assert!(status["error"].as_str().unwrap_or_default().contains("behind a web server"), "{status}");
-        for asked in ["files", "snapshot", "job"] {
-            let (status, problem, _) = server.get(&format!("{path}/{asked}")).await;
+        for resource in ["files", "snapshot", "job"] {
+            let (status, problem, _) = server.get(&format!("{path}/{resource}")).await;
             assert_eq!((status, &problem["code"]), (StatusCode::BAD_GATEWAY, &json!("printer_unauthorized")));
             let detail = problem["detail"].as_str().unwrap_or_default();
-            assert!(detail.contains("behind a web server"), "{asked}: {detail}");
+            assert!(detail.contains("behind a web server"), "{resource}: {detail}");
         }
         let (_, row, _) = server.post_and_wait(&format!("{path}/job"), json!({"command": "cancel"})).await;
         let detail = row["detail"].as_str().unwrap_or_default();
@@ -142,15 +147,17 @@ async fn a_401_without_a_header_or_a_page_is_the_web_servers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_password_reaches_the_printer_at_once() {
-    let (server, farm) = (TestServer::start().await, farm(1).await);
+async fn a_changed_proxy_password_applies_at_once() {
+    let (server, farm) = (TestServer::start().await, start_farm(1).await);
     let printer = &farm.printers()[0];
-    let login = basic("ann", "front-password-1");
-    let front = Front::start(printer.url(), &[&login, TOKEN_HEADER], WANTS_LOGIN, None).await;
-    let url = format!("http://127.0.0.1:{}", front.port);
-    let fields =
-        merged(json!({"url": url}), &merged(settings(), &json!({"proxy_auth": {"user": "ann", "password": "old"}})));
-    let id = server.register_as(printer, fields).await;
+    let login = basic_auth_header("ann", "front-password-1");
+    let proxy = ReverseProxy::start(printer.url(), &[&login, TOKEN_HEADER], LOGIN_REQUIRED, None).await;
+    let url = format!("http://127.0.0.1:{}", proxy.port);
+    let fields = merge(
+        json!({"url": url}),
+        &merge(proxy_settings(), &json!({"proxy_auth": {"user": "ann", "password": "old"}})),
+    );
+    let id = server.register_printer_with(printer, fields).await;
     let path = format!("/api/v1/printers/{id}");
     wait::until("the proxy refuses", Duration::from_secs(20), async || {
         let (_, body, _) = server.get(&path).await;
@@ -167,13 +174,13 @@ async fn a_changed_password_reaches_the_printer_at_once() {
 }
 
 #[tokio::test]
-async fn a_patch_keeps_what_is_absent_and_null_clears() {
+async fn a_patch_keeps_absent_fields_and_null_clears_them() {
     let server = TestServer::start().await;
-    let authority = Authority::new("Farm CA").pem();
-    let body = merged(
+    let authority = CertificateAuthority::new("Farm CA").pem();
+    let body = merge(
         json!({"name": "P", "url": "http://127.0.0.1:9", "enabled": false, "ca_certificate": format!("text\n{authority}"),
             "camera_url": "http://cam:pass@127.0.0.1:9/shot"}),
-        &settings(),
+        &proxy_settings(),
     );
     let (status, made, headers) = server.post("/api/v1/printers", body).await;
     assert_eq!(status, StatusCode::CREATED, "{made}");
@@ -218,65 +225,72 @@ async fn a_patch_keeps_what_is_absent_and_null_clears() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_farms_own_authority_is_trusted_for_http_events_files_and_cameras() {
-    let (server, farm, authority) = (TestServer::start().await, farm(1).await, Authority::new("Farm CA"));
+async fn a_private_authority_is_trusted_for_http_events_files_and_cameras() {
+    let (server, farm, authority) =
+        (TestServer::start().await, start_farm(1).await, CertificateAuthority::new("Farm CA"));
     let printer = &farm.printers()[0];
-    let front = Front::start(printer.url(), &[], WANTS_LOGIN, Some(authority.server("localhost", false))).await;
-    let target = json!({"url": format!("https://localhost:{}", front.port), "api_key": printer.api_key()});
-    let code =
-        async |ca: Value| test(&server, merged(target.clone(), &json!({"ca_certificate": ca}))).await["code"].clone();
+    let proxy =
+        ReverseProxy::start(printer.url(), &[], LOGIN_REQUIRED, Some(authority.server_acceptor("localhost", false)))
+            .await;
+    let target = json!({"url": format!("https://localhost:{}", proxy.port), "api_key": printer.api_key()});
+    let code = async |ca: Value| {
+        test_printer(&server, merge(target.clone(), &json!({"ca_certificate": ca}))).await["code"].clone()
+    };
     assert_eq!(code(Value::Null).await, "tls_untrusted");
-    assert_eq!(code(json!(Authority::new("Other CA").pem())).await, "tls_other_authority");
-    let both = format!("{}{}", Authority::new("Other CA").pem(), authority.pem());
+    assert_eq!(code(json!(CertificateAuthority::new("Other CA").pem())).await, "tls_other_authority");
+    let both = format!("{}{}", CertificateAuthority::new("Other CA").pem(), authority.pem());
     assert_eq!(code(json!(both)).await, Value::Null);
 
-    let fields = merged(target, &json!({"ca_certificate": authority.pem()}));
-    let id = server.register_as(printer, fields).await;
+    let fields = merge(target, &json!({"ca_certificate": authority.pem()}));
+    let id = server.register_printer_with(printer, fields).await;
     use_printer(&server, &id).await;
-    assert!(front.heads(true).iter().any(|head| head.starts_with("GET /sockjs/websocket")));
+    assert!(proxy.request_heads(true).iter().any(|head| head.starts_with("GET /sockjs/websocket")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_wrongly_named_and_self_signed_certificates_are_distinguished() {
-    let (server, farm, authority) = (TestServer::start().await, farm(1).await, Authority::new("Farm CA"));
+    let (server, farm, authority) =
+        (TestServer::start().await, start_farm(1).await, CertificateAuthority::new("Farm CA"));
     let printer = &farm.printers()[0];
     for (tls, code) in [
-        (authority.server("localhost", true), json!("tls_out_of_time")),
-        (authority.server("octopi-9.local", false), json!("tls_other_name")),
-        (authority.itself(), Value::Null),
+        (authority.server_acceptor("localhost", true), json!("tls_out_of_time")),
+        (authority.server_acceptor("octopi-9.local", false), json!("tls_other_name")),
+        (authority.own_acceptor(), Value::Null),
     ] {
-        let front = Front::start(printer.url(), &[], WANTS_LOGIN, Some(tls)).await;
-        let url = format!("https://localhost:{}", front.port);
+        let proxy = ReverseProxy::start(printer.url(), &[], LOGIN_REQUIRED, Some(tls)).await;
+        let url = format!("https://localhost:{}", proxy.port);
         let body = json!({"url": url, "api_key": printer.api_key(), "ca_certificate": authority.pem()});
-        let report = test(&server, body).await;
+        let report = test_printer(&server, body).await;
         assert_eq!(report["code"], code, "{report}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_of_authorities_counts_for_every_printer() {
-    let (farm, authority) = (farm(1).await, Authority::new("Farm CA"));
+async fn a_certificate_authority_file_applies_to_every_printer() {
+    let (farm, authority) = (start_farm(1).await, CertificateAuthority::new("Farm CA"));
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(authority.pem().as_bytes()).expect("written");
-    let given = Given { ca_file: Some(file.path().to_owned()), ..Given::default() };
-    let server = TestServer::with(Options { given, ..Options::default() }).await;
+    let raw_config = RawConfig { ca_file: Some(file.path().to_owned()), ..RawConfig::default() };
+    let server = TestServer::start_with(ServerOptions { raw_config, ..ServerOptions::default() }).await;
     let printer = &farm.printers()[0];
-    let front = Front::start(printer.url(), &[], WANTS_LOGIN, Some(authority.server("localhost", false))).await;
-    let id = server.register_as(printer, json!({"url": format!("https://localhost:{}", front.port)})).await;
+    let proxy =
+        ReverseProxy::start(printer.url(), &[], LOGIN_REQUIRED, Some(authority.server_acceptor("localhost", false)))
+            .await;
+    let id = server.register_printer_with(printer, json!({"url": format!("https://localhost:{}", proxy.port)})).await;
     server.until_online(&id).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pasted_addresses_and_keys_are_understood_and_a_redirect_is_offered() {
-    let (server, farm) = (TestServer::start().await, farm(1).await);
+    let (server, farm) = (TestServer::start().await, start_farm(1).await);
     let printer = &farm.printers()[0];
     let host = printer.url().trim_start_matches("http://").trim_end_matches('/');
     let key = format!(" {}\n", printer.api_key());
     for url in [format!("http://{host}/#temp"), host.to_owned(), format!(" http://{host}/?#files\r\n")] {
-        let report = test(&server, json!({"url": url, "api_key": key})).await;
+        let report = test_printer(&server, json!({"url": url, "api_key": key})).await;
         assert_eq!(report["ok"], true, "{url}: {report}");
     }
-    let id = server.register_as(printer, json!({"url": format!("{host}/#temp\n"), "api_key": key})).await;
+    let id = server.register_printer_with(printer, json!({"url": format!("{host}/#temp\n"), "api_key": key})).await;
     server.until_online(&id).await;
     assert_eq!(server.get(&format!("/api/v1/printers/{id}")).await.1["url"], format!("http://{host}"));
 
@@ -285,17 +299,21 @@ async fn pasted_addresses_and_keys_are_understood_and_a_redirect_is_offered() {
         ("https://login.example/start?secret=1".to_owned(), "redirected_elsewhere", Value::Null),
     ] {
         let refusal = format!("HTTP/1.1 301 Moved Permanently\r\nlocation: {location}");
-        let front = Front::start(printer.url(), &["x-never: sent"], &refusal, None).await;
-        let report = test(&server, json!({"url": format!("127.0.0.1:{}", front.port), "api_key": "k"})).await;
+        let proxy = ReverseProxy::start(printer.url(), &["x-never: sent"], &refusal, None).await;
+        let report = test_printer(&server, json!({"url": format!("127.0.0.1:{}", proxy.port), "api_key": "k"})).await;
         assert_eq!((&report["code"], &report["suggested_url"]), (&json!(code), &suggested), "{report}");
         assert!(!report.to_string().contains("secret"), "{report}");
-        assert_eq!(front.heads(false).len(), 1, "the redirect is not followed, and the request is not repeated");
+        assert_eq!(
+            proxy.request_heads(false).len(),
+            1,
+            "the redirect is not followed, and the request is not repeated"
+        );
     }
 }
 
 /// Starts an OctoPrint that answers only its settings, with its camera under the same address. Returns its port and its
 /// task.
-async fn camera(snapshot: String, stream: &'static str) -> (u16, tokio::task::JoinHandle<()>) {
+async fn start_camera(snapshot: String, stream: &'static str) -> (u16, tokio::task::JoinHandle<()>) {
     let settings = json!({"webcam": {"webcamEnabled": true, "snapshotUrl": snapshot, "streamUrl": stream}});
     let webcam = async |Query(query): Query<Vec<(String, String)>>| {
         if query.iter().any(|(name, value)| name == "action" && value == "snapshot") {
@@ -312,62 +330,65 @@ async fn camera(snapshot: String, stream: &'static str) -> (u16, tokio::task::Jo
     (port, tokio::spawn(async move { drop(axum::serve(listener, router).await) }))
 }
 
-async fn snapshot(server: &TestServer, id: &str) -> (StatusCode, String) {
+async fn get_snapshot(server: &TestServer, id: &str) -> (StatusCode, String) {
     let request = server.request(Method::GET, &format!("/api/v1/printers/{id}/snapshot"));
     let picture = request.send().await.expect("an answer");
     (picture.status(), picture.text().await.expect("a body"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_or_an_address_of_its_own_stands_in_for_a_snapshot_address() {
+async fn a_stream_or_a_camera_url_replaces_the_snapshot_address() {
     let server = TestServer::start().await;
-    let closed = format!("http://127.0.0.1:{}/?action=snapshot", port::free());
+    let closed = format!("http://127.0.0.1:{}/?action=snapshot", port::pick_free_port());
     for (number, at) in [String::new(), closed].into_iter().enumerate() {
-        let (port, task) = camera(at.clone(), "/webcam/?action=stream").await;
+        let (port, task) = start_camera(at.clone(), "/webcam/?action=stream").await;
         let body = json!({"name": format!("P{number}"), "url": format!("http://127.0.0.1:{port}"), "enabled": false});
         let (_, made, _) = server.post("/api/v1/printers", body).await;
-        let seen = snapshot(&server, made["id"].as_str().expect("an id")).await;
-        assert_eq!(seen, (StatusCode::OK, "picture".to_owned()), "{at:?}");
+        let picture = get_snapshot(&server, made["id"].as_str().expect("an id")).await;
+        assert_eq!(picture, (StatusCode::OK, "picture".to_owned()), "{at:?}");
         task.abort();
     }
     // A camera address that the operator sets takes precedence over OctoPrint's. The address guard checks both.
-    let (port, task) = camera(String::new(), "").await;
+    let (port, task) = start_camera(String::new(), "").await;
     let own = format!("http://127.0.0.1:{port}/webcam/?action=snapshot");
     let body = json!({"name": "own", "url": "http://127.0.0.1:9", "enabled": false, "camera_url": own,
         "headers": {"x-access-token": "front-token-1"}});
     let (_, made, _) = server.post("/api/v1/printers", body).await;
     let id = made["id"].as_str().expect("an id");
-    assert_eq!(snapshot(&server, id).await, (StatusCode::OK, "picture".to_owned()));
+    assert_eq!(get_snapshot(&server, id).await, (StatusCode::OK, "picture".to_owned()));
     task.abort();
     let metadata = json!({"camera_url": "http://169.254.169.254/latest"});
     assert_eq!(server.patch(&format!("/api/v1/printers/{id}"), metadata).await.0, StatusCode::OK);
-    let (status, text) = snapshot(&server, id).await;
+    let (status, text) = get_snapshot(&server, id).await;
     assert!(status == StatusCode::BAD_GATEWAY || status == StatusCode::GATEWAY_TIMEOUT, "{status}: {text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_are_never_sent_to_a_camera_elsewhere() {
-    let (server, farm) = (TestServer::start().await, farm(1).await);
+async fn headers_are_never_sent_to_a_camera_on_another_host() {
+    let (server, farm) = (TestServer::start().await, start_farm(1).await);
     let printer = &farm.printers()[0];
-    let elsewhere = Front::start(printer.url(), &[], WANTS_LOGIN, None).await;
-    let camera = format!("http://cam:cam-pass@127.0.0.1:{}/webcam/?action=snapshot", elsewhere.port);
-    let body = merged(json!({"camera_url": camera}), &settings());
-    let id = server.register_as(printer, body).await;
-    assert_eq!(snapshot(&server, &id).await.0, StatusCode::OK);
-    let head = elsewhere.heads(true).pop().expect("a request");
+    let other_proxy = ReverseProxy::start(printer.url(), &[], LOGIN_REQUIRED, None).await;
+    let camera = format!("http://cam:cam-pass@127.0.0.1:{}/webcam/?action=snapshot", other_proxy.port);
+    let body = merge(json!({"camera_url": camera}), &proxy_settings());
+    let id = server.register_printer_with(printer, body).await;
+    assert_eq!(get_snapshot(&server, &id).await.0, StatusCode::OK);
+    let head = other_proxy.request_heads(true).pop().expect("a request");
     assert!(!head.contains("front-token-1") && !head.to_lowercase().contains("x-api-key"), "{head}");
-    assert!(head.to_lowercase().lines().any(|line| line == basic("cam", "cam-pass").to_lowercase()), "{head}");
+    assert!(
+        head.to_lowercase().lines().any(|line| line == basic_auth_header("cam", "cam-pass").to_lowercase()),
+        "{head}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_printers_are_registered_with_proxy_settings() {
     let server = TestServer::start().await;
     let item = |name: &str, more: Value| {
-        merged(json!({"name": name, "url": format!("http://{name}.test"), "enabled": false}), &more)
+        merge(json!({"name": name, "url": format!("http://{name}.test"), "enabled": false}), &more)
     };
-    let items = [item("a", settings()), item("b", json!({"headers": {"host": "x"}}))];
+    let items = [item("a", proxy_settings()), item("b", json!({"headers": {"host": "x"}}))];
     let request = server.request(Method::POST, "/api/v1/printers/bulk").json(&json!({"items": items}));
-    let (status, body, _) = answer(request.bearer_auth(ADMIN)).await;
+    let (status, body, _) = send_request(request.bearer_auth(ADMIN_TOKEN)).await;
     assert_eq!(status, StatusCode::MULTI_STATUS, "{body}");
     assert_eq!(body["items"][0]["printer"]["proxy_user"], "ann", "{body}");
     assert_eq!(body["items"][1]["problem"]["errors"][0]["pointer"], "/items/1/headers/host", "{body}");

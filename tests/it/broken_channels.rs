@@ -2,113 +2,113 @@
 
 use std::time::Duration;
 
-use printyard::simulator::{Act, Farm, FarmConfig, Fault, SimulatedPrinter};
+use printyard::simulator::{Farm, FarmConfig, Fault, MachineAction, SimulatedPrinter};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::{server::TestServer, wait};
 
-const SOON: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(60);
 const FILE: &str = "long/vase.gcode";
 const COMMANDS: [&str; 3] = ["start", "pause", "cancel"];
 
-fn reading(path: &str, fault: Fault) -> Fault {
+fn reading_fault(path: &str, fault: Fault) -> Fault {
     Fault::Reading(path.to_owned(), Box::new(fault))
 }
 
 /// Returns each fault with the channel error that the printer's page must show.
-fn broken() -> Vec<(&'static str, Fault, Option<&'static str>)> {
+fn channel_faults() -> Vec<(&'static str, Fault, Option<&'static str>)> {
     vec![
-        ("socket 401", reading("/sockjs", Fault::Status(401)), Some("socket_refused")),
+        ("socket 401", reading_fault("/sockjs", Fault::Status(401)), Some("socket_refused")),
         ("socket 404", Fault::DropSocket, Some("socket_refused")),
         ("socket closed", Fault::CloseSocket, Some("socket_lost")),
         ("socket silent", Fault::SilentSocket, Some("login_not_confirmed")),
-        ("socket hangs", reading("/sockjs", Fault::Hang), Some("socket_lost")),
-        ("login 403", reading("/api/login", Fault::Status(403)), Some("login_refused")),
-        ("login 500", reading("/api/login", Fault::Status(500)), Some("login_failed")),
-        ("job 500", reading("/api/job", Fault::Status(500)), None),
-        ("job slow", reading("/api/job", Fault::Slow(Duration::from_secs(4))), None),
-        ("job garbage", reading("/api/job", Fault::Garbage), None),
-        ("job NaN", reading("/api/job", Fault::NotANumber), None),
-        ("printer 500", reading("/api/printer", Fault::Status(500)), None),
-        ("printer NaN", reading("/api/printer", Fault::NotANumber), None),
-        ("files 500", reading("/api/files", Fault::Status(500)), None),
-        ("version 500", reading("/api/version", Fault::Status(500)), None),
+        ("socket hangs", reading_fault("/sockjs", Fault::Hang), Some("socket_lost")),
+        ("login 403", reading_fault("/api/login", Fault::Status(403)), Some("login_refused")),
+        ("login 500", reading_fault("/api/login", Fault::Status(500)), Some("login_failed")),
+        ("job 500", reading_fault("/api/job", Fault::Status(500)), None),
+        ("job slow", reading_fault("/api/job", Fault::Slow(Duration::from_secs(4))), None),
+        ("job garbage", reading_fault("/api/job", Fault::Garbage), None),
+        ("job NaN", reading_fault("/api/job", Fault::NotANumber), None),
+        ("printer 500", reading_fault("/api/printer", Fault::Status(500)), None),
+        ("printer NaN", reading_fault("/api/printer", Fault::NotANumber), None),
+        ("files 500", reading_fault("/api/files", Fault::Status(500)), None),
+        ("version 500", reading_fault("/api/version", Fault::Status(500)), None),
     ]
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Job {
+enum JobState {
     Idle,
     Printing,
     Paused,
 }
 
 /// Returns the expected outcome of a command, and the state after it.
-fn expected(command: &str, job: Job) -> (&'static str, &'static str) {
+fn expected_result(command: &str, job: JobState) -> (&'static str, &'static str) {
     match (command, job) {
-        ("start", Job::Idle) => ("confirmed", "Printing"),
-        ("start", Job::Printing) => ("rejected/already_printing", "Printing"),
-        ("start", Job::Paused) => ("rejected/already_printing", "Paused"),
-        ("pause", Job::Idle) => ("rejected/not_active", "Operational"),
-        ("pause", Job::Printing) => ("confirmed", "Paused"),
-        ("pause", Job::Paused) => ("unchanged", "Paused"),
-        ("cancel", Job::Idle) => ("unchanged", "Operational"),
-        (_, Job::Idle | Job::Printing | Job::Paused) => ("confirmed", "Operational"),
+        ("start", JobState::Idle) => ("confirmed", "Printing"),
+        ("start", JobState::Printing) => ("rejected/already_printing", "Printing"),
+        ("start", JobState::Paused) => ("rejected/already_printing", "Paused"),
+        ("pause", JobState::Idle) => ("rejected/not_active", "Operational"),
+        ("pause", JobState::Printing) => ("confirmed", "Paused"),
+        ("pause", JobState::Paused) => ("unchanged", "Paused"),
+        ("cancel", JobState::Idle) => ("unchanged", "Operational"),
+        (_, JobState::Idle | JobState::Printing | JobState::Paused) => ("confirmed", "Operational"),
     }
 }
 
 /// Starts a print at the printer itself, and pauses it if `job` asks for that.
-async fn bring_to(printer: &SimulatedPrinter, job: Job) {
-    if job == Job::Idle {
+async fn prepare_job(printer: &SimulatedPrinter, job: JobState) {
+    if job == JobState::Idle {
         return;
     }
-    printer.at_printer(Act::StartSelected);
-    until_text(printer, "Printing").await;
-    if job == Job::Paused {
-        printer.at_printer(Act::Pause);
-        until_text(printer, "Paused").await;
+    printer.perform(MachineAction::StartSelected);
+    until_state_text(printer, "Printing").await;
+    if job == JobState::Paused {
+        printer.perform(MachineAction::Pause);
+        until_state_text(printer, "Paused").await;
     }
 }
 
-async fn until_text(printer: &SimulatedPrinter, text: &str) {
-    wait::until(text, SOON, async || {
+async fn until_state_text(printer: &SimulatedPrinter, text: &str) {
+    wait::until(text, DEADLINE, async || {
         let seen = printer.state_text();
         if seen == text { Ok(()) } else { Err(seen) }
     })
     .await;
 }
 
-async fn status_of(server: &TestServer, id: &str) -> Value {
+async fn get_status(server: &TestServer, id: &str) -> Value {
     server.get(&format!("/api/v1/printers/{id}")).await.1["status"].take()
 }
 
 #[tokio::test]
-async fn whatever_channel_is_broken_the_outcome_is_what_the_printer_did() {
+async fn with_any_broken_channel_the_outcome_matches_the_printer() {
     let mut cases = Vec::new();
-    for (name, fault, code) in broken() {
-        for job in [Job::Idle, Job::Printing, Job::Paused] {
+    for (name, fault, code) in channel_faults() {
+        for job in [JobState::Idle, JobState::Printing, JobState::Paused] {
             cases.extend(COMMANDS.map(|command| (name, fault.clone(), code, job, command)));
         }
     }
     let config = FarmConfig {
         printers: cases.len(),
         with_sample_files: true,
-        select: Some(FILE.to_owned()),
+        selected_file: Some(FILE.to_owned()),
         ..FarmConfig::default()
     };
     let (server, farm) = (TestServer::start().await, Farm::start(config).await.expect("a farm"));
     let printers = farm.printers();
-    let bring = printers.iter().zip(&cases).map(|(printer, case)| bring_to(printer, case.3));
+    let bring = printers.iter().zip(&cases).map(|(printer, case)| prepare_job(printer, case.3));
     futures_util::future::join_all(bring).await;
     let mut ids = Vec::new();
     for (printer, (_, fault, ..)) in printers.iter().zip(&cases) {
         printer.set_fault(Some(fault.clone()));
-        ids.push(server.register(printer).await);
+        ids.push(server.register_printer(printer).await);
     }
     for (id, (name, _, code, ..)) in ids.iter().zip(&cases) {
-        wait::until(&format!("{name}: online, and its channel is named"), SOON, async || {
-            let status = status_of(&server, id).await;
+        wait::until(&format!("{name}: online, and its channel is named"), DEADLINE, async || {
+            let status = get_status(&server, id).await;
             let channel = if code.is_some() { "poll" } else { "push" };
             let is_named = status["channel"] == channel && status["channel_error"]["code"].as_str() == *code;
             if status["reachability"] == "online" && is_named { Ok(()) } else { Err(status) }
@@ -136,19 +136,19 @@ async fn whatever_channel_is_broken_the_outcome_is_what_the_printer_did() {
             let (name, job) = (case.0, case.3);
             let state = printer.state_text();
             let ended = (outcome.as_str(), state.as_str());
-            assert_eq!(ended, expected(command, job), "{name}: {command} on {job:?}: {row}");
-            let status = status_of(&server, id).await;
+            assert_eq!(ended, expected_result(command, job), "{name}: {command} on {job:?}: {row}");
+            let status = get_status(&server, id).await;
             assert_eq!(status["reachability"], "online", "{name}: {command} on {job:?}: {status}");
         }
     }
 }
 
 /// Returns a fault that leaves only `GET /api/printer` to read the state: neither event socket nor job work.
-fn state_alone() -> Fault {
-    Fault::Readings(vec![reading("/sockjs", Fault::Status(401)), reading("/api/job", Fault::Status(500))])
+fn state_only_fault() -> Fault {
+    Fault::Readings(vec![reading_fault("/sockjs", Fault::Status(401)), reading_fault("/api/job", Fault::Status(500))])
 }
 
-fn named_start() -> Value {
+fn start_with_file() -> Value {
     json!({
         "command": "start", "file": {"path": FILE, "origin": "local"}, "confirm_within_s": 10,
         "plate": "assume_clear", "reason": "a test",
@@ -160,48 +160,48 @@ async fn a_start_that_octoprint_accepted_is_confirmed_by_the_state_alone() {
     let config = FarmConfig {
         printers: 2,
         with_sample_files: true,
-        select: Some("bracket.gcode".to_owned()),
+        selected_file: Some("bracket.gcode".to_owned()),
         ..FarmConfig::default()
     };
     let (server, farm) = (TestServer::start().await, Farm::start(config).await.expect("a farm"));
-    let [broken, breaks] = [0, 1].map(|number| &farm.printers()[number]);
-    broken.set_fault(Some(state_alone()));
-    breaks.set_fault(Some(reading("/sockjs", Fault::Status(401))));
-    let ids = [server.register(broken).await, server.register(breaks).await];
+    let [already_broken, broken_later] = [0, 1].map(|number| &farm.printers()[number]);
+    already_broken.set_fault(Some(state_only_fault()));
+    broken_later.set_fault(Some(reading_fault("/sockjs", Fault::Status(401))));
+    let ids = [server.register_printer(already_broken).await, server.register_printer(broken_later).await];
     for id in &ids {
         server.until_state(id, "operational").await;
     }
     // Printyard knows only the previously selected file, which is another one.
-    breaks.set_fault(Some(state_alone()));
+    broken_later.set_fault(Some(state_only_fault()));
     for (printer, id) in farm.printers().iter().zip(&ids) {
-        let (_, row, _) = server.post_and_wait(&format!("/api/v1/printers/{id}/job"), named_start()).await;
+        let (_, row, _) = server.post_and_wait(&format!("/api/v1/printers/{id}/job"), start_with_file()).await;
         assert_eq!((&row["outcome"], printer.state_text().as_str()), (&json!("confirmed"), "Printing"), "{row}");
-        wait::until("the print is recorded", SOON, async || {
+        wait::until("the print is recorded", DEADLINE, async || {
             let (_, prints, _) = server.get(&format!("/api/v1/prints?printer_id={id}")).await;
             let [print] = &prints["items"].as_array().expect("prints")[..] else { return Err(prints) };
-            let is_its = print["file"]["path"] == FILE && print["started_by"]["command_id"] == row["id"];
-            if is_its { Ok(()) } else { Err(prints) }
+            let is_expected = print["file"]["path"] == FILE && print["started_by"]["command_id"] == row["id"];
+            if is_expected { Ok(()) } else { Err(prints) }
         })
         .await;
     }
 }
 
 #[tokio::test]
-async fn a_start_without_a_reply_is_not_confirmed_by_the_state_alone_and_waits_no_longer_than_it_may() {
+async fn a_start_without_a_reply_is_not_confirmed_by_the_state_alone() {
     let config = FarmConfig { with_sample_files: true, ..FarmConfig::default() };
     let (server, farm) = (TestServer::start().await, Farm::start(config).await.expect("a farm"));
     let printer = &farm.printers()[0];
-    printer.set_fault(Some(state_alone()));
-    let id = server.register(printer).await;
+    printer.set_fault(Some(state_only_fault()));
+    let id = server.register_printer(printer).await;
     server.until_state(&id, "operational").await;
-    printer.fault_next_command(Fault::ResetAfterActing);
-    let (_, row, _) = server.post_and_wait(&format!("/api/v1/printers/{id}/job"), named_start()).await;
+    printer.queue_command_fault(Fault::ResetAfterActing);
+    let (_, row, _) = server.post_and_wait(&format!("/api/v1/printers/{id}/job"), start_with_file()).await;
     assert_eq!((&row["outcome"], &row["reason"]), (&json!("unknown"), &json!("no_answer")), "{row}");
     assert_eq!(printer.state_text(), "Printing");
     // The job can be read again, and shows this file.
     printer.set_fault(None);
     let batch = format!("/api/v1/batches/{}", row["batch_id"].as_str().expect("a batch"));
-    wait::until("the start is settled", SOON, async || {
+    wait::until("the start is settled", DEADLINE, async || {
         let row = server.get(&batch).await.1["commands"][0].take();
         if row["settled"]["effect"] == "done" { Ok(()) } else { Err(row) }
     })
@@ -209,21 +209,21 @@ async fn a_start_without_a_reply_is_not_confirmed_by_the_state_alone_and_waits_n
 }
 
 #[tokio::test]
-async fn nothing_is_unchanged_by_a_socket_that_went_deaf() {
-    let config = FarmConfig { with_sample_files: true, select: Some(FILE.to_owned()), ..FarmConfig::default() };
+async fn a_stalled_socket_makes_no_command_unchanged() {
+    let config = FarmConfig { with_sample_files: true, selected_file: Some(FILE.to_owned()), ..FarmConfig::default() };
     let (server, farm) = (TestServer::start().await, Farm::start(config).await.expect("a farm"));
     let printer = &farm.printers()[0];
-    let id = server.register(printer).await;
-    wait::until("the event socket is open", SOON, async || {
-        let status = status_of(&server, &id).await;
+    let id = server.register_printer(printer).await;
+    wait::until("the event socket is open", DEADLINE, async || {
+        let status = get_status(&server, &id).await;
         if status["channel"] == "push" { Ok(()) } else { Err(status) }
     })
     .await;
     server.until_state(&id, "operational").await;
     // From now on the socket answers pings, but its events are late.
     printer.set_fault(Some(Fault::LateEvents(Duration::from_secs(600))));
-    printer.at_printer(Act::StartSelected);
-    until_text(printer, "Printing").await;
+    printer.perform(MachineAction::StartSelected);
+    until_state_text(printer, "Printing").await;
     let job = format!("/api/v1/printers/{id}/job");
     let (_, row, _) = server.post_and_wait(&job, json!({"command": "cancel"})).await;
     assert_eq!(row["outcome"], "confirmed", "{row}");
@@ -231,18 +231,18 @@ async fn nothing_is_unchanged_by_a_socket_that_went_deaf() {
 }
 
 #[tokio::test]
-async fn a_pause_that_is_undone_within_seconds_is_recorded_with_it() {
-    let (server, farm, ids) = crate::support::server::yard(1).await;
+async fn a_pause_that_is_undone_within_seconds_is_settled_as_no_effect() {
+    let (server, farm, ids) = crate::support::server::start_server_with_farm(1).await;
     let printer = &farm.printers()[0];
     printer.select(FILE);
-    printer.at_printer(Act::StartSelected);
+    printer.perform(MachineAction::StartSelected);
     server.until_state(&ids[0], "printing").await;
     let job = format!("/api/v1/printers/{}/job", ids[0]);
     let (_, row, _) = server.post_and_wait(&job, json!({"command": "pause"})).await;
     assert_eq!((row["outcome"].as_str(), &row["settled"]), (Some("confirmed"), &Value::Null), "{row}");
-    printer.at_printer(Act::Resume);
+    printer.perform(MachineAction::Resume);
     let batch = format!("/api/v1/batches/{}", row["batch_id"].as_str().expect("a batch"));
-    wait::until("the undone pause is recorded", SOON, async || {
+    wait::until("the undone pause is recorded", DEADLINE, async || {
         let row = server.get(&batch).await.1["commands"][0].take();
         let is_recorded = row["outcome"] == "confirmed" && row["settled"]["effect"] == "none";
         if is_recorded && row["settled"]["state"] == "printing" { Ok(()) } else { Err(row) }
@@ -251,13 +251,13 @@ async fn a_pause_that_is_undone_within_seconds_is_recorded_with_it() {
 }
 
 #[tokio::test]
-async fn the_test_of_a_printer_says_that_it_works_without_events() {
-    let (server, farm) = (TestServer::start().await, crate::support::server::farm(1).await);
+async fn a_connection_test_reports_missing_events() {
+    let (server, farm) = (TestServer::start().await, crate::support::server::start_farm(1).await);
     let printer = &farm.printers()[0];
     let body = json!({"url": printer.url(), "api_key": printer.api_key()});
     let faults = [
-        reading("/api/login", Fault::Status(500)),
-        reading("/sockjs", Fault::Status(401)),
+        reading_fault("/api/login", Fault::Status(500)),
+        reading_fault("/sockjs", Fault::Status(401)),
         Fault::CloseSocket,
         Fault::SilentSocket,
     ];
@@ -270,24 +270,24 @@ async fn the_test_of_a_printer_says_that_it_works_without_events() {
 }
 
 #[tokio::test]
-async fn a_printer_that_fails_while_it_heats_blocks_its_power_group_for_half_a_minute_and_the_row_says_so() {
+async fn a_printer_that_fails_while_it_heats_blocks_its_power_group_for_a_time() {
     let config = FarmConfig {
         printers: 2,
         time_scale: 0.2,
         with_sample_files: true,
-        select: Some(FILE.to_owned()),
+        selected_file: Some(FILE.to_owned()),
         ..FarmConfig::default()
     };
     let (server, farm) = (TestServer::start().await, Farm::start(config).await.expect("a farm"));
     let mut ids = Vec::new();
     for printer in farm.printers() {
-        ids.push(server.register_as(printer, json!({"power_group": "hall"})).await);
+        ids.push(server.register_printer_with(printer, json!({"power_group": "hall"})).await);
         server.until_online(ids.last().expect("an id")).await;
     }
     let heating = &farm.printers()[0];
-    heating.at_printer(Act::StartSelected);
-    wait::until("it heats", SOON, async || {
-        let temperatures = status_of(&server, &ids[0]).await["temperatures"].take();
+    heating.perform(MachineAction::StartSelected);
+    wait::until("it heats", DEADLINE, async || {
+        let temperatures = get_status(&server, &ids[0]).await["temperatures"].take();
         let is_below =
             |heater: &Value| heater["target"].as_f64() > heater["actual"].as_f64().map(|actual| actual + 3.0);
         if temperatures.as_object().is_some_and(|heaters| heaters.values().any(is_below)) {
@@ -297,19 +297,19 @@ async fn a_printer_that_fails_while_it_heats_blocks_its_power_group_for_half_a_m
         }
     })
     .await;
-    heating.at_printer(Act::FirmwareError("Thermal Runaway".to_owned()));
+    heating.perform(MachineAction::FirmwareError("Thermal Runaway".to_owned()));
     let status = server.until_state(&ids[0], "error").await["status"].take();
     assert_eq!(status["temperatures"], json!({}), "{status}");
     let body = json!({"command": "start", "select": {"printer_ids": [&ids[1]]}, "max_heating": 1});
     let (_, batch, _) = server.post("/api/v1/batches", body).await;
     let path = format!("/api/v1/batches/{}", batch["id"].as_str().expect("an id"));
-    wait::until("the row says why it waits", SOON, async || {
+    wait::until("the row says why it waits", DEADLINE, async || {
         let row = server.get(&path).await.1["commands"][0].take();
-        let says = row["detail"] == "It waits until fewer printers of its power group heat.";
-        if row["outcome"] == "queued" && says { Ok(()) } else { Err(row) }
+        let has_reason = row["detail"] == "It waits until fewer printers of its power group heat.";
+        if row["outcome"] == "queued" && has_reason { Ok(()) } else { Err(row) }
     })
     .await;
-    wait::until("the start is confirmed", SOON, async || {
+    wait::until("the start is confirmed", DEADLINE, async || {
         let row = server.get(&path).await.1["commands"][0].take();
         if row["outcome"] == "confirmed" { Ok(()) } else { Err(row) }
     })

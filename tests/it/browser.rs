@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use printyard::{
     clock,
-    service::sessions::{Browser as Comes, LogIn},
+    service::sessions::{Browser as Comes, LoginResult},
 };
 use serde_json::{Value, json};
 
@@ -20,16 +20,16 @@ mod forms;
 mod payload;
 mod printers;
 
-use detector::Detector;
-use payload::{KINDS, Plant, all_in_one};
-use printers::{MODES, Printers};
+use detector::ScriptDetector;
+use payload::{PAYLOADS, PayloadLog, join_payloads};
+use printers::{MODES, PayloadPrinters};
 
 /// Deadline for a page to show something on a busy machine.
-const SOON: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(60);
 const PASSWORD: &str = "correct horse battery";
 
 /// Places whose text must appear on some page. Otherwise the test proves nothing about them.
-const SHOWN: &[&str] = &[
+const SHOWN_PLACES: &[&str] = &[
     "PATCH /api/v1/printers/{id} /material",
     "PATCH /api/v1/printers/{id} /model",
     "PATCH /api/v1/printers/{id} /name",
@@ -65,48 +65,48 @@ const SHOWN: &[&str] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_anybody_writes_is_run_on_any_page() {
+async fn no_text_runs_as_script_on_any_page() {
     let browser = needs!(Browser::start().await);
     let server = TestServer::start().await;
-    let plant = Plant::default();
-    let detector = Detector::new(browser, plant.clone()).await;
+    let payloads = PayloadLog::default();
+    let detector = ScriptDetector::new(browser, payloads.clone()).await;
 
     // Before the first user exists: the set-up link and the login by token.
-    let key = server.services.setup_link().await.expect("no error").expect("a link");
+    let key = server.services.create_setup_link().await.expect("no error").expect("a link");
     for path in ["/login".to_owned(), format!("/setup?key={key}")] {
         detector.visit(&format!("{}{path}", server.url)).await;
-        forms::send_each(&detector, &format!("{}{path}", server.url), &[]).await;
+        forms::send_each_form(&detector, &format!("{}{path}", server.url), &[]).await;
     }
 
-    let printers = Printers::start(plant.clone()).await;
+    let printers = PayloadPrinters::start(payloads.clone()).await;
     let ids = printers.register(&server).await;
-    let pages = api::plant(&server, &plant, &printers).await;
-    printers.until_seen(&server).await;
-    let batches = commanded(&server, &plant, &ids).await;
+    let pages = api::send_payloads(&server, &payloads, &printers).await;
+    printers.until_read(&server).await;
+    let batches = send_batches(&server, &payloads, &ids).await;
 
     // Pages as seen by an admin and by an operator, whose name and tags are texts too. The admin sees all pages of all
     // printers. The operator sees one printer of each mode, each with another kind of text.
     let of_each_mode: Vec<String> =
-        (0..MODES.len()).map(|mode| ids[mode % KINDS.len() * MODES.len() + mode].clone()).collect();
+        (0..MODES.len()).map(|mode| ids[mode % PAYLOADS.len() * MODES.len() + mode].clone()).collect();
     let visits = [
-        (admin(&server, &plant).await, &ids, &pages[..]),
-        (operator(&server, &plant).await, &of_each_mode, &pages[..1]),
+        (log_in_admin(&server, &payloads).await, &ids, &pages[..]),
+        (log_in_operator(&server, &payloads).await, &of_each_mode, &pages[..1]),
     ];
     for (session, ids, pages) in visits {
         detector.browser.open(&format!("{}/login", server.url)).await;
         detector.browser.set_cookie("printyard_session", &session).await;
-        for (verb, route) in routes::of_pages() {
-            for path in addresses(&verb, &route, ids, pages, &batches) {
+        for (verb, route) in routes::list_page_routes() {
+            for path in list_page_paths(&verb, &route, ids, pages, &batches) {
                 detector.visit(&format!("{}{path}", server.url)).await;
             }
         }
     }
-    let session = admin(&server, &plant).await;
+    let session = log_in_admin(&server, &payloads).await;
     detector.browser.set_cookie("printyard_session", &session).await;
-    for path in strange_addresses() {
+    for path in list_payload_paths() {
         detector.visit(&format!("{}{path}", server.url)).await;
     }
-    live(&server, &detector, &printers, &ids, &plant).await;
+    check_live_updates(&server, &detector, &printers, &ids, &payloads).await;
     for path in [
         "/",
         "/account",
@@ -126,15 +126,21 @@ async fn nothing_that_anybody_writes_is_run_on_any_page() {
             ("proxy_user", "ann".to_owned()),
             ("camera_url", String::new()),
         ];
-        forms::send_each(&detector, &format!("{}{path}", server.url), &known).await;
+        forms::send_each_form(&detector, &format!("{}{path}", server.url), &known).await;
     }
-    detector.assert_seen(SHOWN);
-    detector.end().await;
+    detector.assert_shown(SHOWN_PLACES);
+    detector.close().await;
     server.stop().await;
 }
 
 /// Returns the addresses of a route, or no address if the route is not a page. Each case states the reason.
-pub fn addresses(verb: &str, route: &str, printers: &[String], planted: &[String], batches: &[String]) -> Vec<String> {
+pub fn list_page_paths(
+    verb: &str,
+    route: &str,
+    printers: &[String],
+    other_printers: &[String],
+    batches: &[String],
+) -> Vec<String> {
     if verb != "GET" {
         // Forms are sent from the pages that contain them.
         return Vec::new();
@@ -142,16 +148,16 @@ pub fn addresses(verb: &str, route: &str, printers: &[String], planted: &[String
     let each = |ids: &[String], before: &str| ids.iter().map(|id| format!("{before}{id}")).collect();
     match route {
         "/printers/{id}/settings" => {
-            [printers, planted].concat().iter().map(|id| format!("/printers/{id}/settings")).collect()
+            [printers, other_printers].concat().iter().map(|id| format!("/printers/{id}/settings")).collect()
         }
         // These return a picture and a fragment of a page.
         "/printers/{id}/camera" | "/printers/keys/{id}" => Vec::new(),
         // Redirects to another page.
         "/printers/discover" => Vec::new(),
         "/printers/{id}/files" => {
-            [printers, planted].concat().iter().map(|id| format!("/printers/{id}/files")).collect()
+            [printers, other_printers].concat().iter().map(|id| format!("/printers/{id}/files")).collect()
         }
-        "/printers/{id}" => each(&[printers, planted].concat(), "/printers/"),
+        "/printers/{id}" => each(&[printers, other_printers].concat(), "/printers/"),
         "/batches/{id}" => each(batches, "/batches/"),
         // Pages load these themselves.
         "/stream" | "/wall/stream" | "/batches/{id}/stream" | "/static/{*path}" => Vec::new(),
@@ -163,8 +169,8 @@ pub fn addresses(verb: &str, route: &str, printers: &[String], planted: &[String
 }
 
 /// Returns pages with texts in their URLs.
-fn strange_addresses() -> Vec<String> {
-    let text: String = url::form_urlencoded::byte_serialize(all_in_one(0).as_bytes()).collect();
+fn list_payload_paths() -> Vec<String> {
+    let text: String = url::form_urlencoded::byte_serialize(join_payloads(0).as_bytes()).collect();
     let names = ["q", "tag", "show", "view", "next", "key", "back", "since", "name", "id", "x"];
     let query: Vec<String> = names.iter().map(|name| format!("{name}={text}")).collect();
     let query = query.join("&");
@@ -175,7 +181,7 @@ fn strange_addresses() -> Vec<String> {
     for path in ["/", "/printers/", "/batches/", "/static/", "/api/v1/", "/api/v1/printers/"] {
         all.push(format!("{path}{}", text.replace('+', "%20")));
     }
-    all.extend(KINDS.iter().map(|kind| {
+    all.extend(PAYLOADS.iter().map(|kind| {
         let text: String = url::form_urlencoded::byte_serialize(kind(0).as_bytes()).collect();
         format!("/?q={text}&tag={text}&view=rows")
     }));
@@ -185,41 +191,41 @@ fn strange_addresses() -> Vec<String> {
 }
 
 /// Creates a user and logs in with a browser whose `User-Agent` is a text. Returns the session cookie.
-async fn session(server: &TestServer, plant: &Plant, name: &str, body: Value) -> String {
+async fn create_session(server: &TestServer, payloads: &PayloadLog, name: &str, body: Value) -> String {
     let (status, user, _) = server.post("/api/v1/users", body).await;
     assert_eq!(status, 201, "{user}");
-    let comes = Comes { agent: plant.put(1, "the name of a browser"), ..Comes::default() };
-    match server.services.log_in(name, PASSWORD, comes).await.expect("no error") {
-        LogIn::In { session: secret, .. } => secret,
+    let browser = Comes { agent: payloads.create(1, "the name of a browser"), ..Comes::default() };
+    match server.services.log_in(name, PASSWORD, browser).await.expect("no error") {
+        LoginResult::LoggedIn { session: secret, .. } => secret,
         other => panic!("{other:?}"),
     }
 }
 
-async fn admin(server: &TestServer, plant: &Plant) -> String {
-    let name = plant.put(0, "the name of the admin");
-    session(server, plant, &name, json!({"name": name, "password": PASSWORD, "role": "admin"})).await
+async fn log_in_admin(server: &TestServer, payloads: &PayloadLog) -> String {
+    let name = payloads.create(0, "the name of the admin");
+    create_session(server, payloads, &name, json!({"name": name, "password": PASSWORD, "role": "admin"})).await
 }
 
-async fn operator(server: &TestServer, plant: &Plant) -> String {
-    let name = plant.put(1, "the name of an operator");
-    let mut tags: Vec<String> = (0..KINDS.len()).map(|kind| plant.put(kind, "a tag of a user")).collect();
+async fn log_in_operator(server: &TestServer, payloads: &PayloadLog) -> String {
+    let name = payloads.create(1, "the name of an operator");
+    let mut tags: Vec<String> = (0..PAYLOADS.len()).map(|kind| payloads.create(kind, "a tag of a user")).collect();
     tags.push("seen-by-all".to_owned());
     let body = json!({"name": name, "password": PASSWORD, "role": "operator", "tags": tags});
-    session(server, plant, &name, body).await
+    create_session(server, payloads, &name, body).await
 }
 
 /// Sends batches to printers whose refusals contain texts. Returns the ids after all batches have ended.
-async fn commanded(server: &TestServer, plant: &Plant, ids: &[String]) -> Vec<String> {
+async fn send_batches(server: &TestServer, payloads: &PayloadLog, ids: &[String]) -> Vec<String> {
     let mut batches = Vec::new();
-    for (kind, command) in (0..KINDS.len()).zip(["start", "pause", "cancel"].into_iter().cycle()) {
+    for (kind, command) in (0..PAYLOADS.len()).zip(["start", "pause", "cancel"].into_iter().cycle()) {
         let body = json!({"command": command, "select": {"printer_ids": ids}, "expires_in_s": 20,
-            "reason": plant.put(kind, "the reason of a batch"), "external_ref": plant.put(kind, "an external_ref")});
+            "reason": payloads.create(kind, "the reason of a batch"), "external_ref": payloads.create(kind, "an external_ref")});
         let (status, batch, _) = server.post("/api/v1/batches", body).await;
         assert_eq!(status, 202, "{batch}");
         batches.push(batch["id"].as_str().expect("an id").to_owned());
     }
     for id in &batches {
-        wait::until("a batch has ended", SOON, async || {
+        wait::until("a batch has ended", DEADLINE, async || {
             let (_, batch, _) = server.get(&format!("/api/v1/batches/{id}")).await;
             if batch["result"].is_null() { Err(batch) } else { Ok(()) }
         })
@@ -229,48 +235,54 @@ async fn commanded(server: &TestServer, plant: &Plant, ids: &[String]) -> Vec<St
 }
 
 /// Checks the texts that streams insert into open pages.
-async fn live(server: &TestServer, detector: &Detector, printers: &Printers, ids: &[String], plant: &Plant) {
+async fn check_live_updates(
+    server: &TestServer,
+    detector: &ScriptDetector,
+    printers: &PayloadPrinters,
+    ids: &[String],
+    payloads: &PayloadLog,
+) {
     let changing = ["printing: its file", "strange: its state", "failed: its error"];
-    let changed = async |what: &[&str], since: usize, kinds: usize| {
-        wait::until("the page shows the new texts", SOON, async || {
-            let seen = detector.look().await?;
-            let fresh = |field: &str| plant.numbers_of(field).filter(|n| *n >= since && seen.contains(n)).count();
+    let until_texts_change = async |what: &[&str], since: usize, kinds: usize| {
+        wait::until("the page shows the new texts", DEADLINE, async || {
+            let seen = detector.check_page().await?;
+            let fresh = |field: &str| payloads.numbers_at(field).filter(|n| *n >= since && seen.contains(n)).count();
             let counts: Vec<usize> = what.iter().map(|field| fresh(field)).collect();
             if counts.iter().all(|count| *count >= kinds) { Ok(()) } else { Err(format!("{counts:?}")) }
         })
         .await;
     };
     detector.visit(&format!("{}/", server.url)).await;
-    let since = printers.say_something_else();
-    changed(&changing, since, KINDS.len()).await;
+    let since = printers.change_texts();
+    until_texts_change(&changing, since, PAYLOADS.len()).await;
     // The dry run before a batch is HTML too.
     let tick = "document.querySelectorAll('.farm .pick').forEach((box) => { if (!box.checked) box.click(); })";
     detector.browser.run(tick, Vec::new()).await.expect("ticked");
-    wait::until("the buttons show the dry run", SOON, async || {
+    wait::until("the buttons show the dry run", DEADLINE, async || {
         let titles = "return [...document.querySelectorAll('.bar .act')].some((button) => button.title)";
         detector.browser.run(titles, Vec::new()).await.map(|there| there == true).unwrap_or(false)
     })
     .await;
-    detector.look().await.expect("a page");
+    detector.check_page().await.expect("a page");
 
     let printing = MODES.iter().position(|mode| *mode == "printing").expect("a mode");
     detector.visit(&format!("{}/printers/{}", server.url, ids[printing])).await;
-    let since = printers.say_something_else();
-    changed(&changing[..1], since, 1).await;
+    let since = printers.change_texts();
+    until_texts_change(&changing[..1], since, 1).await;
 
     let tomorrow = (clock::now() + chrono::TimeDelta::days(1)).to_rfc3339();
     let body = json!({"command": "start", "select": {"printer_ids": ids}, "not_before": tomorrow,
-        "reason": plant.put(2, "the reason of a batch")});
+        "reason": payloads.create(2, "the reason of a batch")});
     let (status, batch, _) = server.post("/api/v1/batches", body).await;
     assert_eq!(status, 202, "{batch}");
     let id = batch["id"].as_str().expect("an id");
     detector.visit(&format!("{}/batches/{id}", server.url)).await;
     assert_eq!(server.post(&format!("/api/v1/batches/{id}/stop"), json!({})).await.0, 200);
-    wait::until("the page shows the end of the batch", SOON, async || {
+    wait::until("the page shows the end of the batch", DEADLINE, async || {
         let state = "return document.getElementById('live').dataset.state";
         let state = detector.browser.run(state, Vec::new()).await?;
         if state == "Stopped" { Ok(()) } else { Err(state.to_string()) }
     })
     .await;
-    detector.look().await.expect("a page");
+    detector.check_page().await.expect("a page");
 }

@@ -17,34 +17,34 @@ use reqwest::{
 use serde_json::json;
 
 use crate::support::{
-    server::{ADMIN, TestServer, farm, yard},
+    server::{ADMIN_TOKEN, TestServer, start_farm, start_server_with_farm},
     wait,
 };
 
-const SOON: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(20);
 /// Smaller responses are never compressed, so a test needs a body of this size.
-const LARGE: usize = 2_048;
+const MIN_COMPRESSED_SIZE: usize = 2_048;
 
-fn header(response: &Response, name: HeaderName) -> String {
+fn header_value(response: &Response, name: HeaderName) -> String {
     let values = response.headers().get_all(name).iter().map(|value| value.to_str().expect("text"));
     values.collect::<Vec<_>>().join(", ")
 }
 
-fn unpacked(bytes: &[u8]) -> String {
+fn gunzip(bytes: &[u8]) -> String {
     let mut text = String::new();
     GzDecoder::new(bytes).read_to_string(&mut text).expect("a whole gzip stream");
     text
 }
 
 /// A server and the cookie of a session.
-struct Site {
+struct CompressionSite {
     server: TestServer,
     cookie: String,
 }
 
-impl Site {
-    async fn of(server: TestServer) -> Self {
-        let cookie = format!("printyard_session={}", server.session_of(ADMIN).await);
+impl CompressionSite {
+    async fn log_in(server: TestServer) -> Self {
+        let cookie = format!("printyard_session={}", server.open_session(ADMIN_TOKEN).await);
         Self { server, cookie }
     }
 
@@ -60,7 +60,7 @@ impl Site {
 
     /// Sends a form as from one of the server's own pages.
     async fn submit(&self, path: &str, form: &'static str) -> Response {
-        let request = self.server.bare(Method::POST, path).header(COOKIE, &self.cookie);
+        let request = self.server.request_without_auth(Method::POST, path).header(COOKIE, &self.cookie);
         let request = request.header("Sec-Fetch-Site", "same-origin").header(ACCEPT_ENCODING, "gzip");
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
         request.send().await.expect("a response")
@@ -69,70 +69,73 @@ impl Site {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_and_json_are_compressed_where_that_is_accepted() {
-    let (server, _farm, _) = yard(6).await;
-    let site = Site::of(server).await;
+    let (server, _farm, _) = start_server_with_farm(6).await;
+    let site = CompressionSite::log_in(server).await;
     for path in ["/", "/batches", "/api/v1/printers", "/api/openapi.json"] {
         let compressed = site.get(path, "gzip, deflate").await;
         assert_eq!(compressed.status(), StatusCode::OK, "{path}");
-        assert_eq!(header(&compressed, CONTENT_ENCODING), "gzip", "{path}");
-        assert!(header(&compressed, VARY).to_lowercase().contains("accept-encoding"), "{path}");
-        assert_eq!(header(&compressed, CONTENT_LENGTH), "", "{path}");
+        assert_eq!(header_value(&compressed, CONTENT_ENCODING), "gzip", "{path}");
+        assert!(header_value(&compressed, VARY).to_lowercase().contains("accept-encoding"), "{path}");
+        assert_eq!(header_value(&compressed, CONTENT_LENGTH), "", "{path}");
         let bytes = compressed.bytes().await.expect("a body");
-        let text = unpacked(&bytes);
+        let text = gunzip(&bytes);
         assert!(text.len() > bytes.len() * 2, "{path}: {} of {}", bytes.len(), text.len());
         for accepted in ["identity", "gzip;q=0, identity", "br"] {
             let plain = site.get(path, accepted).await;
-            assert_eq!(header(&plain, CONTENT_ENCODING), "", "{path}");
-            assert!(header(&plain, VARY).to_lowercase().contains("accept-encoding"), "{path}");
-            let length = header(&plain, CONTENT_LENGTH);
+            assert_eq!(header_value(&plain, CONTENT_ENCODING), "", "{path}");
+            assert!(header_value(&plain, VARY).to_lowercase().contains("accept-encoding"), "{path}");
+            let length = header_value(&plain, CONTENT_LENGTH);
             let body = plain.text().await.expect("a body");
             assert_eq!(length, body.len().to_string(), "{path}");
             assert_eq!(body.trim_end().chars().last(), text.trim_end().chars().last(), "{path}");
         }
     }
     let small = site.get("/api/v1/me", "gzip").await;
-    assert_eq!(header(&small, CONTENT_ENCODING), "");
-    assert!(small.bytes().await.expect("a body").len() < LARGE);
+    assert_eq!(header_value(&small, CONTENT_ENCODING), "");
+    assert!(small.bytes().await.expect("a body").len() < MIN_COMPRESSED_SIZE);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn responses_that_may_show_a_secret_are_not_compressed() {
-    let site = Site::of(TestServer::start().await).await;
-    let key = site.server.services.setup_link().await.expect("a database").expect("a link");
+    let site = CompressionSite::log_in(TestServer::start().await).await;
+    let key = site.server.services.create_setup_link().await.expect("a database").expect("a link");
     let setup = site.get(&format!("/setup?key={key}"), "gzip").await;
     let hook = site.submit("/webhooks", "url=http%3A%2F%2F127.0.0.1%3A9%2F").await;
-    for (response, secret, least) in [(setup, key.as_str(), 0), (hook, "whsec_", LARGE)] {
-        assert_eq!((response.status(), header(&response, CONTENT_ENCODING)), (StatusCode::OK, String::new()));
-        assert_eq!((header(&response, CACHE_CONTROL), header(&response, ETAG)), ("no-store".to_owned(), String::new()));
+    for (response, secret, least) in [(setup, key.as_str(), 0), (hook, "whsec_", MIN_COMPRESSED_SIZE)] {
+        assert_eq!((response.status(), header_value(&response, CONTENT_ENCODING)), (StatusCode::OK, String::new()));
+        assert_eq!(
+            (header_value(&response, CACHE_CONTROL), header_value(&response, ETAG)),
+            ("no-store".to_owned(), String::new())
+        );
         let page = response.text().await.expect("a page");
         assert!(page.contains(secret) && page.len() > least, "{page}");
     }
     // This fragment of a form contains a key that OctoPrint granted.
     let part = site.get("/printers/keys/0190a0a0-0000-7000-8000-000000000000", "gzip").await;
-    assert_eq!((part.status(), header(&part, CACHE_CONTROL)), (StatusCode::OK, "no-store".to_owned()));
+    assert_eq!((part.status(), header_value(&part, CACHE_CONTROL)), (StatusCode::OK, "no-store".to_owned()));
     // Responses to unsafe requests are not compressed, even when they are large.
     let body: Vec<_> = (0..40).map(|n| json!({"name": format!("p-{n}"), "url": format!("http://127.0.0.1:{n}"), "api_key": "k", "enabled": false})).collect();
     let request = site.server.request(Method::POST, "/api/v1/printers/bulk").header(ACCEPT_ENCODING, "gzip");
     let bulk = request.json(&json!({ "items": body })).send().await.expect("a response");
-    assert_eq!(header(&bulk, CONTENT_ENCODING), "");
+    assert_eq!(header_value(&bulk, CONTENT_ENCODING), "");
     let status = bulk.status();
     let text = bulk.text().await.expect("a body");
-    assert!(status.is_success() && text.len() > LARGE, "{status} {text}");
+    assert!(status.is_success() && text.len() > MIN_COMPRESSED_SIZE, "{status} {text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_and_pictures_are_not_compressed_again() {
-    let (server, _farm, ids) = yard(2).await;
-    let site = Site::of(server).await;
+    let (server, _farm, ids) = start_server_with_farm(2).await;
+    let site = CompressionSite::log_in(server).await;
     let feed = site.get("/api/v1/events/stream", "gzip").await;
-    assert_eq!((feed.status(), header(&feed, CONTENT_ENCODING)), (StatusCode::OK, String::new()));
+    assert_eq!((feed.status(), header_value(&feed, CONTENT_ENCODING)), (StatusCode::OK, String::new()));
     let picture = site.get(&format!("/api/v1/printers/{}/snapshot", ids[0]), "gzip").await;
-    assert_eq!((picture.status(), header(&picture, CONTENT_ENCODING)), (StatusCode::OK, String::new()));
+    assert_eq!((picture.status(), header_value(&picture, CONTENT_ENCODING)), (StatusCode::OK, String::new()));
     // A live page compresses its events itself and flushes after each, so the browser can read it at once.
     let mut live = site.get("/stream", "gzip").await;
-    assert_eq!(header(&live, CONTENT_ENCODING), "gzip");
+    assert_eq!(header_value(&live, CONTENT_ENCODING), "gzip");
     let mut bytes = Vec::new();
-    let first = wait::until("an event", SOON, async || {
+    let first = wait::until("an event", DEADLINE, async || {
         bytes.extend(live.chunk().await.expect("a stream").unwrap_or_default());
         let mut text = Vec::new();
         // An error is expected here, because the stream has not ended.
@@ -144,16 +147,16 @@ async fn streams_and_pictures_are_not_compressed_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_the_browser_has_is_not_sent_again() {
-    let site = Site::of(TestServer::start().await).await;
+    let site = CompressionSite::log_in(TestServer::start().await).await;
     let page = site.get("/batches", "gzip").await;
-    let tag = header(&page, ETAG);
+    let tag = header_value(&page, ETAG);
     assert!(tag.starts_with("W/\""), "{tag}");
-    assert_eq!(header(&page, CACHE_CONTROL), "private, max-age=0, must-revalidate");
-    let vary = header(&page, VARY).to_lowercase();
+    assert_eq!(header_value(&page, CACHE_CONTROL), "private, max-age=0, must-revalidate");
+    let vary = header_value(&page, VARY).to_lowercase();
     assert!(["cookie", "accept-language", "accept-encoding"].iter().all(|name| vary.contains(name)), "{vary}");
-    let again = async |site: &Site, more: (HeaderName, &str)| {
+    let again = async |site: &CompressionSite, more: (HeaderName, &str)| {
         let response = site.send(Method::GET, "/batches", &[(IF_NONE_MATCH, &tag), more]).await;
-        let (status, new) = (response.status(), header(&response, ETAG));
+        let (status, new) = (response.status(), header_value(&response, ETAG));
         let length = response.bytes().await.expect("a body").len();
         assert_eq!(status == StatusCode::NOT_MODIFIED, length == 0 && new == tag, "{status} {new}");
         status
@@ -162,23 +165,23 @@ async fn a_page_that_the_browser_has_is_not_sent_again() {
         assert_eq!(again(&site, (ACCEPT_ENCODING, accepted)).await, StatusCode::NOT_MODIFIED);
     }
     assert_eq!(again(&site, (ACCEPT_LANGUAGE, "de")).await, StatusCode::OK, "another language");
-    let viewer = site.server.token("viewer").await;
-    let viewer = format!("printyard_session={}", site.server.session_of(&viewer).await);
-    let site = Site { cookie: viewer, ..site };
+    let viewer = site.server.create_token("viewer").await;
+    let viewer = format!("printyard_session={}", site.server.open_session(&viewer).await);
+    let site = CompressionSite { cookie: viewer, ..site };
     assert_eq!(again(&site, (ACCEPT_ENCODING, "gzip")).await, StatusCode::OK, "another user");
-    let site = Site { cookie: "printyard_session=none".to_owned(), ..site };
+    let site = CompressionSite { cookie: "printyard_session=none".to_owned(), ..site };
     assert_eq!(again(&site, (ACCEPT_ENCODING, "gzip")).await, StatusCode::SEE_OTHER, "no session");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_farm_in_which_nothing_shows_is_not_sent_again_and_a_change_is() {
+async fn an_unchanged_farm_page_is_not_sent_again_and_a_changed_one_is() {
     let server = TestServer::start().await;
-    let farm = farm(1).await;
-    let id = server.register(&farm.printers()[0]).await;
+    let farm = start_farm(1).await;
+    let id = server.register_printer(&farm.printers()[0]).await;
     server.until_online(&id).await;
-    let site = Site::of(server).await;
-    let tag = wait::until("the page is the same twice", SOON, async || {
-        let tag = header(&site.get("/", "gzip").await, ETAG);
+    let site = CompressionSite::log_in(server).await;
+    let tag = wait::until("the page is the same twice", DEADLINE, async || {
+        let tag = header_value(&site.get("/", "gzip").await, ETAG);
         let again = site.send(Method::GET, "/", &[(IF_NONE_MATCH, &tag)]).await;
         (again.status() == StatusCode::NOT_MODIFIED).then_some(tag)
     })
@@ -191,63 +194,66 @@ async fn a_farm_in_which_nothing_shows_is_not_sent_again_and_a_change_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_with_personal_data_are_not_kept_by_the_browser() {
-    let site = Site::of(TestServer::start().await).await;
+async fn pages_with_personal_data_are_not_cached_by_the_browser() {
+    let site = CompressionSite::log_in(TestServer::start().await).await;
     for path in ["/users", "/audit", "/account", "/webhooks", "/login"] {
         let page = site.get(path, "identity").await;
         assert_eq!(
-            (header(&page, CACHE_CONTROL), header(&page, ETAG)),
+            (header_value(&page, CACHE_CONTROL), header_value(&page, ETAG)),
             ("no-store".to_owned(), String::new()),
             "{path}"
         );
     }
     let out = site.submit("/logout", "").await;
-    assert_eq!(header(&out, HeaderName::from_static("clear-site-data")), "\"cache\"");
+    assert_eq!(header_value(&out, HeaderName::from_static("clear-site-data")), "\"cache\"");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn static_files_are_sent_as_they_were_compressed_by_the_build() {
-    let site = Site::of(TestServer::start().await).await;
+    let site = CompressionSite::log_in(TestServer::start().await).await;
     let page = site.get("/login", "identity").await.text().await.expect("a page");
     for name in ["app.css", "icon.svg"] {
         let from = page.find(&format!("/static/{name}?v=")).expect("a link");
         let path = page[from..].split('"').next().expect("an address");
         let compressed = site.get(path, "gzip").await;
-        assert_eq!(header(&compressed, CONTENT_ENCODING), "gzip", "{name}");
-        assert_eq!(header(&compressed, VARY), "Accept-Encoding", "{name}");
-        assert!(header(&compressed, CACHE_CONTROL).contains("immutable"), "{name}");
-        let (tag, length) = (header(&compressed, ETAG), header(&compressed, CONTENT_LENGTH));
+        assert_eq!(header_value(&compressed, CONTENT_ENCODING), "gzip", "{name}");
+        assert_eq!(header_value(&compressed, VARY), "Accept-Encoding", "{name}");
+        assert!(header_value(&compressed, CACHE_CONTROL).contains("immutable"), "{name}");
+        let (tag, length) = (header_value(&compressed, ETAG), header_value(&compressed, CONTENT_LENGTH));
         let bytes = compressed.bytes().await.expect("a body");
         assert_eq!(length, bytes.len().to_string(), "{name}");
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("static");
         let stored = std::fs::read_to_string(root.join(name)).expect("a file");
-        assert_eq!(unpacked(&bytes), stored, "{name}");
+        assert_eq!(gunzip(&bytes), stored, "{name}");
         let plain = site.get(path, "identity").await;
-        assert_eq!(header(&plain, CONTENT_ENCODING), "", "{name}");
+        assert_eq!(header_value(&plain, CONTENT_ENCODING), "", "{name}");
         assert_eq!(plain.text().await.expect("a body"), stored, "{name}");
         let known = site.send(Method::GET, path, &[(IF_NONE_MATCH, &tag)]).await;
         assert_eq!(known.status(), StatusCode::NOT_MODIFIED, "{name}");
         // A range of the file is requested; the whole file is a valid response too. HEAD has the same headers.
         let part = site.send(Method::GET, path, &[(RANGE, "bytes=0-9"), (ACCEPT_ENCODING, "identity")]).await;
-        assert_eq!((part.status(), header(&part, CONTENT_LENGTH)), (StatusCode::OK, stored.len().to_string()));
+        assert_eq!((part.status(), header_value(&part, CONTENT_LENGTH)), (StatusCode::OK, stored.len().to_string()));
         let head = site.send(Method::HEAD, path, &[(ACCEPT_ENCODING, "gzip")]).await;
-        assert_eq!((header(&head, CONTENT_LENGTH), header(&head, ETAG)), (length, tag), "{name}");
+        assert_eq!((header_value(&head, CONTENT_LENGTH), header_value(&head, ETAG)), (length, tag), "{name}");
         // Without the hash in the URL the content may change.
-        let (bare, _) = path.split_once('?').expect("a hash");
-        assert!(!header(&site.get(bare, "gzip").await, CACHE_CONTROL).contains("immutable"), "{name}");
+        let (path_without_hash, _) = path.split_once('?').expect("a hash");
+        assert!(
+            !header_value(&site.get(path_without_hash, "gzip").await, CACHE_CONTROL).contains("immutable"),
+            "{name}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_for_the_head_of_a_page_has_no_body() {
-    let site = Site::of(TestServer::start().await).await;
+    let site = CompressionSite::log_in(TestServer::start().await).await;
     for path in ["/", "/api/openapi.json"] {
         for accepted in ["gzip", "identity"] {
             let head = site.send(Method::HEAD, path, &[(ACCEPT_ENCODING, accepted)]).await;
             let get = site.get(path, accepted).await;
             assert_eq!(head.status(), StatusCode::OK, "{path}");
             for name in [CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE] {
-                assert_eq!(header(&head, name.clone()), header(&get, name), "{path} {accepted}");
+                assert_eq!(header_value(&head, name.clone()), header_value(&get, name), "{path} {accepted}");
             }
             assert!(head.bytes().await.expect("a body").is_empty());
         }

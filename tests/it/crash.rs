@@ -13,9 +13,11 @@ use printyard::{
 use serde_json::json;
 
 use crate::support::{
-    agreement::{agree, farm_with_a_long_print, register, tally, until_online},
-    dice::{Dice, seed, times},
-    process::{ServerProcess, sqlite_in},
+    agreement::{
+        assert_row_matches_printer, format_outcome_counts, register_farm, start_long_print_farm, until_online,
+    },
+    dice::{SeededRng, repeat_count, test_seed},
+    process::{ServerProcess, sqlite_url},
     wait::{self, until},
 };
 
@@ -23,18 +25,18 @@ use crate::support::{
 const FARMS: u64 = 3;
 const PRINTERS: usize = 40;
 /// Deadline for a batch. Confirmation takes up to 3 s, and an answer up to 10 s.
-const PATIENCE: Duration = Duration::from_secs(90);
+const BATCH_DEADLINE: Duration = Duration::from_secs(90);
 
 /// Counts the open rows that kills left behind, by their outcome.
 #[derive(Debug, Default)]
-struct Hits(HashMap<Outcome, usize>);
+struct OpenRowCounts(HashMap<Outcome, usize>);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_settles_every_command_and_repeats_no_start() {
-    let seed = seed("crash");
-    let kills = times("PRINTYARD_TEST_KILLS", 60).div_ceil(FARMS);
+    let seed = test_seed("crash");
+    let kills = repeat_count("PRINTYARD_TEST_KILLS", 60).div_ceil(FARMS);
     let farms = (0..FARMS).map(|n| kill_often(seed.wrapping_add(n * 1_000_003), kills));
-    let mut hits = Hits::default();
+    let mut hits = OpenRowCounts::default();
     for farm in futures_util::future::join_all(farms).await {
         for (outcome, n) in farm.0 {
             *hits.0.entry(outcome).or_default() += n;
@@ -46,15 +48,15 @@ async fn a_killed_server_settles_every_command_and_repeats_no_start() {
     }
 }
 
-async fn kill_often(seed: u64, kills: u64) -> Hits {
-    let farm = farm_with_a_long_print(PRINTERS).await;
+async fn kill_often(seed: u64, kills: u64) -> OpenRowCounts {
+    let farm = start_long_print_farm(PRINTERS).await;
     let dir = tempfile::tempdir().expect("a folder");
     let mut server = ServerProcess::start(dir.path()).await;
-    let by_id = register(&server, &farm).await;
-    let mut hits = Hits::default();
-    let mut dice = Dice::new(seed);
+    let by_id = register_farm(&server, &farm).await;
+    let mut hits = OpenRowCounts::default();
+    let mut rng = SeededRng::new(seed);
     for round in 0..kills {
-        server = crash_once(server, dir.path(), (seed, round), &mut dice, &by_id, &mut hits).await;
+        server = crash_once(server, dir.path(), (seed, round), &mut rng, &by_id, &mut hits).await;
     }
     hits
 }
@@ -64,18 +66,18 @@ async fn crash_once(
     mut server: ServerProcess,
     dir: &Path,
     (seed, round): (u64, u64),
-    dice: &mut Dice,
+    rng: &mut SeededRng,
     by_id: &HashMap<String, SimulatedPrinter>,
-    hits: &mut Hits,
+    hits: &mut OpenRowCounts,
 ) -> ServerProcess {
     let context = format!("seed {seed}, round {round}");
-    until_online(&server, PRINTERS, PATIENCE).await;
+    until_online(&server, PRINTERS, BATCH_DEADLINE).await;
     let before: HashMap<&str, usize> =
-        by_id.iter().map(|(id, printer)| (id.as_str(), printer.received().len())).collect();
+        by_id.iter().map(|(id, printer)| (id.as_str(), printer.received_requests().len())).collect();
     for printer in by_id.values() {
-        match dice.below(12) {
-            0 => printer.fault_next_command(Fault::ResetAfterActing),
-            1 => printer.fault_next_command(Fault::Reset),
+        match rng.below(12) {
+            0 => printer.queue_command_fault(Fault::ResetAfterActing),
+            1 => printer.queue_command_fault(Fault::Reset),
             _ => {}
         }
     }
@@ -89,7 +91,7 @@ async fn crash_once(
         batch["plate"] = "assume_clear".into();
         batch["reason"] = "the crash test".into();
     }
-    let delay = Duration::from_millis(dice.below(180));
+    let delay = Duration::from_millis(rng.below(180));
     let killed = async {
         // The time of the kill is the random variable of this test. The test does not wait for anything here.
         wait::pause(delay).await;
@@ -103,14 +105,14 @@ async fn crash_once(
         }
     };
     server.kill();
-    note_open_rows(dir, hits).await;
+    count_open_rows(dir, hits).await;
     let server = ServerProcess::start(dir).await;
     let batches = server.get(&format!("/batches?external_ref={external_ref}")).await;
     let Some(id) = batches["items"][0]["id"].as_str() else {
         assert!(answer.is_none(), "{context}: the batch was acknowledged, and is not in the command log");
         return server;
     };
-    until("the batch ends", PATIENCE, async || {
+    until("the batch ends", BATCH_DEADLINE, async || {
         let batch = server.get(&format!("/batches/{id}")).await;
         if batch["finished_at"].is_null() { Err(batch["counts"].clone()) } else { Ok(()) }
     })
@@ -118,18 +120,18 @@ async fn crash_once(
     let rows = server.get(&format!("/batches/{id}/commands?limit=500")).await;
     let rows = rows["items"].as_array().expect("rows");
     assert_eq!(rows.len(), PRINTERS, "{context}");
-    println!("{context}, {command}, killed after {delay:?}: {}", tally(rows));
+    println!("{context}, {command}, killed after {delay:?}: {}", format_outcome_counts(rows));
     for row in rows {
         let id = row["printer_id"].as_str().expect("an id");
-        agree(&context, command, row, &by_id[id], before[id]);
+        assert_row_matches_printer(&context, command, row, &by_id[id], before[id]);
     }
     server
 }
 
 /// Counts the open rows after a kill, before the next start.
-async fn note_open_rows(dir: &Path, hits: &mut Hits) {
-    let db = Db::open(&sqlite_in(dir)).await.expect("the database");
-    for row in commands::open(&db).await.expect("open rows") {
+async fn count_open_rows(dir: &Path, hits: &mut OpenRowCounts) {
+    let db = Db::open(&sqlite_url(dir)).await.expect("the database");
+    for row in commands::list_open(&db).await.expect("open rows") {
         *hits.0.entry(row.outcome).or_default() += 1;
     }
     db.close().await;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use printyard::{
     Server,
-    config::Given,
+    config::RawConfig,
     domain::{audit::ActorKind, printer::PrinterDetails, printer_access::PrinterAccess},
     service::{access::Principal, tokens::NewToken},
     simulator::{Farm, FarmConfig},
@@ -24,11 +24,11 @@ use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::support::wait;
 
-const TOKEN: &str = "a-token-for-the-tests";
-const SOON: Duration = Duration::from_secs(20);
+const ADMIN_TOKEN: &str = "a-token-for-the-tests";
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A server with simulated printers, and a browser that follows no redirects and keeps its own cookie.
-struct Site {
+struct DashboardSite {
     base: String,
     http: reqwest::Client,
     cookie: String,
@@ -39,24 +39,24 @@ struct Site {
     _folder: tempfile::TempDir,
 }
 
-impl Site {
-    async fn with(printers: usize) -> Self {
+impl DashboardSite {
+    async fn start(printers: usize) -> Self {
         let farm = Farm::start(FarmConfig {
             printers,
             with_sample_files: true,
-            select: Some("bracket.gcode".to_owned()),
+            selected_file: Some("bracket.gcode".to_owned()),
             ..FarmConfig::default()
         });
         let farm = farm.await.expect("a simulated farm");
         let folder = tempfile::tempdir().expect("a folder");
-        let config = Given {
+        let config = RawConfig {
             listen: Some("127.0.0.1:0".to_owned()),
             database_url: Some(format!("sqlite:{}", folder.path().join("test.db").display())),
             data_dir: Some(folder.path().to_owned()),
-            admin_token: Some(TOKEN.to_owned()),
-            ..Given::default()
+            admin_token: Some(ADMIN_TOKEN.to_owned()),
+            ..RawConfig::default()
         };
-        let config = config.checked().expect("valid settings");
+        let config = config.validate().expect("valid settings");
         let listener = TcpListener::bind(config.listen).await.expect("a port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
         let server = Server::start(&config).await.expect("a server");
@@ -67,7 +67,7 @@ impl Site {
         }));
         let mut site = Self {
             base,
-            http: browser(),
+            http: build_client(),
             cookie: String::new(),
             services,
             farm,
@@ -76,31 +76,31 @@ impl Site {
             _folder: folder,
         };
         for number in 0..printers {
-            let id = site.register(number, &format!("P-{}", number + 1), "all").await;
+            let id = site.register_printer(number, &format!("P-{}", number + 1), "all").await;
             site.ids.push(id);
         }
-        site.cookie = site.log_in(TOKEN).await;
+        site.cookie = site.log_in(ADMIN_TOKEN).await;
         // Waits until each tile shows all data of an idle printer: its state, then its temperatures.
         let known = |tile: &str| tile.contains("is-ready") && tile.contains('°');
-        let online = || async { site.page("/").await.split("<li").filter(|tile| known(tile)).count() >= printers };
-        wait::until("every printer is ready", SOON, online).await;
+        let online = || async { site.get_page("/").await.split("<li").filter(|tile| known(tile)).count() >= printers };
+        wait::until("every printer is ready", DEADLINE, online).await;
         site
     }
 
-    async fn register(&self, number: usize, name: &str, tag: &str) -> String {
+    async fn register_printer(&self, number: usize, name: &str, tag: &str) -> String {
         let simulated = &self.farm.printers()[number];
         let mut details = PrinterDetails::new(name, simulated.url());
         details.tags = vec![tag.to_owned()];
-        let who = Principal::operator_of_the_server(ActorKind::AdminToken);
-        let access = PrinterAccess::with_key(simulated.api_key());
-        let view = self.services.register_printer(&who, details, access).await.expect("registered");
+        let principal = Principal::server_admin(ActorKind::AdminToken);
+        let access = PrinterAccess::with_api_key(simulated.api_key());
+        let view = self.services.register_printer(&principal, details, access).await.expect("registered");
         view.printer.id.to_string()
     }
 
     async fn log_in(&self, token: &str) -> String {
         let answer = send(self.http.get(format!("{}/login?token={token}", self.base))).await;
         assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-        let cookie = header(&answer, "set-cookie").to_owned();
+        let cookie = header_value(&answer, "set-cookie").to_owned();
         cookie.split(';').next().expect("a cookie").to_owned()
     }
 
@@ -122,27 +122,27 @@ impl Site {
         send(self.post(path, fields).header("sec-fetch-site", "same-origin")).await
     }
 
-    async fn page(&self, path: &str) -> String {
+    async fn get_page(&self, path: &str) -> String {
         let answer = send(self.get(path)).await;
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         answer.text().await.expect("a page")
     }
 
     /// Sends a command to printers and waits until the page of its batch shows the end.
-    async fn command(&self, fields: &[(&str, &str)]) -> String {
+    async fn run_command(&self, fields: &[(&str, &str)]) -> String {
         let answer = self.submit("/batches", fields).await;
         assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{fields:?}");
-        let path = header(&answer, "location").to_owned();
+        let path = header_value(&answer, "location").to_owned();
         assert!(path.starts_with("/batches/"), "{path}");
         let ended = || async {
-            let page = self.page(&path).await;
-            if page.contains("data-state=\"Under way\"") { Err("under way") } else { Ok(page) }
+            let page = self.get_page(&path).await;
+            if page.contains("data-state=\"In progress\"") { Err("in progress") } else { Ok(page) }
         };
-        wait::until("the batch has ended", SOON, ended).await
+        wait::until("the batch has ended", DEADLINE, ended).await
     }
 }
 
-impl Drop for Site {
+impl Drop for DashboardSite {
     fn drop(&mut self) {
         drop(self.end.take());
     }
@@ -152,7 +152,7 @@ impl Drop for Site {
     clippy::disallowed_methods,
     reason = "the tests look at the server from outside, past the guard of `outbound`"
 )]
-fn browser() -> reqwest::Client {
+fn build_client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
     builder.build().expect("a client")
@@ -162,7 +162,7 @@ async fn send(request: RequestBuilder) -> Response {
     request.send().await.expect("an answer")
 }
 
-fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
+fn header_value<'a>(answer: &'a Response, name: &str) -> &'a str {
     answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
@@ -177,61 +177,61 @@ async fn read_until(stream: &mut Response, text: &str) -> String {
             }
         }
     };
-    let timely = tokio::time::timeout(SOON, read).await;
+    let timely = tokio::time::timeout(DEADLINE, read).await;
     assert!(timely.is_ok() && seen.contains(text), "no {text} in: {seen}");
     seen
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_session_every_page_leads_to_the_login() {
-    let site = Site::with(0).await;
+    let site = DashboardSite::start(0).await;
     for path in ["/", "/batches", "/printers/new", "/stream", "/nowhere"] {
         let answer = send(site.http.get(format!("{}{path}", site.base))).await;
         assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{path}");
-        assert!(header(&answer, "location").starts_with("/login"), "{path}");
+        assert!(header_value(&answer, "location").starts_with("/login"), "{path}");
     }
     let answer = send(site.http.get(format!("{}/batches", site.base))).await;
-    assert_eq!(header(&answer, "location"), "/login?next=%2Fbatches");
+    assert_eq!(header_value(&answer, "location"), "/login?next=%2Fbatches");
     let login = send(site.http.get(format!("{}/login", site.base))).await;
     assert_eq!(login.status(), StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_with_a_token_logs_in_and_leaves_no_trace_of_it() {
-    let site = Site::with(0).await;
-    let answer = send(site.http.get(format!("{}/login?token={TOKEN}", site.base))).await;
-    assert_eq!((answer.status(), header(&answer, "location")), (StatusCode::SEE_OTHER, "/"));
-    let cookie = header(&answer, "set-cookie");
+    let site = DashboardSite::start(0).await;
+    let answer = send(site.http.get(format!("{}/login?token={ADMIN_TOKEN}", site.base))).await;
+    assert_eq!((answer.status(), header_value(&answer, "location")), (StatusCode::SEE_OTHER, "/"));
+    let cookie = header_value(&answer, "set-cookie");
     for part in ["printyard_session=", "HttpOnly", "SameSite=Lax", "Path=/", "Max-Age="] {
         assert!(cookie.contains(part), "{cookie}");
     }
-    assert!(!cookie.contains(TOKEN));
-    assert_eq!(header(&answer, "referrer-policy"), "no-referrer");
-    assert_eq!(header(&answer, "cache-control"), "no-store");
+    assert!(!cookie.contains(ADMIN_TOKEN));
+    assert_eq!(header_value(&answer, "referrer-policy"), "no-referrer");
+    assert_eq!(header_value(&answer, "cache-control"), "no-store");
     let wrong = send(site.http.get(format!("{}/login?token=wrong", site.base))).await;
     assert_eq!(wrong.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(header(&wrong, "set-cookie"), "");
+    assert_eq!(header_value(&wrong, "set-cookie"), "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_the_logout_the_session_is_over_on_the_server() {
-    let site = Site::with(0).await;
+    let site = DashboardSite::start(0).await;
     assert_eq!(site.submit("/logout", &[]).await.status(), StatusCode::SEE_OTHER);
     assert_eq!(send(site.get("/")).await.status(), StatusCode::SEE_OTHER);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_leads_nowhere_outside() {
-    let site = Site::with(0).await;
+async fn a_login_never_redirects_to_another_site() {
+    let site = DashboardSite::start(0).await;
     for (next, expected) in [("/batches", "/batches"), ("//evil.example", "/"), ("https://evil.example", "/")] {
-        let answer = site.submit("/login", &[("token", TOKEN), ("next", next)]).await;
-        assert_eq!(header(&answer, "location"), expected, "{next}");
+        let answer = site.submit("/login", &[("token", ADMIN_TOKEN), ("next", next)]).await;
+        assert_eq!(header_value(&answer, "location"), expected, "{next}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_of_another_site_is_refused() {
-    let site = Site::with(1).await;
+    let site = DashboardSite::start(1).await;
     let fields = [("command", "start"), ("printer_id", site.ids[0].as_str())];
     let host = site.base.trim_start_matches("http://");
     let evil = [
@@ -245,33 +245,38 @@ async fn a_form_of_another_site_is_refused() {
         let request = headers.iter().fold(site.post("/batches", &fields), |r, (name, value)| r.header(*name, *value));
         assert_eq!(send(request).await.status(), StatusCode::FORBIDDEN, "{headers:?}");
     }
-    assert!(site.page("/batches").await.contains("None yet"), "no batch was created");
+    assert!(site.get_page("/batches").await.contains("No batches yet"), "no batch was created");
     let own = site.post("/batches", &fields).header("origin", format!("http://{host}"));
     assert_eq!(send(own).await.status(), StatusCode::SEE_OTHER);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_farm_lists_every_printer_and_escapes_their_names() {
-    let site = Site::with(2).await;
+    let site = DashboardSite::start(2).await;
     let name = "<script>alert('x')</script> & \"co\"";
     let mut details = PrinterDetails::new(name, "http://192.0.2.7");
     details.enabled = false;
-    let who = Principal::operator_of_the_server(ActorKind::AdminToken);
-    let odd =
-        site.services.register_printer(&who, details, PrinterAccess::default()).await.expect("registered").printer.id;
-    let page = site.page("/").await;
+    let principal = Principal::server_admin(ActorKind::AdminToken);
+    let odd = site
+        .services
+        .register_printer(&principal, details, PrinterAccess::default())
+        .await
+        .expect("registered")
+        .printer
+        .id;
+    let page = site.get_page("/").await;
     for id in &site.ids {
         assert!(page.contains(&format!("value=\"{id}\"")), "a checkbox for {id}");
     }
     assert!(!page.contains("<script>alert"), "a name is text, never markup");
     assert!(page.contains("&#60;script&#62;alert"), "{page}");
-    assert!(!site.page(&format!("/printers/{odd}")).await.contains("<script>alert"));
+    assert!(!site.get_page(&format!("/printers/{odd}")).await.contains("<script>alert"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn filters_narrow_the_farm() {
-    let site = Site::with(3).await;
-    let count = async |path: &str| site.page(path).await.matches("class=\"tile\"").count();
+    let site = DashboardSite::start(3).await;
+    let count = async |path: &str| site.get_page(path).await.matches("class=\"tile\"").count();
     assert_eq!(count("/").await, 3);
     assert_eq!(count("/?q=p-2").await, 1);
     assert_eq!(count("/?show=ready&tag=all").await, 3);
@@ -280,86 +285,86 @@ async fn filters_narrow_the_farm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_forbids_what_is_inline_or_from_elsewhere() {
-    let site = Site::with(1).await;
+async fn every_response_forbids_inline_and_external_resources() {
+    let site = DashboardSite::start(1).await;
     for path in ["/", "/login", "/nowhere", "/batches", "/static/app.css", "/batches/none"] {
         let answer = send(site.get(path)).await;
-        let policy = header(&answer, "content-security-policy");
+        let policy = header_value(&answer, "content-security-policy");
         assert!(policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'none'"), "{path}");
         assert!(!policy.contains("unsafe"), "{path}");
-        assert_eq!(header(&answer, "x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(header_value(&answer, "x-content-type-options"), "nosniff", "{path}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn assets_are_kept_for_good_under_the_name_of_their_content() {
-    let site = Site::with(0).await;
-    let page = site.page("/").await;
+async fn assets_with_a_content_hash_are_cached_permanently() {
+    let site = DashboardSite::start(0).await;
+    let page = site.get_page("/").await;
     for name in ["app.css", "app.js"] {
         let from = page.find(&format!("/static/{name}?v=")).expect("a link");
         let path = page[from..].split('"').next().expect("an address");
         let answer = send(site.http.get(format!("{}{path}", site.base))).await;
         assert_eq!(answer.status(), StatusCode::OK);
-        assert!(header(&answer, "cache-control").contains("immutable"));
+        assert!(header_value(&answer, "cache-control").contains("immutable"));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_page_has_ways_out_and_is_json_for_programs() {
-    let site = Site::with(0).await;
+async fn an_unknown_page_has_links_and_is_json_for_programs() {
+    let site = DashboardSite::start(0).await;
     let answer = send(site.get("/nowhere").header("accept", "text/html")).await;
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
     assert!(answer.text().await.expect("a page").contains("href=\"/\""));
     let answer = send(site.get("/nowhere").header("accept", "application/json")).await;
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
-    assert_eq!(header(&answer, "content-type"), "application/problem+json");
+    assert_eq!(header_value(&answer, "content-type"), "application/problem+json");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_by_form_ends_in_confirmed_outcomes() {
-    let site = Site::with(3).await;
+    let site = DashboardSite::start(3).await;
     let mut fields: Vec<(&str, &str)> = site.ids.iter().map(|id| ("printer_id", id.as_str())).collect();
     fields.push(("command", "start"));
-    let page = site.command(&fields).await;
+    let page = site.run_command(&fields).await;
     assert!(page.contains("data-state=\"All done\""), "{page}");
     assert!(page.contains("<b>3</b> started"), "{page}");
-    let page = site.page("/?show=printing").await;
+    let page = site.get_page("/?show=printing").await;
     assert_eq!(page.matches("class=\"tile\"").count(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_asks_once_and_names_the_number() {
-    let site = Site::with(2).await;
+async fn a_cancel_needs_confirmation_and_names_the_number_of_prints() {
+    let site = DashboardSite::start(2).await;
     let all = [("all", "1"), ("command", "start")];
-    site.command(&all).await;
-    let printing = || async { site.page("/").await.matches("body is-printing").count() == 2 };
-    wait::until("both print", SOON, printing).await;
-    let asked = site.submit("/batches", &[("all", "1"), ("command", "cancel")]).await;
-    assert_eq!(asked.status(), StatusCode::OK);
-    assert!(asked.text().await.expect("a page").contains("Cancel 2 prints?"));
-    let page = site.command(&[("all", "1"), ("command", "cancel"), ("confirm", "1")]).await;
+    site.run_command(&all).await;
+    let printing = || async { site.get_page("/").await.matches("body is-printing").count() == 2 };
+    wait::until("both print", DEADLINE, printing).await;
+    let confirmation = site.submit("/batches", &[("all", "1"), ("command", "cancel")]).await;
+    assert_eq!(confirmation.status(), StatusCode::OK);
+    assert!(confirmation.text().await.expect("a page").contains("Cancel 2 prints?"));
+    let page = site.run_command(&[("all", "1"), ("command", "cancel"), ("confirm", "1")]).await;
     assert!(page.contains("<b>2</b> cancelled"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_on_a_plate_that_is_not_clear_is_told_and_mended_on_the_spot() {
-    let site = Site::with(1).await;
+async fn a_start_on_an_occupied_plate_is_rejected_with_a_button_to_clear_it() {
+    let site = DashboardSite::start(1).await;
     let id = site.ids[0].as_str();
-    site.command(&[("printer_id", id), ("command", "start")]).await;
-    site.command(&[("printer_id", id), ("command", "cancel"), ("confirm", "1")]).await;
-    let asked = site.submit("/batches", &[("printer_id", id), ("command", "start")]).await;
-    assert!(asked.text().await.expect("a page").contains("not marked as clear"));
-    let page = site.command(&[("printer_id", id), ("command", "start"), ("confirm", "1")]).await;
-    assert!(page.contains("plate_not_clear") && page.contains("Plate is clear"), "{page}");
+    site.run_command(&[("printer_id", id), ("command", "start")]).await;
+    site.run_command(&[("printer_id", id), ("command", "cancel"), ("confirm", "1")]).await;
+    let confirmation = site.submit("/batches", &[("printer_id", id), ("command", "start")]).await;
+    assert!(confirmation.text().await.expect("a page").contains("not marked clear"));
+    let page = site.run_command(&[("printer_id", id), ("command", "start"), ("confirm", "1")]).await;
+    assert!(page.contains("plate_not_clear") && page.contains("Mark clear"), "{page}");
     let cleared = site.submit(&format!("/printers/{id}/plate"), &[("back", "/?show=plate")]).await;
-    assert_eq!(header(&cleared, "location"), "/?show=plate");
-    let page = site.command(&[("printer_id", id), ("command", "start")]).await;
+    assert_eq!(header_value(&cleared, "location"), "/?show=plate");
+    let page = site.run_command(&[("printer_id", id), ("command", "start")]).await;
     assert!(page.contains("<b>1</b> started"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_preview_says_what_each_command_would_do() {
-    let site = Site::with(2).await;
+    let site = DashboardSite::start(2).await;
     let fields = [("printer_id", site.ids[0].as_str()), ("printer_id", site.ids[1].as_str())];
     let answer = site.submit("/batches/preview", &fields).await.text().await.expect("a fragment");
     assert!(answer.contains("Start 2 printers"), "{answer}");
@@ -367,14 +372,14 @@ async fn the_preview_says_what_each_command_would_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_stream_sends_the_changed_tile_and_beats() {
-    let site = Site::with(2).await;
-    let page = site.page("/").await;
+async fn the_stream_sends_heartbeats_and_changed_tiles() {
+    let site = DashboardSite::start(2).await;
+    let page = site.get_page("/").await;
     let address = page.split("data-stream=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a stream");
     let mut stream = send(site.get(&address.replace("&#38;", "&"))).await;
-    assert_eq!(header(&stream, "content-type"), "text/event-stream");
+    assert_eq!(header_value(&stream, "content-type"), "text/event-stream");
     read_until(&mut stream, "event: beat").await;
-    site.command(&[("printer_id", site.ids[0].as_str()), ("command", "start")]).await;
+    site.run_command(&[("printer_id", site.ids[0].as_str()), ("command", "start")]).await;
     let seen = read_until(&mut stream, "body is-printing").await;
     assert!(seen.contains("event: tiles") && seen.contains(&format!("p-{}", site.ids[0])), "{seen}");
     assert!(!seen.contains(&format!("id=\"p-{}\"", site.ids[1])), "the other printer has not changed");
@@ -382,14 +387,14 @@ async fn the_stream_sends_the_changed_tile_and_beats() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_numbers_of_the_farm_are_sent_only_when_they_changed() {
-    let site = Site::with(1).await;
+    let site = DashboardSite::start(1).await;
     let mut stream = send(site.get("/stream")).await;
     let mut seen = read_until(&mut stream, "event: tiles").await;
-    let who = Principal::operator_of_the_server(ActorKind::AdminToken);
+    let principal = Principal::server_admin(ActorKind::AdminToken);
     let id = site.ids[0].parse().expect("an id");
     for name in ["P-first", "P-second"] {
         let patch = printyard::service::printers::PrinterPatch { name: Some(name.to_owned()), ..Default::default() };
-        site.services.patch_printer(&who, id, None, patch).await.expect("renamed");
+        site.services.patch_printer(&principal, id, None, patch).await.expect("renamed");
         seen += &read_until(&mut stream, &format!(">{name}</a>")).await;
     }
     assert_eq!(seen.matches("event: strip").count(), 1, "{seen}");
@@ -397,18 +402,18 @@ async fn the_numbers_of_the_farm_are_sent_only_when_they_changed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_ends_with_its_server() {
-    let mut site = Site::with(0).await;
+    let mut site = DashboardSite::start(0).await;
     let mut stream = send(site.get("/stream")).await;
     read_until(&mut stream, "event: beat").await;
     drop(site.end.take());
     let to_the_end = async { while stream.chunk().await.ok().flatten().is_some() {} };
-    assert!(tokio::time::timeout(SOON, to_the_end).await.is_ok(), "the stream ended");
+    assert!(tokio::time::timeout(DEADLINE, to_the_end).await.is_ok(), "the stream ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tag_limit_hides_other_printers_and_their_outcomes() {
-    let mut site = Site::with(2).await;
-    let who = Principal::operator_of_the_server(ActorKind::AdminToken);
+    let mut site = DashboardSite::start(2).await;
+    let principal = Principal::server_admin(ActorKind::AdminToken);
     let new = |tag: &str| NewToken {
         name: tag.to_owned(),
         role: printyard::domain::access::Role::Operator,
@@ -419,35 +424,32 @@ async fn a_tag_limit_hides_other_printers_and_their_outcomes() {
     let patch =
         printyard::service::printers::PrinterPatch { tags: Some(vec!["mine".to_owned()]), ..Default::default() };
     let mine = site.ids[0].parse().expect("an id");
-    site.services.patch_printer(&who, mine, None, patch).await.expect("tagged");
+    site.services.patch_printer(&principal, mine, None, patch).await.expect("tagged");
     let fields = [("all", "1"), ("command", "start")];
     let answer = site.submit("/batches", &fields).await;
-    let batch = header(&answer, "location").to_owned();
-    let (_, limited) = site
-        .services
-        .create_token(&Principal::operator_of_the_server(ActorKind::Terminal), new("mine"))
-        .await
-        .expect("a token");
+    let batch = header_value(&answer, "location").to_owned();
+    let (_, limited) =
+        site.services.create_token(&Principal::server_admin(ActorKind::Terminal), new("mine")).await.expect("a token");
     let (_, stranger) = site
         .services
-        .create_token(&Principal::operator_of_the_server(ActorKind::Terminal), new("others"))
+        .create_token(&Principal::server_admin(ActorKind::Terminal), new("others"))
         .await
         .expect("a token");
     site.cookie = site.log_in(&limited).await;
-    let page = site.page("/").await;
+    let page = site.get_page("/").await;
     assert!(page.contains(&site.ids[0]) && !page.contains(&site.ids[1]));
     assert_eq!(send(site.get(&format!("/printers/{}", site.ids[1]))).await.status(), StatusCode::NOT_FOUND);
-    let page = site.page(&batch).await;
+    let page = site.get_page(&batch).await;
     assert!(page.contains("P-1") && !page.contains("P-2"), "{page}");
     assert_eq!(site.submit(&format!("{batch}/stop"), &[]).await.status(), StatusCode::FORBIDDEN);
     site.cookie = site.log_in(&stranger).await;
     assert_eq!(send(site.get(&batch)).await.status(), StatusCode::NOT_FOUND);
-    assert!(site.page("/batches").await.contains("None yet"));
+    assert!(site.get_page("/batches").await.contains("No batches yet"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_viewer_looks_and_does_nothing() {
-    let mut site = Site::with(1).await;
+async fn a_viewer_cannot_send_commands() {
+    let mut site = DashboardSite::start(1).await;
     let new = NewToken {
         name: "wall".to_owned(),
         role: printyard::domain::access::Role::Viewer,
@@ -455,25 +457,22 @@ async fn a_viewer_looks_and_does_nothing() {
         expires_at: None,
         requires_key: false,
     };
-    let (_, token) = site
-        .services
-        .create_token(&Principal::operator_of_the_server(ActorKind::Terminal), new)
-        .await
-        .expect("a token");
+    let (_, token) =
+        site.services.create_token(&Principal::server_admin(ActorKind::Terminal), new).await.expect("a token");
     site.cookie = site.log_in(&token).await;
-    assert!(!site.page("/").await.contains("value=\"start\""));
+    assert!(!site.get_page("/").await.contains("value=\"start\""));
     let fields = [("printer_id", site.ids[0].as_str()), ("command", "start")];
     assert_eq!(site.submit("/batches", &fields).await.status(), StatusCode::FORBIDDEN);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_goes_once_somebody_has_looked_at_the_plate() {
-    let site = Site::with(1).await;
+async fn a_restart_needs_a_reason_when_the_plate_is_declared_clear() {
+    let site = DashboardSite::start(1).await;
     let id = site.ids[0].as_str();
-    site.command(&[("printer_id", id), ("command", "start")]).await;
+    site.run_command(&[("printer_id", id), ("command", "start")]).await;
     let fields = [("printer_id", id), ("command", "restart"), ("confirm", "1"), ("plates_clear", "1")];
     let refused = site.submit("/batches", &fields).await;
     assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "a reason is required");
-    let page = site.command(&[&fields[..], &[("reason", "I stand in front of it")]].concat()).await;
+    let page = site.run_command(&[&fields[..], &[("reason", "I stand in front of it")]].concat()).await;
     assert!(page.contains("<b>1</b> restarted"), "{page}");
 }

@@ -10,48 +10,49 @@ use printyard::{
         state::PrinterState,
     },
     fleet::{
-        ActorConfig, Fleet, Inbox, NotTaken,
-        message::{ActorCommand, ActorEvent, Report, SendRequest},
-        settings::{MAILBOX, OUTBOX, PERMIT_AGE, UP_QUEUE},
+        ActorConfig, ActorUnavailable, Fleet, Inbox,
+        message::{ActorCommand, ActorEvent, CommandReport, SendRequest},
+        settings::{DISPATCHER_QUEUE, MAILBOX, OUTBOX, PERMIT_AGE},
     },
     octoprint::OctoPrint,
     outbound::{Networks, Outbound},
-    simulator::{Act, Farm},
+    simulator::{Farm, MachineAction},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use crate::support::{server::farm, wait};
+use crate::support::{server::start_farm, wait};
 
 const PRINTER: Uuid = Uuid::from_u128(1);
-const LONG: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A fleet with one printer that is printing.
-struct Desk {
+struct FleetSetup {
     fleet: Fleet,
     inbox: Inbox,
     farm: Farm,
     stop: CancellationToken,
 }
 
-impl Desk {
+impl FleetSetup {
     async fn new() -> Self {
-        let (farm, stop) = (farm(1).await, CancellationToken::new());
+        let (farm, stop) = (start_farm(1).await, CancellationToken::new());
         let (fleet, inbox) = Fleet::new(Settings::default(), TaskTracker::new(), stop.clone());
         let printer = &farm.printers()[0];
         let outbound = Outbound::new(Networks::default()).expect("a client");
         let url = printer.url().parse().expect("a url");
-        let octoprint = OctoPrint::new(url, &PrinterAccess::with_key(printer.api_key()), outbound).expect("a client");
-        fleet.start_actor(ActorConfig::fresh(PRINTER, octoprint));
+        let octoprint =
+            OctoPrint::new(url, &PrinterAccess::with_api_key(printer.api_key()), outbound).expect("a client");
+        fleet.start_actor(ActorConfig::new(PRINTER, octoprint));
         printer.select("long/vase.gcode");
-        printer.at_printer(Act::StartSelected);
-        let desk = Self { fleet, inbox, farm, stop };
-        desk.until(PrinterState::Printing).await;
-        desk
+        printer.perform(MachineAction::StartSelected);
+        let setup = Self { fleet, inbox, farm, stop };
+        setup.until_state(PrinterState::Printing).await;
+        setup
     }
 
-    async fn until(&self, state: PrinterState) {
-        wait::until(&format!("the printer is {state:?}"), LONG, async || {
+    async fn until_state(&self, state: PrinterState) {
+        wait::until(&format!("the printer is {state:?}"), DEADLINE, async || {
             let seen = self.fleet.view().get(PRINTER).map(|live| live.state);
             if seen == Some(state) { Ok(()) } else { Err(format!("{seen:?}")) }
         })
@@ -62,8 +63,8 @@ impl Desk {
         self.try_perform(id, command, expires).expect("accepted");
     }
 
-    fn try_perform(&self, id: u128, command: Command, expires: Instant) -> Result<(), NotTaken> {
-        let order = ActorCommand {
+    fn try_perform(&self, id: u128, command: Command, expires: Instant) -> Result<(), ActorUnavailable> {
+        let actor_command = ActorCommand {
             command_id: Uuid::from_u128(id),
             command,
             expected_job: None,
@@ -71,27 +72,27 @@ impl Desk {
             named: true,
             force: false,
             assume_clear: false,
-            confirm_within: LONG,
+            confirm_within: DEADLINE,
             wait_when_unreachable: false,
             expires,
-            recover: None,
+            recovery: None,
         };
-        self.fleet.perform(PRINTER, order)
+        self.fleet.perform(PRINTER, actor_command)
     }
 
     /// Returns the next event of the actor.
     async fn next(&mut self) -> ActorEvent {
-        tokio::time::timeout(LONG, self.inbox.ledger.recv()).await.expect("in time").expect("an actor")
+        tokio::time::timeout(DEADLINE, self.inbox.events.recv()).await.expect("in time").expect("an actor")
     }
 
-    async fn asks(&mut self) -> SendRequest {
+    async fn next_send_request(&mut self) -> SendRequest {
         match self.next().await {
-            ActorEvent::SendRequest(ready) => ready,
+            ActorEvent::SendRequest(request) => request,
             other => panic!("the actor requests no permit: {other:?}"),
         }
     }
 
-    async fn reports(&mut self) -> Report {
+    async fn next_report(&mut self) -> CommandReport {
         match self.next().await {
             ActorEvent::Report(report) => report,
             other => panic!("the actor sends no report: {other:?}"),
@@ -99,73 +100,75 @@ impl Desk {
     }
 
     /// Returns the commands that the printer has received from the job client.
-    fn came(&self) -> Vec<String> {
-        self.farm.printers()[0].received().into_iter().map(|received| received.command).collect()
+    fn received_commands(&self) -> Vec<String> {
+        self.farm.printers()[0].received_requests().into_iter().map(|received| received.command).collect()
     }
 }
 
 #[tokio::test]
-async fn a_command_whose_leave_comes_after_its_time_is_not_sent() {
-    let mut desk = Desk::new().await;
+async fn a_command_whose_permit_arrives_after_its_expiry_is_not_sent() {
+    let mut setup = FleetSetup::new().await;
     let mut time = Duration::from_millis(250);
     // On a slow machine the command may expire before the actor requests its permit. Then the loop allows more time.
-    let (ready, expires) = loop {
+    let (request, expires) = loop {
         let expires = Instant::now() + time;
-        desk.perform(1, Command::Pause, expires);
-        match desk.next().await {
-            ActorEvent::SendRequest(ready) => break (ready, expires),
-            ActorEvent::Report(report) if report.outcome == Outcome::Expired && time < LONG => time *= 2,
+        setup.perform(1, Command::Pause, expires);
+        match setup.next().await {
+            ActorEvent::SendRequest(request) => break (request, expires),
+            ActorEvent::Report(report) if report.outcome == Outcome::Expired && time < DEADLINE => time *= 2,
             other => panic!("the actor requests no permit: {other:?}"),
         }
     };
-    wait::until("the command has expired", LONG, async || Instant::now() >= expires).await;
-    ready.permit.send(true).expect("the actor waits");
-    assert_eq!(desk.reports().await.outcome, Outcome::Expired);
-    assert!(desk.came().is_empty(), "{:?}", desk.came());
+    wait::until("the command has expired", DEADLINE, async || Instant::now() >= expires).await;
+    request.permit.send(true).expect("the actor waits");
+    assert_eq!(setup.next_report().await.outcome, Outcome::Expired);
+    assert!(setup.received_commands().is_empty(), "{:?}", setup.received_commands());
     // The next command is sent as usual.
-    desk.perform(2, Command::Pause, Instant::now() + LONG);
-    desk.asks().await.permit.send(true).expect("the actor waits");
-    assert_eq!(desk.reports().await.outcome, Outcome::Accepted);
-    assert_eq!(desk.reports().await.outcome, Outcome::Confirmed);
-    assert_eq!(desk.came(), ["pause"]);
-    desk.stop.cancel();
+    setup.perform(2, Command::Pause, Instant::now() + DEADLINE);
+    setup.next_send_request().await.permit.send(true).expect("the actor waits");
+    assert_eq!(setup.next_report().await.outcome, Outcome::Accepted);
+    assert_eq!(setup.next_report().await.outcome, Outcome::Confirmed);
+    assert_eq!(setup.received_commands(), ["pause"]);
+    setup.stop.cancel();
 }
 
 #[tokio::test]
-async fn an_actor_keeps_reading_its_printer_while_the_dispatcher_takes_nothing() {
-    let mut desk = Desk::new().await;
-    let all = u128::try_from(UP_QUEUE + OUTBOX + MAILBOX).expect("a number");
+async fn an_actor_keeps_reading_its_printer_while_the_dispatcher_accepts_nothing() {
+    let mut setup = FleetSetup::new().await;
+    let all = u128::try_from(DISPATCHER_QUEUE + OUTBOX + MAILBOX).expect("a number");
     // Each of these commands has expired before the actor receives it, and is reported at once.
     let past = Instant::now();
     for id in 0..all {
-        wait::until("there is room in the mailbox", LONG, async || desk.try_perform(id, Command::Pause, past)).await;
+        wait::until("there is room in the mailbox", DEADLINE, async || setup.try_perform(id, Command::Pause, past))
+            .await;
     }
-    wait::until("the mailbox stays full", LONG, async || desk.try_perform(all, Command::Pause, past).is_err()).await;
-    desk.farm.printers()[0].at_printer(Act::Pause);
-    desk.until(PrinterState::Paused).await;
+    wait::until("the mailbox stays full", DEADLINE, async || setup.try_perform(all, Command::Pause, past).is_err())
+        .await;
+    setup.farm.printers()[0].perform(MachineAction::Pause);
+    setup.until_state(PrinterState::Paused).await;
     for id in 0..all {
-        let report = desk.reports().await;
+        let report = setup.next_report().await;
         assert_eq!((report.command_id, report.outcome), (Uuid::from_u128(id), Outcome::Expired), "in order");
     }
-    desk.stop.cancel();
+    setup.stop.cancel();
 }
 
 #[tokio::test]
-async fn a_permit_that_comes_late_is_not_used_and_is_asked_for_again() {
-    let mut desk = Desk::new().await;
-    desk.perform(1, Command::Pause, Instant::now() + LONG);
-    let first = desk.asks().await;
+async fn a_late_permit_is_not_used_and_is_requested_again() {
+    let mut setup = FleetSetup::new().await;
+    setup.perform(1, Command::Pause, Instant::now() + DEADLINE);
+    let first = setup.next_send_request().await;
     assert!(!first.is_repeated);
     // By then another server may have taken over.
     let too_old = Instant::now() + PERMIT_AGE;
-    wait::until("the permit is too old", LONG, async || Instant::now() >= too_old).await;
+    wait::until("the permit is too old", DEADLINE, async || Instant::now() >= too_old).await;
     first.permit.send(true).expect("the actor waits");
-    let second = desk.asks().await;
+    let second = setup.next_send_request().await;
     assert_eq!((second.is_repeated, second.attempt), (true, first.attempt));
-    assert!(desk.came().is_empty(), "nothing was sent: {:?}", desk.came());
+    assert!(setup.received_commands().is_empty(), "nothing was sent: {:?}", setup.received_commands());
     second.permit.send(true).expect("the actor waits");
-    assert_eq!(desk.reports().await.outcome, Outcome::Accepted);
-    assert_eq!(desk.reports().await.outcome, Outcome::Confirmed);
-    assert_eq!(desk.came(), ["pause"]);
-    desk.stop.cancel();
+    assert_eq!(setup.next_report().await.outcome, Outcome::Accepted);
+    assert_eq!(setup.next_report().await.outcome, Outcome::Confirmed);
+    assert_eq!(setup.received_commands(), ["pause"]);
+    setup.stop.cancel();
 }

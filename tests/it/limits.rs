@@ -5,7 +5,7 @@ mod flood;
 use std::time::Instant;
 
 use futures_util::{StreamExt, stream};
-use printyard::http::bounds::Bounds;
+use printyard::http::limits::ServerLimits;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
@@ -16,17 +16,17 @@ use tokio::{
 };
 
 use crate::{
-    api_problems::is_problem,
+    api_problems::assert_problem,
     support::{
-        server::{DEADLINE, Options, TestServer, answer, yard},
+        server::{DEADLINE, ServerOptions, TestServer, send_request, start_server_with_farm},
         wait,
     },
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silent_connections_give_up_their_place_first() {
-    let bounds = Bounds { connections: 8, ..Bounds::default() };
-    let server = TestServer::with(Options { bounds, ..Options::default() }).await;
+async fn silent_connections_are_closed_first() {
+    let server_limits = ServerLimits { connections: 8, ..ServerLimits::default() };
+    let server = TestServer::start_with(ServerOptions { server_limits, ..ServerOptions::default() }).await;
     let address = server.url.trim_start_matches("http://").to_owned();
     let mut silent = Vec::new();
     for _ in 0..8 {
@@ -34,9 +34,9 @@ async fn silent_connections_give_up_their_place_first() {
         stream.write_all(b"G").await.expect("one byte");
         silent.push(stream);
     }
-    let asked = Instant::now();
+    let started = Instant::now();
     assert_eq!(server.get("/api/v1/me").await.0, StatusCode::OK);
-    assert!(asked.elapsed() < bounds.header_within, "a new client must not wait for the timeout of others");
+    assert!(started.elapsed() < server_limits.header_timeout, "a new client must not wait for the timeout of others");
     let mut byte = [0];
     assert_eq!(silent[0].read(&mut byte).await.unwrap_or(0), 0, "the oldest connection was closed");
 }
@@ -44,11 +44,11 @@ async fn silent_connections_give_up_their_place_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_user_has_64_live_pages_and_other_users_are_not_refused() {
     let server = TestServer::start().await;
-    let (greedy, other) = (server.token("viewer").await, server.token("viewer").await);
-    let (greedy, other) = (server.session_of(&greedy).await, server.session_of(&other).await);
+    let (greedy, other) = (server.create_token("viewer").await, server.create_token("viewer").await);
+    let (greedy, other) = (server.open_session(&greedy).await, server.open_session(&other).await);
     let open = async |session: &str| {
         server
-            .bare(Method::GET, "/stream")
+            .request_without_auth(Method::GET, "/stream")
             .header("Cookie", format!("printyard_session={session}"))
             .send()
             .await
@@ -68,13 +68,18 @@ async fn one_user_has_64_live_pages_and_other_users_are_not_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_principal_has_16_event_streams_and_others_are_not_refused() {
     let server = TestServer::start().await;
-    let other = server.token("viewer").await;
+    let other = server.create_token("viewer").await;
     let (_, greedy, _) = server.post("/api/v1/tokens", json!({"name": "greedy", "role": "viewer"})).await;
     let rotate = format!("/api/v1/tokens/{}/rotate", greedy["id"].as_str().expect("an id"));
     let (_, successor, _) = server.post(&rotate, json!({"overlap_s": 3_600})).await;
     let [greedy, successor] = [&greedy, &successor].map(|token| token["token"].as_str().expect("a secret"));
     let open = async |token: &str| {
-        server.bare(Method::GET, "/api/v1/events/stream").bearer_auth(token).send().await.expect("an answer")
+        server
+            .request_without_auth(Method::GET, "/api/v1/events/stream")
+            .bearer_auth(token)
+            .send()
+            .await
+            .expect("an answer")
     };
     let mut streams = Vec::new();
     for _ in 0..16 {
@@ -83,9 +88,9 @@ async fn one_principal_has_16_event_streams_and_others_are_not_refused() {
         streams.push(stream);
     }
     for token in [greedy, successor] {
-        let request = server.bare(Method::GET, "/api/v1/events/stream").bearer_auth(token);
-        let refused = answer(request).await;
-        is_problem(&refused, 429, "too_many_streams");
+        let request = server.request_without_auth(Method::GET, "/api/v1/events/stream").bearer_auth(token);
+        let refused = send_request(request).await;
+        assert_problem(&refused, 429, "too_many_streams");
         assert!(refused.2.contains_key("retry-after"));
         let detail = refused.1["detail"].as_str().unwrap_or_default();
         assert!(detail.contains("16") && detail.contains("wait="), "{detail}");
@@ -101,26 +106,27 @@ async fn one_principal_has_16_event_streams_and_others_are_not_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_without_a_part_within_64_kb_is_refused() {
-    let (server, _farm, ids) = yard(1).await;
+    let (server, _farm, ids) = start_server_with_farm(1).await;
     let files = format!("/api/v1/printers/{}/files", ids[0]);
     let header = format!("--x\r\nContent-Disposition: form-data; name=\"file\"; {}", "a".repeat(1024 * 1024));
     for body in ["a".repeat(1024 * 1024), header] {
         // The body does not end, so a server that waits for a complete part would wait forever.
         let body = stream::iter([Ok::<_, std::io::Error>(body)]).chain(stream::pending());
         let request = server.request(Method::POST, &files).header("Content-Type", "multipart/form-data; boundary=x");
-        is_problem(&answer(request.body(reqwest::Body::wrap_stream(body))).await, 400, "malformed_multipart");
+        assert_problem(&send_request(request.body(reqwest::Body::wrap_stream(body))).await, 400, "malformed_multipart");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replay_whose_answer_was_dropped_is_refused_and_executes_nothing() {
+async fn a_replay_whose_response_was_deleted_is_refused_and_executes_nothing() {
     let folder = TempDir::new().expect("a folder");
     let url = format!("sqlite:{}", folder.path().join("printyard.db").display());
-    let server = TestServer::with(Options { database_url: Some(url.clone()), ..Options::default() }).await;
+    let server =
+        TestServer::start_with(ServerOptions { database_url: Some(url.clone()), ..ServerOptions::default() }).await;
     let body = json!({"items": [{"name": "P1", "url": "http://127.0.0.1:1", "enabled": false}]});
     let post = async || {
         let request = server.request(Method::POST, "/api/v1/printers/bulk").header("Idempotency-Key", "K");
-        answer(request.json(&body)).await
+        send_request(request.json(&body)).await
     };
     let (status, first, _) = post().await;
     assert_eq!((status, &first["items"][0]["status"]), (StatusCode::MULTI_STATUS, &json!(201)));
@@ -132,7 +138,7 @@ async fn a_replay_whose_answer_was_dropped_is_refused_and_executes_nothing() {
         .execute(&mut db)
         .await
         .expect("dropped");
-    is_problem(&post().await, 409, "replay_body_gone");
+    assert_problem(&post().await, 409, "replay_body_gone");
     let printers: Value = server.get("/api/v1/printers").await.1;
     assert_eq!(printers["items"], json!([]), "nothing was executed");
 }

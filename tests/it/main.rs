@@ -30,6 +30,7 @@ mod containers;
 mod crash;
 mod dashboard;
 mod dispatch;
+mod documents;
 mod examples;
 mod fixtures;
 mod fleet;

@@ -2,39 +2,39 @@
 
 use std::time::Duration;
 
-use printyard::{Server, config::Given, http::bounds::Bounds};
+use printyard::{Server, config::RawConfig, http::limits::ServerLimits};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tokio::net::TcpStream;
 
 use crate::support::{
-    raw::raw,
-    server::{DEADLINE, Options, TestServer, answer},
+    raw::send_raw,
+    server::{DEADLINE, ServerOptions, TestServer, send_request},
     wait,
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_header_that_does_not_come_and_one_that_does_not_end_are_cut_off() {
-    let bounds = Bounds { header_within: Duration::from_millis(100), ..Bounds::default() };
-    let server = TestServer::with(Options { bounds, ..Options::default() }).await;
-    assert_eq!(raw(&server, b"").await, "");
-    let cut = raw(&server, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
+async fn a_connection_without_a_complete_header_is_closed() {
+    let server_limits = ServerLimits { header_timeout: Duration::from_millis(100), ..ServerLimits::default() };
+    let server = TestServer::start_with(ServerOptions { server_limits, ..ServerOptions::default() }).await;
+    assert_eq!(send_raw(&server, b"").await, "");
+    let cut = send_raw(&server, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
     assert!(cut.is_empty() || cut.starts_with("HTTP/1.1 408"), "{cut}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_address_has_so_many_connections_and_a_trusted_proxy_as_many_as_there_are() {
-    let bounds = Bounds { connections_per_address: 2, ..Bounds::default() };
-    let ask = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+async fn connections_are_limited_per_address_but_not_for_a_trusted_proxy() {
+    let server_limits = ServerLimits { connections_per_address: 2, ..ServerLimits::default() };
+    let request = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     for (trusted, answered) in [(None, false), (Some("127.0.0.1/32".to_owned()), true)] {
-        let options = Options { bounds, trusted_proxies: trusted, ..Options::default() };
-        let server = TestServer::with(options).await;
+        let options = ServerOptions { server_limits, trusted_proxies: trusted, ..ServerOptions::default() };
+        let server = TestServer::start_with(options).await;
         let address = server.url.split_once("://").expect("a url").1;
         let held = [TcpStream::connect(address).await.expect("one"), TcpStream::connect(address).await.expect("two")];
-        assert_eq!(raw(&server, ask).await.starts_with("HTTP/1.1 200"), answered);
+        assert_eq!(send_raw(&server, request).await.starts_with("HTTP/1.1 200"), answered);
         drop(held);
         wait::until("the server accepts a connection again", DEADLINE, async || {
-            let got = raw(&server, ask).await;
+            let got = send_raw(&server, request).await;
             if got.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(got) }
         })
         .await;
@@ -47,32 +47,32 @@ async fn a_header_too_large_or_with_too_many_fields_is_431() {
     let many: String = (0..200).map(|n| format!("X-{n}: 1\r\n")).collect();
     let large = format!("X-Large: {}\r\n", "a".repeat(64 * 1024));
     for fields in [many, large] {
-        let got = raw(&server, format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{fields}\r\n").as_bytes()).await;
+        let got = send_raw(&server, format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{fields}\r\n").as_bytes()).await;
         assert!(got.starts_with("HTTP/1.1 431"), "{got}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_is_not_answered_in_time_is_told_so() {
-    let bounds = Bounds { answer_within: Duration::from_millis(200), ..Bounds::default() };
-    let server = TestServer::with(Options { bounds, ..Options::default() }).await;
-    let token = crate::support::server::ADMIN;
+async fn a_request_that_is_not_answered_in_time_gets_503() {
+    let server_limits = ServerLimits { response_timeout: Duration::from_millis(200), ..ServerLimits::default() };
+    let server = TestServer::start_with(ServerOptions { server_limits, ..ServerOptions::default() }).await;
+    let token = crate::support::server::ADMIN_TOKEN;
     // The announced body never arrives.
     let head = format!(
         "POST /api/v1/batches HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
          Content-Length: 100\r\nConnection: close\r\n\r\n{{"
     );
-    let got = raw(&server, head.as_bytes()).await;
+    let got = send_raw(&server, head.as_bytes()).await;
     assert!(got.starts_with("HTTP/1.1 503") && got.contains("answer_timeout"), "{got}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_tells_a_browser_what_it_must_not_do() {
+async fn every_response_has_security_headers() {
     let server = TestServer::start().await;
     for path in
         ["/healthz", "/api/v1/printers", "/api/openapi.json", "/api/docs", "/login", "/static/app.css", "/nowhere"]
     {
-        let response = server.bare(Method::GET, path).send().await.expect("an answer");
+        let response = server.request_without_auth(Method::GET, path).send().await.expect("an answer");
         for (name, part) in [
             ("x-content-type-options", "nosniff"),
             ("content-security-policy", "frame-ancestors 'none'"),
@@ -92,41 +92,44 @@ async fn every_answer_tells_a_browser_what_it_must_not_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_header_claims_about_the_client_counts_from_trusted_proxies_alone() {
+async fn forwarded_headers_count_only_from_trusted_proxies() {
     for (trusted, address, secure) in [(None, "127.0.0.1", false), (Some("127.0.0.0/8"), "203.0.113.9", true)] {
         let trusted_proxies = trusted.map(str::to_owned);
-        let server = TestServer::with(Options { trusted_proxies, ..Options::default() }).await;
+        let server = TestServer::start_with(ServerOptions { trusted_proxies, ..ServerOptions::default() }).await;
         let claim = |request: reqwest::RequestBuilder| {
             request.header("X-Forwarded-For", "1.2.3.4, 203.0.113.9").header("X-Forwarded-Proto", "https")
         };
         let token = json!({"name": "erp", "role": "viewer"});
-        let (status, _, headers) = answer(claim(server.request(Method::POST, "/api/v1/tokens")).json(&token)).await;
+        let (status, _, headers) =
+            send_request(claim(server.request(Method::POST, "/api/v1/tokens")).json(&token)).await;
         assert_eq!(status, StatusCode::CREATED);
         assert_eq!(headers.contains_key("strict-transport-security"), secure, "{trusted:?}");
         let (_, audit, _) = server.get("/api/v1/audit").await;
         assert_eq!(audit["items"][0]["address"], json!(address), "{trusted:?}");
-        let form = format!("token={}", crate::support::server::ADMIN);
-        let login = claim(server.bare(Method::POST, "/login")).header("Sec-Fetch-Site", "same-origin").body(form);
+        let form = format!("token={}", crate::support::server::ADMIN_TOKEN);
+        let login = claim(server.request_without_auth(Method::POST, "/login"))
+            .header("Sec-Fetch-Site", "same-origin")
+            .body(form);
         let cookie = login.send().await.expect("an answer").headers()["set-cookie"].to_str().expect("text").to_owned();
         assert_eq!(cookie.contains("; Secure"), secure, "{cookie}");
     }
 }
 
 /// Creates a self-signed certificate for localhost. Returns the paths of the certificate and its key.
-fn certificate(folder: &std::path::Path) -> (std::path::PathBuf, std::path::PathBuf) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+fn write_certificate(folder: &std::path::Path) -> (std::path::PathBuf, std::path::PathBuf) {
+    let generated = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
-    std::fs::write(&certificate, made.cert.pem()).expect("written");
-    std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+    std::fs::write(&certificate, generated.cert.pem()).expect("written");
+    std::fs::write(&key, generated.signing_key.serialize_pem()).expect("written");
     (certificate, key)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_certificate_tls_is_spoken_and_plain_http_told_so() {
+async fn a_server_with_certificate_speaks_tls_and_refuses_plain_http() {
     let folder = tempfile::tempdir().expect("a folder");
-    let tls = certificate(folder.path());
+    let tls = write_certificate(folder.path());
     let root = reqwest::Certificate::from_pem(&std::fs::read(&tls.0).expect("read")).expect("a certificate");
-    let server = TestServer::with(Options { tls: Some(tls), ..Options::default() }).await;
+    let server = TestServer::start_with(ServerOptions { tls: Some(tls), ..ServerOptions::default() }).await;
     let port = server.url.rsplit(':').next().expect("a port");
     #[expect(clippy::disallowed_methods, reason = "a client that trusts the certificate of this test")]
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([root]).build().expect("a client");
@@ -134,28 +137,30 @@ async fn with_a_certificate_tls_is_spoken_and_plain_http_told_so() {
     let secure = secure.expect("an answer over TLS");
     assert_eq!(secure.status(), StatusCode::OK);
     assert!(secure.headers().contains_key("strict-transport-security"));
-    let plain = raw(&server, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let plain = send_raw(&server, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert!(plain.starts_with("HTTP/1.1 400") && plain.contains("https://"), "{plain}");
 }
 
 #[tokio::test]
-async fn a_certificate_that_cannot_be_used_stops_the_start_with_a_sentence() {
+async fn an_unusable_certificate_stops_the_start_with_an_error() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (good, key) = certificate(folder.path());
+    let (good, key) = write_certificate(folder.path());
     let other = tempfile::tempdir().expect("a folder");
-    let (_, other_key) = certificate(other.path());
+    let (_, other_key) = write_certificate(other.path());
     let missing = folder.path().join("missing.pem");
     for (certificate, key, named) in
         [(&missing, &key, "missing.pem"), (&good, &missing, "missing.pem"), (&good, &other_key, "do not fit together")]
     {
-        let given = Given {
+        let raw_config = RawConfig {
             database_url: Some(format!("sqlite:{}", folder.path().join("test.db").display())),
             data_dir: Some(folder.path().to_owned()),
             tls_cert: Some(certificate.clone()),
             tls_key: Some(key.clone()),
-            ..Given::default()
+            ..RawConfig::default()
         };
-        let Err(error) = Server::start(&given.checked().expect("valid settings")).await else { panic!("it starts") };
+        let Err(error) = Server::start(&raw_config.validate().expect("valid settings")).await else {
+            panic!("it starts")
+        };
         assert!(format!("{error:#}").contains(named), "{error:#}");
     }
 }

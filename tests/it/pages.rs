@@ -13,9 +13,9 @@ mod wall;
 
 /// Logs the browser in with a token of a role, and opens a page.
 async fn visit(browser: &Browser, server: &TestServer, role: &str, path: &str) {
-    browser.screen(1280, 900).await;
+    browser.set_screen_size(1280, 900).await;
     browser.open(&format!("{}/login", server.url)).await;
-    let session = server.session_of(&server.token(role).await).await;
+    let session = server.open_session(&server.create_token(role).await).await;
     browser.set_cookie("printyard_session", &session).await;
     browser.open(&format!("{}{path}", server.url)).await;
 }

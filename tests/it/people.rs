@@ -3,18 +3,21 @@
 use reqwest::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::support::server::{ADMIN, TestServer, answer};
+use crate::support::server::{ADMIN_TOKEN, TestServer, send_request};
 
-const GOOD: &str = "correct horse battery";
+const PASSWORD: &str = "correct horse battery";
 
 /// Encodes a form as browsers do.
-fn form<T: AsRef<str>>(fields: &[(&str, T)]) -> String {
+fn encode_form<T: AsRef<str>>(fields: &[(&str, T)]) -> String {
     let pairs = fields.iter().map(|(name, value)| (name, value.as_ref()));
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
 async fn post_form(server: &TestServer, path: &str, cookie: &str, fields: &[(&str, &str)]) -> Response {
-    let request = server.bare(Method::POST, path).header("Sec-Fetch-Site", "same-origin").body(form(fields));
+    let request = server
+        .request_without_auth(Method::POST, path)
+        .header("Sec-Fetch-Site", "same-origin")
+        .body(encode_form(fields));
     request.header("Cookie", format!("printyard_session={cookie}")).send().await.expect("an answer")
 }
 
@@ -22,30 +25,31 @@ async fn log_in(server: &TestServer, name: &str, password: &str) -> Response {
     post_form(server, "/login", "", &[("name", name), ("password", password)]).await
 }
 
-fn cookie(response: &Response) -> Option<String> {
+fn read_session_cookie(response: &Response) -> Option<String> {
     let cookie = response.headers().get(header::SET_COOKIE)?.to_str().ok()?;
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
     Some(cookie.split(';').next()?.split_once('=')?.1.to_owned())
 }
 
-async fn page(server: &TestServer, path: &str, cookie: &str) -> StatusCode {
-    let request = server.bare(Method::GET, path).header("Cookie", format!("printyard_session={cookie}"));
+async fn page_status(server: &TestServer, path: &str, cookie: &str) -> StatusCode {
+    let request =
+        server.request_without_auth(Method::GET, path).header("Cookie", format!("printyard_session={cookie}"));
     request.send().await.expect("an answer").status()
 }
 
-async fn add(server: &TestServer, body: Value) -> Value {
+async fn add_user(server: &TestServer, body: Value) -> Value {
     let (status, user, _) = server.post("/api/v1/users", body).await;
     assert_eq!(status, StatusCode::CREATED, "{user}");
-    assert!(!user.to_string().contains(GOOD), "{user}");
+    assert!(!user.to_string().contains(PASSWORD), "{user}");
     user
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_link_of_the_set_up_makes_the_first_admin_and_is_dead_after_that() {
+async fn the_setup_link_creates_the_first_admin_and_works_once() {
     let server = TestServer::start().await;
-    let key = server.services.setup_link().await.expect("no error").expect("a link");
-    assert_eq!(page(&server, "/setup?key=wrong", "").await, StatusCode::GONE);
-    assert_eq!(page(&server, &format!("/setup?key={key}"), "").await, StatusCode::OK);
+    let key = server.services.create_setup_link().await.expect("no error").expect("a link");
+    assert_eq!(page_status(&server, "/setup?key=wrong", "").await, StatusCode::GONE);
+    assert_eq!(page_status(&server, &format!("/setup?key={key}"), "").await, StatusCode::OK);
     let fields = |password: &'static str, again: &'static str| {
         vec![
             ("key", key.clone()),
@@ -55,42 +59,49 @@ async fn the_link_of_the_set_up_makes_the_first_admin_and_is_dead_after_that() {
         ]
     };
     let send = async |fields: Vec<(&str, String)>| {
-        let request = server.bare(Method::POST, "/setup").header("Sec-Fetch-Site", "same-origin").body(form(&fields));
+        let request = server
+            .request_without_auth(Method::POST, "/setup")
+            .header("Sec-Fetch-Site", "same-origin")
+            .body(encode_form(&fields));
         request.send().await.expect("an answer")
     };
-    for (password, again) in [("short", "short"), (GOOD, "another long password")] {
+    for (password, again) in [("short", "short"), (PASSWORD, "another long password")] {
         assert_eq!(send(fields(password, again)).await.status(), StatusCode::UNPROCESSABLE_ENTITY);
     }
-    let made = send(fields(GOOD, GOOD)).await;
-    assert_eq!(made.status(), StatusCode::SEE_OTHER);
-    let session = cookie(&made).expect("logged in");
-    assert_eq!(page(&server, "/users", &session).await, StatusCode::OK);
+    let created = send(fields(PASSWORD, PASSWORD)).await;
+    assert_eq!(created.status(), StatusCode::SEE_OTHER);
+    let session = read_session_cookie(&created).expect("logged in");
+    assert_eq!(page_status(&server, "/users", &session).await, StatusCode::OK);
     let (_, users, _) = server.get("/api/v1/users").await;
     assert!(users["items"][0]["last_login_at"].is_string(), "the link logged them in: {users}");
-    assert_eq!(send(fields(GOOD, GOOD)).await.status(), StatusCode::GONE, "a used link is refused");
-    assert_eq!(page(&server, &format!("/setup?key={key}"), "").await, StatusCode::GONE);
-    assert_eq!(server.services.setup_link().await.expect("no error"), None);
+    assert_eq!(send(fields(PASSWORD, PASSWORD)).await.status(), StatusCode::GONE, "a used link is refused");
+    assert_eq!(page_status(&server, &format!("/setup?key={key}"), "").await, StatusCode::GONE);
+    assert_eq!(server.services.create_setup_link().await.expect("no error"), None);
     // After the first user exists, a token no longer opens a session.
-    assert_eq!(post_form(&server, "/login", "", &[("token", ADMIN)]).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(post_form(&server, "/login", "", &[("token", ADMIN_TOKEN)]).await.status(), StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_logs_in_and_the_answer_does_not_tell_which_half_was_wrong() {
+async fn a_failed_login_does_not_show_whether_the_user_exists() {
     let server = TestServer::start().await;
-    add(&server, json!({"name": "Ann", "password": GOOD, "role": "operator"})).await;
-    let inside = log_in(&server, "ann", GOOD).await;
-    assert_eq!(inside.status(), StatusCode::SEE_OTHER);
-    assert_eq!(page(&server, "/account", &cookie(&inside).expect("a session")).await, StatusCode::OK);
-    let (wrong, nobody) = (log_in(&server, "ann", "wrong password here").await, log_in(&server, "ben", GOOD).await);
-    assert_eq!((wrong.status(), nobody.status()), (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED));
-    let (wrong, nobody) = (wrong.text().await.expect("a page"), nobody.text().await.expect("a page"));
-    assert_eq!(wrong.replace("ann", "ben"), nobody);
+    add_user(&server, json!({"name": "Ann", "password": PASSWORD, "role": "operator"})).await;
+    let logged_in = log_in(&server, "ann", PASSWORD).await;
+    assert_eq!(logged_in.status(), StatusCode::SEE_OTHER);
+    assert_eq!(
+        page_status(&server, "/account", &read_session_cookie(&logged_in).expect("a session")).await,
+        StatusCode::OK
+    );
+    let (wrong, unknown) =
+        (log_in(&server, "ann", "wrong password here").await, log_in(&server, "ben", PASSWORD).await);
+    assert_eq!((wrong.status(), unknown.status()), (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED));
+    let (wrong, unknown) = (wrong.text().await.expect("a page"), unknown.text().await.expect("a page"));
+    assert_eq!(wrong.replace("ann", "ben"), unknown);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn guessing_is_slowed_down_and_says_how_long_to_wait() {
+async fn failed_logins_are_limited_with_retry_after() {
     let server = TestServer::start().await;
-    add(&server, json!({"name": "ann", "password": GOOD, "role": "operator"})).await;
+    add_user(&server, json!({"name": "ann", "password": PASSWORD, "role": "operator"})).await;
     let mut refused = None;
     for _ in 0..20 {
         let answer = log_in(&server, "ann", "not the right password").await;
@@ -101,84 +112,88 @@ async fn guessing_is_slowed_down_and_says_how_long_to_wait() {
     }
     let refused = refused.expect("a limit within 20 attempts");
     assert!(refused.headers()[header::RETRY_AFTER].to_str().expect("text").parse::<u64>().is_ok_and(|s| s >= 1));
-    add(&server, json!({"name": "ben", "password": GOOD, "role": "operator"})).await;
-    assert_eq!(log_in(&server, "ben", GOOD).await.status(), StatusCode::SEE_OTHER, "another account is not limited");
+    add_user(&server, json!({"name": "ben", "password": PASSWORD, "role": "operator"})).await;
+    assert_eq!(
+        log_in(&server, "ben", PASSWORD).await.status(),
+        StatusCode::SEE_OTHER,
+        "another account is not limited"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_planted_session_is_worth_nothing_after_the_login() {
+async fn a_login_replaces_a_planted_session() {
     let server = TestServer::start().await;
-    add(&server, json!({"name": "ann", "password": GOOD, "role": "operator"})).await;
-    let fields = [("name", "ann"), ("password", GOOD)];
-    let planted = cookie(&log_in(&server, "ann", GOOD).await).expect("a session");
-    let new = cookie(&post_form(&server, "/login", &planted, &fields).await).expect("a session");
+    add_user(&server, json!({"name": "ann", "password": PASSWORD, "role": "operator"})).await;
+    let fields = [("name", "ann"), ("password", PASSWORD)];
+    let planted = read_session_cookie(&log_in(&server, "ann", PASSWORD).await).expect("a session");
+    let new = read_session_cookie(&post_form(&server, "/login", &planted, &fields).await).expect("a session");
     assert_ne!(planted, new);
-    assert_eq!(page(&server, "/account", &planted).await, StatusCode::SEE_OTHER);
-    assert_eq!(page(&server, "/account", &new).await, StatusCode::OK);
+    assert_eq!(page_status(&server, "/account", &planted).await, StatusCode::SEE_OTHER);
+    assert_eq!(page_status(&server, "/account", &new).await, StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_password_ends_all_other_sessions() {
     let server = TestServer::start().await;
-    add(&server, json!({"name": "ann", "password": GOOD, "role": "operator"})).await;
-    let (one, two) = (log_in(&server, "ann", GOOD).await, log_in(&server, "ann", GOOD).await);
-    let (one, two) = (cookie(&one).expect("a session"), cookie(&two).expect("a session"));
+    add_user(&server, json!({"name": "ann", "password": PASSWORD, "role": "operator"})).await;
+    let (one, two) = (log_in(&server, "ann", PASSWORD).await, log_in(&server, "ann", PASSWORD).await);
+    let (one, two) = (read_session_cookie(&one).expect("a session"), read_session_cookie(&two).expect("a session"));
     let new = "another four words";
     let change = |old| [("old_password", old), ("password", new), ("again", new)];
     let wrong = post_form(&server, "/account/password", &one, &change("not that one at all")).await;
     assert_eq!(wrong.status(), StatusCode::UNPROCESSABLE_ENTITY);
-    assert_eq!(page(&server, "/account", &two).await, StatusCode::OK);
-    assert_eq!(post_form(&server, "/account/password", &one, &change(GOOD)).await.status(), StatusCode::OK);
-    assert_eq!(page(&server, "/account", &one).await, StatusCode::OK, "the session of the change stays valid");
-    assert_eq!(page(&server, "/account", &two).await, StatusCode::SEE_OTHER);
-    assert_eq!(log_in(&server, "ann", GOOD).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(page_status(&server, "/account", &two).await, StatusCode::OK);
+    assert_eq!(post_form(&server, "/account/password", &one, &change(PASSWORD)).await.status(), StatusCode::OK);
+    assert_eq!(page_status(&server, "/account", &one).await, StatusCode::OK, "the session of the change stays valid");
+    assert_eq!(page_status(&server, "/account", &two).await, StatusCode::SEE_OTHER);
+    assert_eq!(log_in(&server, "ann", PASSWORD).await.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(log_in(&server, "ann", new).await.status(), StatusCode::SEE_OTHER);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_disabled_is_out_at_once_and_the_last_admin_stays() {
+async fn disabling_a_user_ends_their_sessions_and_the_last_admin_stays() {
     let server = TestServer::start().await;
-    let ann = add(&server, json!({"name": "ann", "password": GOOD, "role": "admin"})).await;
-    let session = cookie(&log_in(&server, "ann", GOOD).await).expect("a session");
+    let ann = add_user(&server, json!({"name": "ann", "password": PASSWORD, "role": "admin"})).await;
+    let session = read_session_cookie(&log_in(&server, "ann", PASSWORD).await).expect("a session");
     let path = format!("/api/v1/users/{}", ann["id"].as_str().expect("an id"));
     let (status, body, _) = server.patch(&path, json!({"enabled": false})).await;
     assert_eq!((status, &body["code"]), (StatusCode::CONFLICT, &json!("last_admin")));
     assert_eq!(server.patch(&path, json!({"role": "viewer"})).await.0, StatusCode::CONFLICT);
-    add(&server, json!({"name": "ben", "password": GOOD, "role": "admin"})).await;
+    add_user(&server, json!({"name": "ben", "password": PASSWORD, "role": "admin"})).await;
     // A lower role takes effect with the next request.
-    assert_eq!(page(&server, "/users", &session).await, StatusCode::OK);
+    assert_eq!(page_status(&server, "/users", &session).await, StatusCode::OK);
     assert_eq!(server.patch(&path, json!({"role": "viewer"})).await.0, StatusCode::OK);
-    assert_eq!(page(&server, "/users", &session).await, StatusCode::FORBIDDEN);
+    assert_eq!(page_status(&server, "/users", &session).await, StatusCode::FORBIDDEN);
     let (_, sessions, _) = server.get(&format!("{path}/sessions")).await;
     assert_eq!(sessions["items"].as_array().map(Vec::len), Some(1), "{sessions}");
     assert_eq!(server.patch(&path, json!({"enabled": false})).await.0, StatusCode::OK);
-    assert_eq!(page(&server, "/account", &session).await, StatusCode::SEE_OTHER);
-    assert_eq!(log_in(&server, "ann", GOOD).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(page_status(&server, "/account", &session).await, StatusCode::SEE_OTHER);
+    assert_eq!(log_in(&server, "ann", PASSWORD).await.status(), StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_can_be_ended_by_its_user_and_by_an_admin() {
     let server = TestServer::start().await;
-    let ann = add(&server, json!({"name": "ann", "password": GOOD, "role": "operator"})).await;
+    let ann = add_user(&server, json!({"name": "ann", "password": PASSWORD, "role": "operator"})).await;
     let path = format!("/api/v1/users/{}/sessions", ann["id"].as_str().expect("an id"));
-    let one = cookie(&log_in(&server, "ann", GOOD).await).expect("a session");
+    let one = read_session_cookie(&log_in(&server, "ann", PASSWORD).await).expect("a session");
     let (_, sessions, _) = server.get(&path).await;
     let id = sessions["items"][0]["id"].as_str().expect("an id").to_owned();
-    let two = cookie(&log_in(&server, "ann", GOOD).await).expect("a session");
+    let two = read_session_cookie(&log_in(&server, "ann", PASSWORD).await).expect("a session");
     let end = post_form(&server, &format!("/account/sessions/{id}/end"), &two, &[]).await;
     assert_eq!(end.status(), StatusCode::SEE_OTHER);
-    assert_eq!(page(&server, "/account", &one).await, StatusCode::SEE_OTHER);
+    assert_eq!(page_status(&server, "/account", &one).await, StatusCode::SEE_OTHER);
     let (_, sessions, _) = server.get(&path).await;
     let id = sessions["items"][0]["id"].as_str().expect("an id").to_owned();
     assert_eq!(server.delete(&format!("{path}/{id}")).await.0, StatusCode::NO_CONTENT);
     assert_eq!(server.delete(&format!("{path}/{id}")).await.0, StatusCode::NOT_FOUND);
-    assert_eq!(page(&server, "/account", &two).await, StatusCode::SEE_OTHER);
+    assert_eq!(page_status(&server, "/account", &two).await, StatusCode::SEE_OTHER);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_user_may_not_be_is_said_by_the_field() {
+async fn an_invalid_user_is_refused_with_the_name_of_the_field() {
     let server = TestServer::start().await;
-    add(&server, json!({"name": "ann", "password": GOOD, "role": "viewer"})).await;
+    add_user(&server, json!({"name": "ann", "password": PASSWORD, "role": "viewer"})).await;
     for (body, pointer) in [
         (json!({"name": "", "role": "viewer"}), "/name"),
         (json!({"name": " x", "role": "viewer"}), "/name"),
@@ -199,13 +214,13 @@ async fn what_a_user_may_not_be_is_said_by_the_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rotated_token_works_beside_its_successor_until_its_time_is_over() {
+async fn a_rotated_token_stays_valid_for_the_overlap() {
     let server = TestServer::start().await;
     let (_, old, _) = server.post("/api/v1/tokens", json!({"name": "erp", "role": "operator", "tags": ["a"]})).await;
     let id = old["id"].as_str().expect("an id");
     let me = async |token: &Value| {
         let token = token["token"].as_str().expect("a secret");
-        answer(server.bare(Method::GET, "/api/v1/me").bearer_auth(token)).await
+        send_request(server.request_without_auth(Method::GET, "/api/v1/me").bearer_auth(token)).await
     };
     let path = format!("/api/v1/tokens/{id}/rotate");
     let (status, body, _) = server.post(&path, json!({"overlap_s": 99_999_999})).await;
@@ -213,8 +228,8 @@ async fn a_rotated_token_works_beside_its_successor_until_its_time_is_over() {
     let (status, new, headers) = server.post(&path, json!({"overlap_s": 3600})).await;
     assert_eq!(status, StatusCode::CREATED, "{new}");
     assert!(headers["location"].to_str().expect("text").ends_with(new["id"].as_str().expect("an id")));
-    let (status, who, _) = me(&new).await;
-    assert_eq!((status, &who["role"], &who["tags"]), (StatusCode::OK, &json!("operator"), &json!(["a"])));
+    let (status, identity, _) = me(&new).await;
+    assert_eq!((status, &identity["role"], &identity["tags"]), (StatusCode::OK, &json!("operator"), &json!(["a"])));
     assert_eq!(me(&old).await.0, StatusCode::OK);
     assert_eq!(server.post(&path, json!({"overlap_s": 0})).await.0, StatusCode::CREATED);
     assert_eq!(me(&old).await.0, StatusCode::UNAUTHORIZED);
@@ -224,12 +239,15 @@ async fn a_rotated_token_works_beside_its_successor_until_its_time_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_change_is_in_the_audit_with_who_and_from_which_request() {
+async fn every_change_is_in_the_audit_with_its_actor_and_request() {
     let server = TestServer::start().await;
-    let token = server.token("manager").await;
+    let token = server.create_token("manager").await;
     let printer = json!({"name": "MK4-001", "url": "http://127.0.0.1:9", "api_key": "K3Y-OF-THE-PRINTER"});
-    let request = server.bare(Method::POST, "/api/v1/printers").bearer_auth(&token).header("X-Request-Id", "req-1");
-    let (_, printer, _) = answer(request.json(&printer)).await;
+    let request = server
+        .request_without_auth(Method::POST, "/api/v1/printers")
+        .bearer_auth(&token)
+        .header("X-Request-Id", "req-1");
+    let (_, printer, _) = send_request(request.json(&printer)).await;
     let id = printer["id"].as_str().expect("an id");
     server.patch(&format!("/api/v1/printers/{id}"), json!({"notes": "belt is worn", "api_key": null})).await;
     let batch = json!({"command": "pause", "select": {"printer_ids": [id]}, "not_before": "2027-01-01T00:00:00Z"});
@@ -268,8 +286,8 @@ async fn every_change_is_in_the_audit_with_who_and_from_which_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refused_login_costs_one_hash_whether_the_name_exists_or_not() {
     let server = TestServer::start().await;
-    for (name, password) in [("ann", Some(GOOD)), ("away", Some(GOOD)), ("fresh", None)] {
-        add(&server, json!({"name": name, "password": password, "role": "viewer"})).await;
+    for (name, password) in [("ann", Some(PASSWORD)), ("away", Some(PASSWORD)), ("fresh", None)] {
+        add_user(&server, json!({"name": name, "password": password, "role": "viewer"})).await;
     }
     let (_, users, _) = server.get("/api/v1/users").await;
     let users = users["items"].as_array().expect("users");
@@ -278,11 +296,11 @@ async fn every_refused_login_costs_one_hash_whether_the_name_exists_or_not() {
     let long = "x".repeat(1_000);
     for (case, name, password) in [
         ("a wrong password", "ann", "wrong password here"),
-        ("nobody of that name", "nobody", GOOD),
-        ("a disabled user and their own password", "away", GOOD),
-        ("a user without a password", "fresh", GOOD),
+        ("nobody of that name", "nobody", PASSWORD),
+        ("a disabled user and their own password", "away", PASSWORD),
+        ("a user without a password", "fresh", PASSWORD),
         ("a password too long to be one", "ann", long.as_str()),
-        ("no name", "", GOOD),
+        ("no name", "", PASSWORD),
     ] {
         let before = server.services.passwords_hashed();
         assert_eq!(log_in(&server, name, password).await.status(), StatusCode::UNAUTHORIZED, "{case}");

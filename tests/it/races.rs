@@ -5,12 +5,12 @@
 //! webhooks and idempotency keys.
 
 use futures_util::future::join;
-use printyard::simulator::Act;
+use printyard::simulator::MachineAction;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::{
-    server::{Answer, DEADLINE, TestServer, answer, yard},
+    server::{DEADLINE, JsonResponse, TestServer, send_request, start_server_with_farm},
     wait::until,
 };
 
@@ -18,34 +18,34 @@ use crate::support::{
 const ROUNDS: usize = 12;
 
 /// Returns the statuses of both responses, the smaller one first.
-fn statuses(both: (Answer, Answer)) -> [StatusCode; 2] {
+fn sorted_statuses(both: (JsonResponse, JsonResponse)) -> [StatusCode; 2] {
     let mut statuses = [both.0.0, both.1.0];
     statuses.sort();
     statuses
 }
 
-async fn patch_version(server: &TestServer, path: &str, version: &str, body: Value) -> Answer {
-    answer(server.request(Method::PATCH, path).header("If-Match", version).json(&body)).await
+async fn patch_version(server: &TestServer, path: &str, version: &str, body: Value) -> JsonResponse {
+    send_request(server.request(Method::PATCH, path).header("If-Match", version).json(&body)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_with_the_same_name_one_is_created() {
+async fn two_requests_with_one_name_create_one_resource() {
     let server = TestServer::start().await;
     for round in 0..ROUNDS {
         let printer = |n: usize| json!({"name": format!("p{round}"), "url": format!("http://p{round}-{n}.invalid"), "enabled": false});
         let both = join(server.post("/api/v1/printers", printer(1)), server.post("/api/v1/printers", printer(2))).await;
-        assert_eq!(statuses(both), [StatusCode::CREATED, StatusCode::CONFLICT]);
+        assert_eq!(sorted_statuses(both), [StatusCode::CREATED, StatusCode::CONFLICT]);
         let same = |n: usize| json!({"name": format!("q{round}-{n}"), "url": format!("http://q{round}.invalid"), "enabled": false});
         let both = join(server.post("/api/v1/printers", same(1)), server.post("/api/v1/printers", same(2))).await;
-        assert_eq!(statuses(both), [StatusCode::CREATED, StatusCode::CONFLICT]);
+        assert_eq!(sorted_statuses(both), [StatusCode::CREATED, StatusCode::CONFLICT]);
         let user = || json!({"name": format!("u{round}"), "role": "viewer"});
         let both = join(server.post("/api/v1/users", user()), server.post("/api/v1/users", user())).await;
-        assert_eq!(statuses(both), [StatusCode::CREATED, StatusCode::CONFLICT]);
+        assert_eq!(sorted_statuses(both), [StatusCode::CREATED, StatusCode::CONFLICT]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_admins_who_demote_each_other_one_stays_admin() {
+async fn two_admins_who_demote_each_other_leave_one_admin() {
     let server = TestServer::start().await;
     let admin = async |name: &str| {
         let body = json!({"name": name, "role": "admin", "password": "correct horse battery"});
@@ -57,7 +57,7 @@ async fn of_two_admins_who_demote_each_other_one_stays_admin() {
     for _ in 0..ROUNDS {
         let viewer = || json!({"role": "viewer"});
         let both = join(server.patch(&ann, viewer()), server.patch(&ben, viewer())).await;
-        assert_eq!(statuses(both), [StatusCode::OK, StatusCode::CONFLICT]);
+        assert_eq!(sorted_statuses(both), [StatusCode::OK, StatusCode::CONFLICT]);
         for path in [&ann, &ben] {
             assert_eq!(server.patch(path, json!({"role": "admin"})).await.0, StatusCode::OK);
         }
@@ -65,19 +65,19 @@ async fn of_two_admins_who_demote_each_other_one_stays_admin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_changes_of_one_version_one_is_stored() {
+async fn two_changes_of_one_version_store_one() {
     let server = TestServer::start().await;
     let printer = json!({"name": "one", "url": "http://one.invalid", "enabled": false});
     let hook = json!({"url": "http://127.0.0.1:9/hook", "types": ["printer.registered"], "enabled": false});
     for (list, body, field) in [("printers", printer, "notes"), ("webhooks", hook, "description")] {
-        let (_, made, headers) = server.post(&format!("/api/v1/{list}"), body).await;
-        let path = format!("/api/v1/{list}/{}", made["id"].as_str().expect("an id"));
+        let (_, created, headers) = server.post(&format!("/api/v1/{list}"), body).await;
+        let path = format!("/api/v1/{list}/{}", created["id"].as_str().expect("an id"));
         let mut version = headers["etag"].to_str().expect("a text").to_owned();
         for round in 0..ROUNDS {
             let change = |n: usize| json!({field: format!("{round} {n}")});
             let one = patch_version(&server, &path, &version, change(1));
             let both = join(one, patch_version(&server, &path, &version, change(2))).await;
-            assert_eq!(statuses(both), [StatusCode::OK, StatusCode::PRECONDITION_FAILED], "{list}");
+            assert_eq!(sorted_statuses(both), [StatusCode::OK, StatusCode::PRECONDITION_FAILED], "{list}");
             let (_, _, headers) = server.get(&path).await;
             version = headers["etag"].to_str().expect("a text").to_owned();
         }
@@ -85,17 +85,17 @@ async fn of_two_changes_of_one_version_one_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_removed_while_it_is_changed_is_gone() {
+async fn a_printer_removed_during_a_change_is_gone() {
     let server = TestServer::start().await;
     for round in 0..ROUNDS {
         let printer = json!({"name": format!("p{round}"), "url": format!("http://p{round}.invalid")});
-        let (_, made, _) = server.post("/api/v1/printers", printer).await;
-        let path = format!("/api/v1/printers/{}", made["id"].as_str().expect("an id"));
+        let (_, created, _) = server.post("/api/v1/printers", printer).await;
+        let path = format!("/api/v1/printers/{}", created["id"].as_str().expect("an id"));
         let (removed, changed) = join(server.delete(&path), server.patch(&path, json!({"notes": "x"}))).await;
         assert_eq!(removed.0, StatusCode::NO_CONTENT);
         assert!([StatusCode::OK, StatusCode::NOT_FOUND].contains(&changed.0), "{changed:?}");
         assert_eq!(server.get(&path).await.0, StatusCode::NOT_FOUND);
-        assert!(server.services.fleet().running().is_empty(), "no actor is left");
+        assert!(server.services.fleet().running_actors().is_empty(), "no actor is left");
     }
 }
 
@@ -120,9 +120,9 @@ async fn until_occupied(server: &TestServer, id: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plate_is_cleared_once_and_a_batch_stopped_once() {
-    let (server, farm, ids) = yard(1).await;
+    let (server, farm, ids) = start_server_with_farm(1).await;
     for round in 0..ROUNDS {
-        farm.printers()[0].at_printer(Act::StartSelected);
+        farm.printers()[0].perform(MachineAction::StartSelected);
         until_occupied(&server, &ids[0]).await;
         let clear = || json!({"printer_ids": ids});
         let (one, two) =
@@ -136,7 +136,7 @@ async fn a_plate_is_cleared_once_and_a_batch_stopped_once() {
     let (_, batch, _) = server.post("/api/v1/batches", batch).await;
     let path = format!("/api/v1/batches/{}/stop", batch["id"].as_str().expect("an id"));
     let both = join(server.post(&path, json!({})), server.post(&path, json!({}))).await;
-    assert_eq!(statuses(both), [StatusCode::OK; 2]);
+    assert_eq!(sorted_statuses(both), [StatusCode::OK; 2]);
     let (_, events, _) = server.get("/api/v1/events?types=batch.finished").await;
     let of_batch =
         events["items"].as_array().into_iter().flatten().filter(|event| event["data"]["batch_id"] == batch["id"]);

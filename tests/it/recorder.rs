@@ -12,17 +12,17 @@ use printyard::{
         command::FileRef,
         event::{Event, EventType},
         plate::PlateState,
-        print::{By, Mark, PrintFact, PrintResult},
+        print::{JobMark, PrintActor, PrintFact, PrintResult},
         state::PrinterState,
     },
     fleet::{message::StoredObservation, recorder_queue::RecorderQueue},
     service::recorder::{self, RecorderStatus},
-    simulator::Act,
+    simulator::MachineAction,
     storage::{
         Db, events,
-        faults::{Failure, Lasts, Moment},
+        fault_injection::{FailureDuration, FailurePoint, InjectedFailure},
         plates,
-        printer_observations::{self, Sighting},
+        printer_observations::{self, PrinterObservation},
         prints::{self, PrintFilter},
     },
 };
@@ -34,12 +34,12 @@ use uuid::Uuid;
 
 use crate::{
     storage::{
-        databases::{execute, on_each, on_sqlite},
-        fixtures::{entry, insert, printer},
+        databases::{execute, on_each_database, on_sqlite},
+        fixtures::{insert_printer, sample_entry, sample_printer},
     },
     support::{
-        postgres::fresh_database,
-        server::{Options, TestServer, farm},
+        postgres::create_fresh_database,
+        server::{ServerOptions, TestServer, start_farm},
         wait,
     },
 };
@@ -47,14 +47,14 @@ use crate::{
 const SOON: Duration = Duration::from_secs(30);
 
 /// A recorder with its queue. The test sends what actors would send.
-struct Desk {
+struct RecorderSetup {
     db: Db,
     queue: RecorderQueue,
     status: RecorderStatus,
     stop: CancellationToken,
 }
 
-impl Desk {
+impl RecorderSetup {
     fn new(db: &Db) -> Self {
         let queue = RecorderQueue::default();
         let status = RecorderStatus::new(queue.clone());
@@ -68,8 +68,8 @@ impl Desk {
     }
 
     /// Makes every use of the database fail from now on.
-    fn fail(&self, moment: Moment, lasts: Lasts) {
-        self.db.faults().inject(Failure { nth: 1, moment, lasts });
+    fn inject_failure(&self, moment: FailurePoint, lasts: FailureDuration) {
+        self.db.faults().inject(InjectedFailure { nth: 1, point: moment, duration: lasts });
     }
 
     async fn until_failed(&self) {
@@ -84,58 +84,58 @@ impl Desk {
         .await;
     }
 
-    async fn events(&self, kind: EventType) -> Vec<Event> {
-        events::page(&self.db, 0, Some(&[kind]), 500).await.expect("read").events
+    async fn list_events(&self, kind: EventType) -> Vec<Event> {
+        events::list_page(&self.db, 0, Some(&[kind]), 500).await.expect("read").events
     }
 
-    async fn prints(&self) -> HashMap<Uuid, Option<PrintResult>> {
-        let page = prints::page(&self.db, &PrintFilter::default(), None, 500).await.expect("read");
+    async fn read_print_results(&self) -> HashMap<Uuid, Option<PrintResult>> {
+        let page = prints::list_page(&self.db, &PrintFilter::default(), None, 500).await.expect("read");
         page.into_iter().map(|print| (print.id, print.result)).collect()
     }
 }
 
-fn began(id: Uuid, file: &str) -> PrintFact {
+fn print_began(id: Uuid, file: &str) -> PrintFact {
     let file = Some(FileRef { path: file.to_owned(), origin: "local".to_owned() });
-    PrintFact::Began { id, file, at: clock::now(), by: By::printer() }
+    PrintFact::Began { id, file, at: clock::now(), by: PrintActor::printer() }
 }
 
-fn ended(id: Uuid) -> PrintFact {
+fn print_ended(id: Uuid) -> PrintFact {
     PrintFact::Ended {
         id,
         at: clock::now(),
         result: PrintResult::Done,
         reason: None,
-        by: By::printer(),
-        left: Mark::default(),
+        by: PrintActor::printer(),
+        mark_after: JobMark::default(),
     }
 }
 
 fn observation(printer_id: Uuid, state: PrinterState) -> StoredObservation {
-    StoredObservation { printer_id, state, mark: Mark::default(), at: clock::now(), octoprint_version: None }
+    StoredObservation { printer_id, state, mark: JobMark::default(), at: clock::now(), octoprint_version: None }
 }
 
 #[tokio::test]
-async fn facts_wait_while_the_database_is_away_and_a_flush_marker_with_them() {
-    on_each(async |db| {
-        let (desk, printer_id, id) = (Desk::new(&db), clock::new_id(), clock::new_id());
-        let task = desk.run();
-        desk.fail(Moment::BeforeCommit, Lasts::UntilLifted);
-        desk.queue.add_fact(printer_id, began(id, "a.gcode"));
-        desk.until_failed().await;
-        desk.queue.add_fact(printer_id, ended(id));
-        let mut flushed = desk.queue.add_flush();
-        wait::throughout("the recorder is behind", Duration::from_millis(500), async || {
-            desk.status.behind() == 2 && !desk.status.is_ok() && flushed.try_recv().is_err()
+async fn facts_and_flush_markers_wait_while_the_database_is_down() {
+    on_each_database(async |db| {
+        let (setup, printer_id, id) = (RecorderSetup::new(&db), clock::new_id(), clock::new_id());
+        let task = setup.run();
+        setup.inject_failure(FailurePoint::BeforeCommit, FailureDuration::UntilStopped);
+        setup.queue.add_fact(printer_id, print_began(id, "a.gcode"));
+        setup.until_failed().await;
+        setup.queue.add_fact(printer_id, print_ended(id));
+        let mut flushed = setup.queue.add_flush();
+        wait::assert_throughout("the recorder is behind", Duration::from_millis(500), async || {
+            setup.status.behind() == 2 && !setup.status.is_ok() && flushed.try_recv().is_err()
         })
         .await;
-        desk.db.faults().lift();
+        setup.db.faults().stop();
         flushed.await.expect("answered");
-        assert_eq!(desk.prints().await, HashMap::from([(id, Some(PrintResult::Done))]));
-        desk.until_stored().await;
+        assert_eq!(setup.read_print_results().await, HashMap::from([(id, Some(PrintResult::Done))]));
+        setup.until_stored().await;
         for kind in [EventType::PrintStarted, EventType::PrintFinished] {
-            assert_eq!(desk.events(kind).await.len(), 1, "{kind}");
+            assert_eq!(setup.list_events(kind).await.len(), 1, "{kind}");
         }
-        desk.stop.cancel();
+        setup.stop.cancel();
         task.await.expect("no panic");
     })
     .await;
@@ -143,24 +143,25 @@ async fn facts_wait_while_the_database_is_away_and_a_flush_marker_with_them() {
 
 #[tokio::test]
 async fn a_reply_that_is_lost_stores_nothing_twice() {
-    on_each(async |db| {
-        let (desk, printer, id) = (Desk::new(&db), printer("a"), clock::new_id());
-        insert(&db, &printer, None, &entry()).await.expect("inserted");
-        let by = By::printer();
-        let facts = [began(id, "a.gcode"), PrintFact::Paused { id, by }, PrintFact::Resumed { id, by }, ended(id)];
+    on_each_database(async |db| {
+        let (setup, printer, id) = (RecorderSetup::new(&db), sample_printer("a"), clock::new_id());
+        insert_printer(&db, &printer, None, &sample_entry()).await.expect("inserted");
+        let by = PrintActor::printer();
+        let facts =
+            [print_began(id, "a.gcode"), PrintFact::Paused { id, by }, PrintFact::Resumed { id, by }, print_ended(id)];
         let mut task = None;
         for fact in facts {
-            desk.fail(Moment::AfterCommit, Lasts::OneUse);
-            desk.queue.add_fact(printer.id, fact);
-            task.get_or_insert_with(|| desk.run());
-            wait::until("the reply is lost", SOON, async || db.faults().hits() == 1).await;
-            desk.until_stored().await;
+            setup.inject_failure(FailurePoint::AfterCommit, FailureDuration::OneUse);
+            setup.queue.add_fact(printer.id, fact);
+            task.get_or_insert_with(|| setup.run());
+            wait::until("the reply is lost", SOON, async || db.faults().injected() == 1).await;
+            setup.until_stored().await;
         }
-        desk.fail(Moment::AfterCommit, Lasts::OneUse);
-        desk.queue.add_observation(observation(printer.id, PrinterState::Paused));
-        wait::until("the reply is lost", SOON, async || db.faults().hits() == 1).await;
-        desk.until_stored().await;
-        assert_eq!(desk.prints().await, HashMap::from([(id, Some(PrintResult::Done))]));
+        setup.inject_failure(FailurePoint::AfterCommit, FailureDuration::OneUse);
+        setup.queue.add_observation(observation(printer.id, PrinterState::Paused));
+        wait::until("the reply is lost", SOON, async || db.faults().injected() == 1).await;
+        setup.until_stored().await;
+        assert_eq!(setup.read_print_results().await, HashMap::from([(id, Some(PrintResult::Done))]));
         for kind in [
             EventType::PrintStarted,
             EventType::PrintPaused,
@@ -169,9 +170,9 @@ async fn a_reply_that_is_lost_stores_nothing_twice() {
             EventType::PlateClearNeeded,
             EventType::PrinterStateChanged,
         ] {
-            assert_eq!(desk.events(kind).await.len(), 1, "{kind}");
+            assert_eq!(setup.list_events(kind).await.len(), 1, "{kind}");
         }
-        desk.stop.cancel();
+        setup.stop.cancel();
         task.expect("the recorder").await.expect("no panic");
     })
     .await;
@@ -179,22 +180,22 @@ async fn a_reply_that_is_lost_stores_nothing_twice() {
 
 #[tokio::test]
 async fn a_fact_that_the_database_refuses_is_dropped_and_the_rest_is_stored() {
-    on_each(async |db| {
+    on_each_database(async |db| {
         execute(&db, "create unique index one_print_per_file on prints (file_path)").await;
-        let (desk, printer_id) = (Desk::new(&db), clock::new_id());
+        let (setup, printer_id) = (RecorderSetup::new(&db), clock::new_id());
         let ids: Vec<Uuid> = (0..9).map(|_| clock::new_id()).collect();
         for (n, id) in ids.iter().enumerate() {
             let file = if n == 4 { "0.gcode".to_owned() } else { format!("{n}.gcode") };
-            desk.queue.add_fact(printer_id, began(*id, &file));
-            desk.queue.add_fact(printer_id, ended(*id));
+            setup.queue.add_fact(printer_id, print_began(*id, &file));
+            setup.queue.add_fact(printer_id, print_ended(*id));
         }
-        let task = desk.run();
-        desk.until_stored().await;
-        let stored = desk.prints().await;
+        let task = setup.run();
+        setup.until_stored().await;
+        let stored = setup.read_print_results().await;
         assert_eq!(stored.len(), 8, "{stored:?}");
         assert!(!stored.contains_key(&ids[4]) && stored.values().all(|result| *result == Some(PrintResult::Done)));
-        assert_eq!(desk.events(EventType::PrintStarted).await.len(), 8);
-        desk.stop.cancel();
+        assert_eq!(setup.list_events(EventType::PrintStarted).await.len(), 8);
+        setup.stop.cancel();
         task.await.expect("no panic");
     })
     .await;
@@ -202,26 +203,26 @@ async fn a_fact_that_the_database_refuses_is_dropped_and_the_rest_is_stored() {
 
 #[tokio::test]
 async fn an_observation_that_the_database_refuses_does_not_hold_up_those_of_other_printers() {
-    on_each(async |db| {
-        let desk = Desk::new(&db);
-        execute(&db, "create unique index one_printer_per_state on sightings (state)").await;
+    on_each_database(async |db| {
+        let setup = RecorderSetup::new(&db);
+        execute(&db, "create unique index one_printer_per_state on printer_observations (state)").await;
         let mut ids = Vec::new();
         for name in ["a", "b", "c"] {
-            let printer = printer(name);
-            insert(&db, &printer, None, &entry()).await.expect("inserted");
+            let printer = sample_printer(name);
+            insert_printer(&db, &printer, None, &sample_entry()).await.expect("inserted");
             ids.push(printer.id);
         }
         for (id, state) in ids.iter().zip([PrinterState::Paused, PrinterState::Paused, PrinterState::Printing]) {
-            desk.queue.add_observation(observation(*id, state));
+            setup.queue.add_observation(observation(*id, state));
         }
-        let task = desk.run();
+        let task = setup.run();
         wait::until("two printers are stored", SOON, async || {
             printer_observations::get_many(&db, &ids).await.expect("read").len() == 2
         })
         .await;
-        assert_eq!(desk.events(EventType::PrinterStateChanged).await.len(), 2);
-        assert!(desk.status.is_ok());
-        desk.stop.cancel();
+        assert_eq!(setup.list_events(EventType::PrinterStateChanged).await.len(), 2);
+        assert!(setup.status.is_ok());
+        setup.stop.cancel();
         task.await.expect("no panic");
     })
     .await;
@@ -229,52 +230,52 @@ async fn an_observation_that_the_database_refuses_does_not_hold_up_those_of_othe
 
 #[tokio::test]
 async fn a_state_that_was_published_before_a_restart_is_not_published_again() {
-    on_each(async |db| {
-        let (desk, printer) = (Desk::new(&db), printer("a"));
-        insert(&db, &printer, None, &entry()).await.expect("inserted");
-        let before = Sighting {
+    on_each_database(async |db| {
+        let (setup, printer) = (RecorderSetup::new(&db), sample_printer("a"));
+        insert_printer(&db, &printer, None, &sample_entry()).await.expect("inserted");
+        let before = PrinterObservation {
             printer_id: printer.id,
             state: PrinterState::Printing,
-            mark: Mark::default(),
+            mark: JobMark::default(),
             observed_at: clock::now(),
             octoprint_version: None,
         };
-        printer_observations::save(&db, &[before], &[], &[]).await.expect("saved");
+        printer_observations::store_observations(&db, &[before], &[], &[]).await.expect("saved");
         // At first the previously published state cannot be read.
-        desk.fail(Moment::Before, Lasts::UntilLifted);
-        desk.queue.add_observation(observation(printer.id, PrinterState::Printing));
-        let task = desk.run();
-        desk.until_failed().await;
-        desk.db.faults().lift();
-        desk.until_stored().await;
-        desk.queue.add_observation(observation(printer.id, PrinterState::Paused));
+        setup.inject_failure(FailurePoint::Before, FailureDuration::UntilStopped);
+        setup.queue.add_observation(observation(printer.id, PrinterState::Printing));
+        let task = setup.run();
+        setup.until_failed().await;
+        setup.db.faults().stop();
+        setup.until_stored().await;
+        setup.queue.add_observation(observation(printer.id, PrinterState::Paused));
         let changed = wait::until("a change is published", SOON, async || {
-            let changed = desk.events(EventType::PrinterStateChanged).await;
+            let changed = setup.list_events(EventType::PrinterStateChanged).await;
             if changed.is_empty() { Err(changed) } else { Ok(changed) }
         })
         .await;
         let [event] = &changed[..] else { panic!("{changed:?}") };
         assert_eq!((&event.data["before"], &event.data["state"]), (&json!("printing"), &json!("paused")));
-        desk.stop.cancel();
+        setup.stop.cancel();
         task.await.expect("no panic");
     })
     .await;
 }
 
 #[tokio::test]
-async fn prints_that_come_faster_than_they_are_stored_become_one_event_and_the_last_one_is_on_the_plate() {
-    on_each(async |db| {
-        let (desk, printer) = (Desk::new(&db), printer("a"));
-        insert(&db, &printer, None, &entry()).await.expect("inserted");
+async fn fast_prints_become_one_noisy_event_and_the_last_is_on_the_plate() {
+    on_each_database(async |db| {
+        let (setup, printer) = (RecorderSetup::new(&db), sample_printer("a"));
+        insert_printer(&db, &printer, None, &sample_entry()).await.expect("inserted");
         let ids: Vec<Uuid> = (0..200).map(|_| clock::new_id()).collect();
         for id in &ids {
-            desk.queue.add_fact(printer.id, began(*id, "a.gcode"));
-            desk.queue.add_fact(printer.id, ended(*id));
+            setup.queue.add_fact(printer.id, print_began(*id, "a.gcode"));
+            setup.queue.add_fact(printer.id, print_ended(*id));
         }
-        let task = desk.run();
-        desk.until_stored().await;
-        let stored = desk.prints().await;
-        let noisy = desk.events(EventType::PrinterNoisy).await;
+        let task = setup.run();
+        setup.until_stored().await;
+        let stored = setup.read_print_results().await;
+        let noisy = setup.list_events(EventType::PrinterNoisy).await;
         let [noisy] = &noisy[..] else { panic!("{noisy:?}") };
         let time = |field: &str| noisy.data[field].as_str().and_then(|at| at.parse::<DateTime<Utc>>().ok());
         assert_eq!(noisy.printer_id, Some(printer.id));
@@ -284,26 +285,27 @@ async fn prints_that_come_faster_than_they_are_stored_become_one_event_and_the_l
         let plates = plates::get_many(&db, &[printer.id]).await.expect("read");
         assert_eq!(plates[0].1.state, PlateState::Occupied);
         assert_eq!(plates[0].1.print_id, Some(ids[199]));
-        desk.stop.cancel();
+        setup.stop.cancel();
         task.await.expect("no panic");
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_is_left_at_the_stop_is_stored_if_the_database_comes_back_in_time() {
-    on_each(async |db| {
-        let (desk, id) = (Desk::new(&db), clock::new_id());
-        desk.fail(Moment::Before, Lasts::UntilLifted);
-        let task = desk.run();
-        desk.queue.add_fact(clock::new_id(), began(id, "a.gcode"));
-        desk.until_failed().await;
-        desk.stop.cancel();
-        desk.queue.add_fact(clock::new_id(), ended(id));
-        wait::throughout("the recorder tries on", Duration::from_millis(300), async || !task.is_finished()).await;
-        desk.db.faults().lift();
+async fn facts_left_at_the_stop_are_stored_if_the_database_returns_in_time() {
+    on_each_database(async |db| {
+        let (setup, id) = (RecorderSetup::new(&db), clock::new_id());
+        setup.inject_failure(FailurePoint::Before, FailureDuration::UntilStopped);
+        let task = setup.run();
+        setup.queue.add_fact(clock::new_id(), print_began(id, "a.gcode"));
+        setup.until_failed().await;
+        setup.stop.cancel();
+        setup.queue.add_fact(clock::new_id(), print_ended(id));
+        wait::assert_throughout("the recorder tries on", Duration::from_millis(300), async || !task.is_finished())
+            .await;
+        setup.db.faults().stop();
         task.await.expect("no panic");
-        assert_eq!(desk.prints().await, HashMap::from([(id, Some(PrintResult::Done))]));
+        assert_eq!(setup.read_print_results().await, HashMap::from([(id, Some(PrintResult::Done))]));
     })
     .await;
 }
@@ -311,12 +313,12 @@ async fn what_is_left_at_the_stop_is_stored_if_the_database_comes_back_in_time()
 #[tokio::test]
 async fn a_database_that_stays_away_does_not_hold_up_the_stop() {
     on_sqlite(async |db| {
-        let desk = Desk::new(&db);
-        desk.fail(Moment::Before, Lasts::UntilLifted);
-        let task = desk.run();
-        desk.queue.add_fact(clock::new_id(), began(clock::new_id(), "a.gcode"));
-        desk.until_failed().await;
-        desk.stop.cancel();
+        let setup = RecorderSetup::new(&db);
+        setup.inject_failure(FailurePoint::Before, FailureDuration::UntilStopped);
+        let task = setup.run();
+        setup.queue.add_fact(clock::new_id(), print_began(clock::new_id(), "a.gcode"));
+        setup.until_failed().await;
+        setup.stop.cancel();
         tokio::time::timeout(Duration::from_secs(10), task).await.expect("it ends").expect("no panic");
     })
     .await;
@@ -330,7 +332,7 @@ enum Outage {
     Full(Box<PgConnection>),
 }
 
-const STORED: [&str; 3] = ["prints", "plates", "sightings"];
+const RECORDER_TABLES: [&str; 3] = ["prints", "plates", "printer_observations"];
 
 impl Outage {
     async fn begin(url: &str) -> Self {
@@ -343,7 +345,7 @@ impl Outage {
         let full = "create function full_disk() returns trigger language plpgsql as
                     $$ begin raise exception 'no space' using errcode = '53100'; end $$";
         connection.execute(full).await.expect("a function");
-        for table in STORED {
+        for table in RECORDER_TABLES {
             let sql =
                 format!("create trigger full_disk before insert or update on {table} execute function full_disk()");
             connection.execute(AssertSqlSafe(sql)).await.expect("a trigger");
@@ -355,7 +357,7 @@ impl Outage {
         match self {
             Self::Locked(mut connection) => drop(connection.execute("rollback").await.expect("unlocked")),
             Self::Full(mut connection) => {
-                for table in STORED {
+                for table in RECORDER_TABLES {
                     let sql = AssertSqlSafe(format!("drop trigger full_disk on {table}"));
                     connection.execute(sql).await.expect("no trigger");
                 }
@@ -365,35 +367,37 @@ impl Outage {
 }
 
 /// Returns every event of these types.
-async fn feed(server: &TestServer, types: &str) -> Vec<Value> {
+async fn list_events(server: &TestServer, types: &str) -> Vec<Value> {
     let (_, page, _) = server.get(&format!("/api/v1/events?limit=500&types={types}")).await;
     page["items"].as_array().unwrap_or_else(|| panic!("{page}")).clone()
 }
 
 /// Starts and ends prints at printers while the database fails, for at least this time.
-async fn outage(database_url: Option<String>, at_least: Duration) {
+async fn run_prints_during_outage(database_url: Option<String>, at_least: Duration) {
     let folder = tempfile::tempdir().expect("a folder");
     let url = database_url.unwrap_or_else(|| format!("sqlite:{}", folder.path().join("printyard.db").display()));
-    let server = TestServer::with(Options { database_url: Some(url.clone()), ..Options::default() }).await;
-    let (farm, mut ids) = (farm(2).await, Vec::new());
+    let server =
+        TestServer::start_with(ServerOptions { database_url: Some(url.clone()), ..ServerOptions::default() }).await;
+    let (farm, mut ids) = (start_farm(2).await, Vec::new());
     for printer in farm.printers() {
         printer.select("long/vase.gcode");
-        ids.push(server.register(printer).await);
+        ids.push(server.register_printer(printer).await);
     }
     for id in &ids {
         server.until_state(id, "operational").await;
     }
     // The states before the outage are stored, so only the prints happen during it.
-    wait::until("the states are stored", SOON, async || feed(&server, "printer.state_changed").await.len() == 2).await;
+    wait::until("the states are stored", SOON, async || list_events(&server, "printer.state_changed").await.len() == 2)
+        .await;
     let (outage, begun) = (Outage::begin(&url).await, Instant::now());
     let mut rounds = 0;
     while rounds < 2 || begun.elapsed() < at_least || !server.services.recorder_status().last_write_failed() {
         for (printer, id) in farm.printers().iter().zip(&ids) {
-            printer.at_printer(Act::StartSelected);
+            printer.perform(MachineAction::StartSelected);
             server.until_state(id, "printing").await;
-            printer.at_printer(Act::Cancel);
-            let seen = server.until_state(id, "operational").await;
-            assert!(seen["status"]["age_ms"].as_i64().is_some_and(|age| age < 6_000), "{seen}");
+            printer.perform(MachineAction::Cancel);
+            let shown = server.until_state(id, "operational").await;
+            assert!(shown["status"]["age_ms"].as_i64().is_some_and(|age| age < 6_000), "{shown}");
         }
         rounds += 1;
         // Slow enough that the recorder merges nothing.
@@ -404,7 +408,7 @@ async fn outage(database_url: Option<String>, at_least: Duration) {
     let status = server.services.recorder_status();
     assert!(!status.is_ok() && status.behind() >= 4 * rounds, "{} of {rounds} rounds", status.behind());
     for (printer, id) in farm.printers().iter().zip(&ids) {
-        printer.at_printer(Act::StartSelected);
+        printer.perform(MachineAction::StartSelected);
         server.until_state(id, "printing").await;
     }
     outage.end().await;
@@ -418,18 +422,18 @@ async fn outage(database_url: Option<String>, at_least: Duration) {
     }
     for (kind, expected) in [("print.started", 2 * (rounds + 1)), ("print.cancelled", 2 * rounds), ("printer.noisy", 0)]
     {
-        assert_eq!(feed(&server, kind).await.len(), expected, "{kind}");
+        assert_eq!(list_events(&server, kind).await.len(), expected, "{kind}");
     }
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn prints_during_a_lock_on_sqlite_are_stored_once() {
-    outage(None, Duration::ZERO).await;
+    run_prints_during_outage(None, Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn prints_during_a_full_disk_of_postgresql_are_stored_once() {
-    let Some(database) = fresh_database().await else { return };
-    outage(Some(database.url.clone()), Duration::from_secs(12)).await;
+    let Some(database) = create_fresh_database().await else { return };
+    run_prints_during_outage(Some(database.url.clone()), Duration::from_secs(12)).await;
 }

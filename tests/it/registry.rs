@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     storage::databases::execute,
     support::{
-        server::{Options, TestServer, farm, yard},
+        server::{ServerOptions, TestServer, start_farm, start_server_with_farm},
         wait,
     },
 };
@@ -26,16 +26,16 @@ use crate::{
 const SOON: Duration = Duration::from_secs(20);
 
 /// Returns the ids of the printers with a tag.
-async fn registered(server: &TestServer, tag: &str) -> HashSet<Uuid> {
-    found(server, &format!("/api/v1/printers?limit=500&tag={tag}")).await
+async fn list_tagged_ids(server: &TestServer, tag: &str) -> HashSet<Uuid> {
+    list_ids(server, &format!("/api/v1/printers?limit=500&tag={tag}")).await
 }
 
 /// Returns the ids of all printers.
-async fn all_registered(server: &TestServer) -> HashSet<Uuid> {
-    found(server, "/api/v1/printers?limit=500").await
+async fn list_all_ids(server: &TestServer) -> HashSet<Uuid> {
+    list_ids(server, "/api/v1/printers?limit=500").await
 }
 
-async fn found(server: &TestServer, path: &str) -> HashSet<Uuid> {
+async fn list_ids(server: &TestServer, path: &str) -> HashSet<Uuid> {
     let (status, body, _) = server.get(path).await;
     assert_eq!(status, StatusCode::OK, "{body}");
     let items = body["items"].as_array().expect("items");
@@ -43,7 +43,7 @@ async fn found(server: &TestServer, path: &str) -> HashSet<Uuid> {
 }
 
 /// Polls a future until a condition holds, then drops it. Returns whether the future was still pending.
-async fn dropped_once(condition: impl AsyncFn() -> bool, future: impl Future) -> bool {
+async fn drop_when(condition: impl AsyncFn() -> bool, future: impl Future) -> bool {
     let mut future = pin!(future);
     while !condition().await {
         if future.as_mut().now_or_never().is_some() {
@@ -54,28 +54,28 @@ async fn dropped_once(condition: impl AsyncFn() -> bool, future: impl Future) ->
 }
 
 /// Polls a future `polls` times, then drops it.
-async fn dropped_after(polls: usize, future: impl Future) {
+async fn drop_after(polls: usize, future: impl Future) {
     let left = AtomicUsize::new(polls);
-    dropped_once(async || left.fetch_sub(1, Ordering::Relaxed) == 0, future).await;
+    drop_when(async || left.fetch_sub(1, Ordering::Relaxed) == 0, future).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_is_dropped_at_any_moment_leaves_no_printer_without_its_actor() {
     let server = TestServer::start().await;
-    let who = Principal::operator_of_the_server(ActorKind::Terminal);
+    let principal = Principal::server_admin(ActorKind::Terminal);
     let list = |tag: &str| {
         let row = |n: usize| format!("{tag}-{n},http://127.0.0.1:9/{tag}/{n},{tag}\n");
         format!("name,url,tags\n{}", (0..20).map(row).collect::<String>())
     };
     for polls in 0..20 {
         let list = list(&format!("early-{polls}"));
-        dropped_after(polls, server.services.import_printers(&who, &list, 20)).await;
+        drop_after(polls, server.services.import_printers(&principal, &list, 20)).await;
     }
-    let is_stored = async || !registered(&server, "stored").await.is_empty();
+    let is_stored = async || !list_tagged_ids(&server, "stored").await.is_empty();
     let list = list("stored");
-    assert!(dropped_once(is_stored, server.services.import_printers(&who, &list, 20)).await, "after the commit");
+    assert!(drop_when(is_stored, server.services.import_printers(&principal, &list, 20)).await, "after the commit");
     wait::until("every printer has an actor", SOON, async || {
-        let (running, all) = (server.services.fleet().running(), all_registered(&server).await);
+        let (running, all) = (server.services.fleet().running_actors(), list_all_ids(&server).await);
         if all.len() >= 20 && running == all { Ok(()) } else { Err((running.len(), all.len())) }
     })
     .await;
@@ -84,32 +84,32 @@ async fn an_import_that_is_dropped_at_any_moment_leaves_no_printer_without_its_a
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removal_that_is_dropped_at_any_moment_leaves_no_actor_without_its_printer() {
     let server = TestServer::start().await;
-    let who = Principal::operator_of_the_server(ActorKind::Terminal);
-    let registered_now = async |name: &str| {
+    let principal = Principal::server_admin(ActorKind::Terminal);
+    let register_printer = async |name: &str| {
         let printer = json!({"name": name, "url": format!("http://127.0.0.1:9/{name}"), "tags": [name]});
         let (status, body, _) = server.post("/api/v1/printers", printer).await;
         assert_eq!(status, StatusCode::CREATED, "{body}");
         let id: Uuid = body["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
-        assert!(server.services.fleet().running().contains(&id), "at once");
+        assert!(server.services.fleet().running_actors().contains(&id), "at once");
         id
     };
     for polls in 0..20 {
-        let id = registered_now(&format!("early-{polls}")).await;
-        dropped_after(polls, server.services.remove_printer(&who, id)).await;
+        let id = register_printer(&format!("early-{polls}")).await;
+        drop_after(polls, server.services.remove_printer(&principal, id)).await;
     }
-    let id = registered_now("removed").await;
-    let is_gone = async || registered(&server, "removed").await.is_empty();
-    assert!(dropped_once(is_gone, server.services.remove_printer(&who, id)).await, "after the commit");
+    let id = register_printer("removed").await;
+    let is_gone = async || list_tagged_ids(&server, "removed").await.is_empty();
+    assert!(drop_when(is_gone, server.services.remove_printer(&principal, id)).await, "after the commit");
     wait::until("the actors are those of the registry", SOON, async || {
-        let (running, all) = (server.services.fleet().running(), all_registered(&server).await);
+        let (running, all) = (server.services.fleet().running_actors(), list_all_ids(&server).await);
         if !running.contains(&id) && running == all { Ok(()) } else { Err((running, all)) }
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_print_of_a_removed_printer_ends_once_and_nobody_claims_to_know_how() {
-    let (server, farm, ids) = yard(1).await;
+async fn the_print_of_a_removed_printer_ends_once_with_an_unknown_result() {
+    let (server, farm, ids) = start_server_with_farm(1).await;
     let id = &ids[0];
     farm.printers()[0].put_file("part.gcode", sample_gcode(10_000));
     let start = json!({"command": "start", "select": {"all": true}, "file": {"path": "part.gcode"}});
@@ -129,9 +129,9 @@ async fn the_print_of_a_removed_printer_ends_once_and_nobody_claims_to_know_how(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_printer_that_is_disabled_and_enabled_without_pause_ends_as_its_row_says() {
-    let (server, farm) = (TestServer::start().await, farm(1).await);
-    let id = server.register(&farm.printers()[0]).await;
+async fn a_printer_that_is_toggled_without_pause_ends_as_its_row_says() {
+    let (server, farm) = (TestServer::start().await, start_farm(1).await);
+    let id = server.register_printer(&farm.printers()[0]).await;
     let path = format!("/api/v1/printers/{id}");
     for round in 0..3 {
         let switch = async |enabled: bool| {
@@ -144,7 +144,8 @@ async fn a_printer_that_is_disabled_and_enabled_without_pause_ends_as_its_row_sa
         server.patch(&path, json!({"enabled": round != 1})).await;
         if round == 1 {
             let id: Uuid = id.parse().expect("an id");
-            wait::until("it has no actor", SOON, async || !server.services.fleet().running().contains(&id)).await;
+            wait::until("it has no actor", SOON, async || !server.services.fleet().running_actors().contains(&id))
+                .await;
         } else {
             server.until_online(&id).await;
         }
@@ -152,10 +153,10 @@ async fn a_printer_that_is_disabled_and_enabled_without_pause_ends_as_its_row_sa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_changes_at_once_all_are_stored_and_the_newest_address_is_used() {
-    let (server, farm) = (TestServer::start().await, farm(2).await);
+async fn concurrent_changes_are_all_stored_and_the_newest_address_is_used() {
+    let (server, farm) = (TestServer::start().await, start_farm(2).await);
     let printer = &farm.printers()[1];
-    let id = server.register(&farm.printers()[0]).await;
+    let id = server.register_printer(&farm.printers()[0]).await;
     let path = format!("/api/v1/printers/{id}");
     let patches = (0..6).map(|n| {
         let patch = if n % 2 == 0 { json!({"notes": n.to_string()}) } else { json!({"material": n.to_string()}) };
@@ -169,33 +170,35 @@ async fn of_many_changes_at_once_all_are_stored_and_the_newest_address_is_used()
     let (_, body, _) = server.get(&path).await;
     assert_eq!(body["url"], printer.url(), "{body}");
     assert!(body["notes"].is_string() && body["material"].is_string(), "{body}");
-    let received = printer.received().len();
+    let received = printer.received_requests().len();
     wait::until("the new address is used", SOON, async || {
-        printer.received().len() > received || printer.listeners() > 0
+        printer.received_requests().len() > received || printer.listener_count() > 0
     })
     .await;
     server.until_online(&id).await;
 }
 
 /// Returns how many printers the task could not apply.
-async fn behind(server: &TestServer) -> Option<u64> {
+async fn count_behind(server: &TestServer) -> Option<u64> {
     server.services.background().run_now("printer_registry").await.expect("the task exists").behind
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_row_leaves_out_its_printer_only_until_it_is_mended() {
+async fn a_damaged_row_leaves_out_its_printer_only_until_it_is_repaired() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite:{}", folder.path().join("test.db").display());
-    let server = TestServer::with(Options { database_url: Some(url.clone()), ..Options::default() }).await;
-    let farm = farm(2).await;
-    let [damaged, other] = [server.register(&farm.printers()[0]).await, server.register(&farm.printers()[1]).await];
+    let server =
+        TestServer::start_with(ServerOptions { database_url: Some(url.clone()), ..ServerOptions::default() }).await;
+    let farm = start_farm(2).await;
+    let [damaged, other] =
+        [server.register_printer(&farm.printers()[0]).await, server.register_printer(&farm.printers()[1]).await];
     for id in [&damaged, &other] {
         server.until_online(id).await;
     }
     let db = Db::connect(&url).await.expect("the same database");
     let name = farm.printers()[0].name();
     execute(&db, &format!("update printers set api_key = x'00', version = version + 1 where name = '{name}'")).await;
-    assert_eq!(behind(&server).await, Some(1));
+    assert_eq!(count_behind(&server).await, Some(1));
     let (status, body, _) = server.patch(&format!("/api/v1/printers/{other}"), json!({"name": "other"})).await;
     assert_eq!((status, &body["status"]["reachability"]), (StatusCode::OK, &json!("online")), "{body}");
 
@@ -207,14 +210,15 @@ async fn a_damaged_row_leaves_out_its_printer_only_until_it_is_mended() {
     let key = farm.printers()[0].api_key();
     assert_eq!(server.patch(&path, json!({"api_key": key})).await.0, StatusCode::OK);
     server.until_online(&damaged).await;
-    assert_eq!(behind(&server).await, Some(0));
+    assert_eq!(count_behind(&server).await, Some(0));
     // A row that cannot be read at all does not hide other rows from the fleet.
     execute(&db, &format!("update printers set bed_mm = '[1]', version = version + 1 where name = '{name}'")).await;
     let (status, body, _) = server.patch(&format!("/api/v1/printers/{other}"), json!({"enabled": false})).await;
     assert_eq!((status, &body["enabled"]), (StatusCode::OK, &Value::Bool(false)), "{body}");
     let other: Uuid = other.parse().expect("an id");
-    wait::until("the other has no actor", SOON, async || !server.services.fleet().running().contains(&other)).await;
-    assert_eq!(behind(&server).await, Some(1));
-    assert_eq!(behind(&server.restart().await).await, Some(1), "the damaged row does not prevent a start");
+    wait::until("the other has no actor", SOON, async || !server.services.fleet().running_actors().contains(&other))
+        .await;
+    assert_eq!(count_behind(&server).await, Some(1));
+    assert_eq!(count_behind(&server.restart().await).await, Some(1), "the damaged row does not prevent a start");
     db.close().await;
 }

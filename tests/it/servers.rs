@@ -17,9 +17,9 @@ use printyard::{
 use reqwest::StatusCode;
 
 use crate::support::{
-    agreement::register,
-    postgres::fresh_database,
-    process::{PRINTYARD, ServerProcess, sqlite_in},
+    agreement::register_farm,
+    postgres::create_fresh_database,
+    process::{PRINTYARD, ServerProcess, sqlite_url},
     wait::until,
 };
 
@@ -30,8 +30,8 @@ const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(60);
 
 async fn on_each_database(test: impl AsyncFn(&Path, &str)) {
     let dir = tempfile::tempdir().expect("a folder");
-    test(dir.path(), &sqlite_in(dir.path())).await;
-    if let Some(database) = fresh_database().await {
+    test(dir.path(), &sqlite_url(dir.path())).await;
+    if let Some(database) = create_fresh_database().await {
         let dir = tempfile::tempdir().expect("a folder");
         test(dir.path(), &database.url).await;
     }
@@ -40,41 +40,43 @@ async fn on_each_database(test: impl AsyncFn(&Path, &str)) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_server_ends_with_exit_code_3_and_names_the_first() {
     on_each_database(async |dir, url| {
-        let first = ServerProcess::on(dir, url, &[]).await;
+        let first = ServerProcess::start_on(dir, url, &[]).await;
         let second = ServerProcess::run_to_end(dir, url, &[]).await;
         assert_eq!(second.status.code(), Some(3));
-        let words = String::from_utf8_lossy(&second.stderr);
-        assert!(words.contains(&format!("process {}", first.id())), "{words}");
-        assert_eq!(first.status("/readyz").await, Some(StatusCode::OK), "the first server continues");
+        let message = String::from_utf8_lossy(&second.stderr);
+        assert!(message.contains(&format!("process {}", first.pid())), "{message}");
+        assert_eq!(first.get_status("/readyz").await, Some(StatusCode::OK), "the first server continues");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_standby_says_that_it_is_one_and_takes_over_when_the_holder_dies() {
+async fn a_standby_reports_itself_and_takes_over_when_the_holder_dies() {
     let farm = Farm::start(FarmConfig { printers: 3, ..FarmConfig::default() }).await.expect("a farm");
     on_each_database(async |dir, url| {
-        let mut first = ServerProcess::on(dir, url, &[]).await;
-        register(&first, &farm).await;
+        let mut first = ServerProcess::start_on(dir, url, &[]).await;
+        register_farm(&first, &farm).await;
         let standby = ServerProcess::spawn(dir, url, &["--standby"], &[], Stdio::inherit());
-        until("the standby answers", STARTED_WITHIN, async || standby.status("/healthz").await == Some(StatusCode::OK))
-            .await;
+        until("the standby answers", STARTED_WITHIN, async || {
+            standby.get_status("/healthz").await == Some(StatusCode::OK)
+        })
+        .await;
         let ready = standby.request(reqwest::Method::GET, "/readyz").send().await.expect("an answer");
         assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(ready.headers().contains_key("retry-after"));
         let body: serde_json::Value = ready.json().await.expect("a problem");
         assert_eq!(body["code"], "standby");
-        assert!(body["detail"].as_str().is_some_and(|text| text.contains(&first.id().to_string())), "{body}");
+        assert!(body["detail"].as_str().is_some_and(|text| text.contains(&first.pid().to_string())), "{body}");
         let page = standby.request(reqwest::Method::GET, "/").header("accept", "text/html").send().await;
         let page = page.expect("an answer");
         assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE);
         let policy = page.headers().get("content-security-policy").and_then(|policy| policy.to_str().ok());
         assert!(policy.is_some_and(|policy| policy.contains("default-src 'self'")), "its style may load: {policy:?}");
         assert!(page.text().await.expect("a page").contains("Standby"));
-        assert!(standby.healthcheck().await, "a standby is healthy");
+        assert!(standby.healthcheck_succeeds().await, "a standby is healthy");
         first.kill();
         until("the standby has taken over", TAKEN_OVER_WITHIN, async || {
-            standby.status("/readyz").await == Some(StatusCode::OK)
+            standby.get_status("/readyz").await == Some(StatusCode::OK)
         })
         .await;
         let printers = standby.get("/printers").await;
@@ -87,19 +89,19 @@ async fn a_standby_says_that_it_is_one_and_takes_over_when_the_holder_dies() {
 async fn no_database_is_created_beside_the_key_of_another_one() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("printyard.db");
-    let url = sqlite_in(dir.path());
-    let mut server = ServerProcess::on(dir.path(), &url, &[]).await;
+    let url = sqlite_url(dir.path());
+    let mut server = ServerProcess::start_on(dir.path(), &url, &[]).await;
     server.kill();
     for name in ["printyard.db", "printyard.db-wal", "printyard.db-shm"] {
         let _ = std::fs::remove_file(dir.path().join(name));
     }
     let refused = ServerProcess::run_to_end(dir.path(), &url, &[]).await;
     assert_eq!(refused.status.code(), Some(1));
-    let words = String::from_utf8_lossy(&refused.stderr);
-    assert!(words.contains("--create") && words.contains("secret.key"), "{words}");
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert!(message.contains("--create") && message.contains("secret.key"), "{message}");
     assert!(!file.exists(), "nothing was created");
-    let created = ServerProcess::on(dir.path(), &url, &["--create"]).await;
-    assert_eq!(created.status("/readyz").await, Some(StatusCode::OK));
+    let created = ServerProcess::start_on(dir.path(), &url, &["--create"]).await;
+    assert_eq!(created.get_status("/readyz").await, Some(StatusCode::OK));
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -109,7 +111,7 @@ async fn no_database_is_created_beside_the_key_of_another_one() {
 }
 
 #[tokio::test]
-async fn a_lock_that_is_given_up_can_be_taken_at_once() {
+async fn a_released_lock_can_be_acquired_at_once() {
     on_each_database(async |_, url| {
         for _ in 0..20 {
             let lock = FarmLock::try_acquire(url).await.expect("no error");
@@ -122,10 +124,10 @@ async fn a_lock_that_is_given_up_can_be_taken_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_right_after_a_kill_is_not_refused() {
     on_each_database(async |dir, url| {
-        let killed = ServerProcess::on(dir, url, &[]).await;
-        killed.signal("KILL");
+        let killed = ServerProcess::start_on(dir, url, &[]).await;
+        killed.send_signal("KILL");
         // The process ends shortly after the signal, and its lock with it.
-        drop(ServerProcess::on(dir, url, &[]).await);
+        drop(ServerProcess::start_on(dir, url, &[]).await);
     })
     .await;
 }
@@ -139,9 +141,11 @@ async fn a_start_with_too_few_open_files_warns() {
         limited.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", limit, PRINTYARD]);
         let file = Stdio::from(File::create(&log).expect("a log"));
         let variables = [("RUST_LOG", "printyard=warn")];
-        let server = ServerProcess::spawn_by(limited, dir.path(), &sqlite_in(dir.path()), &[], &variables, file);
-        until("the server is ready", STARTED_WITHIN, async || server.status("/readyz").await == Some(StatusCode::OK))
-            .await;
+        let server = ServerProcess::spawn_through(limited, dir.path(), &sqlite_url(dir.path()), &[], &variables, file);
+        until("the server is ready", STARTED_WITHIN, async || {
+            server.get_status("/readyz").await == Some(StatusCode::OK)
+        })
+        .await;
         let log = std::fs::read_to_string(&log).expect("a log");
         assert_eq!(log.contains("too few open files"), warns, "{limit}: {log}");
     }

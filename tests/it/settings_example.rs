@@ -8,7 +8,7 @@ const EXAMPLE: &str = include_str!("../../printyard.toml.example");
 
 /// Returns the example with every setting uncommented. A commented setting begins directly after its `#`; the other
 /// comments have a space there.
-fn uncommented() -> String {
+fn uncomment_example() -> String {
     let lines = EXAMPLE.lines().map(|line| match line.strip_prefix('#') {
         Some(setting) if setting.starts_with(|first: char| first.is_ascii_lowercase()) => setting,
         _ => line,
@@ -16,7 +16,7 @@ fn uncommented() -> String {
     lines.collect::<Vec<&str>>().join("\n")
 }
 
-fn settings(text: &str) -> toml::Table {
+fn parse_settings(text: &str) -> toml::Table {
     toml::from_str(text).expect("TOML")
 }
 
@@ -34,7 +34,7 @@ fn error_with(file: &str) -> String {
 }
 
 /// Returns the names of the settings that the server accepts: the error about an unknown one lists them.
-fn accepted() -> BTreeSet<String> {
+fn list_accepted_settings() -> BTreeSet<String> {
     let error = error_with("no_setting = \"\"\n");
     let (_, names) = error.split_once("expected one of ").unwrap_or_else(|| panic!("the error has no names: {error}"));
     names.split('`').skip(1).step_by(2).map(str::to_owned).collect()
@@ -42,21 +42,21 @@ fn accepted() -> BTreeSet<String> {
 
 #[test]
 fn the_example_lists_every_setting() {
-    let accepted = accepted();
+    let accepted = list_accepted_settings();
     assert!(accepted.contains("database_url"), "{accepted:?}");
-    let listed: BTreeSet<String> = settings(&uncommented()).keys().cloned().collect();
+    let listed: BTreeSet<String> = parse_settings(&uncomment_example()).keys().cloned().collect();
     assert_eq!(listed, accepted);
 }
 
 #[test]
 fn every_setting_of_the_example_is_commented_out() {
-    assert!(settings(EXAMPLE).is_empty());
+    assert!(parse_settings(EXAMPLE).is_empty());
 }
 
 #[test]
 fn the_server_accepts_the_values_of_the_example() {
     // The missing database is the first error after the settings.
-    let error = error_with(&uncommented());
+    let error = error_with(&uncomment_example());
     assert!(error.starts_with("printyard: the database cannot be used: "), "{error}");
 }
 
@@ -65,7 +65,7 @@ fn the_values_of_the_example_are_the_defaults() {
     let output = Command::new(PRINTYARD).args(["serve", "--help"]).env_clear().output().expect("the program runs");
     let help = String::from_utf8(output.stdout).expect("text");
     // Empty values count as not set. The help describes the default folder in words.
-    let shown = settings(&uncommented()).into_iter().filter(|(name, _)| name != "data_dir");
+    let shown = parse_settings(&uncomment_example()).into_iter().filter(|(name, _)| name != "data_dir");
     for (name, value) in shown {
         let value = value.as_str().unwrap_or_else(|| panic!("{name} is not a text")).to_owned();
         if value.is_empty() {

@@ -7,8 +7,8 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::{
-    raw::{Got, RawPrinter, raw_bytes},
-    server::{ADMIN, TestServer},
+    raw::{RawPrinter, ReceivedRequest, send_raw_bytes},
+    server::{ADMIN_TOKEN, TestServer},
     wait,
 };
 
@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_secs(30);
 /// The header that must never appear.
 const SMUGGLED: &str = "x-smuggled";
 /// Every header that Printyard sends to a printer.
-const TO_PRINTERS: &[&str] = &[
+const PRINTER_HEADERS: &[&str] = &[
     "accept",
     "connection",
     "content-length",
@@ -30,7 +30,7 @@ const TO_PRINTERS: &[&str] = &[
 ];
 
 /// Texts that end a header, a head or a response if they are inserted without a check.
-fn texts() -> Vec<String> {
+fn injection_texts() -> Vec<String> {
     let ends = [
         "\r\n",
         "\n",
@@ -48,7 +48,7 @@ fn texts() -> Vec<String> {
 }
 
 /// Parses bytes as exactly one response, and checks its head.
-fn check_answer(bytes: &[u8], case: &str) {
+fn check_response(bytes: &[u8], case: &str) {
     if bytes.is_empty() {
         // The server closed the connection without a response, so nothing was injected.
         return;
@@ -76,7 +76,7 @@ fn check_head(head: &[u8], case: &str) {
 }
 
 /// Checks that a request to a printer has only the allowed headers.
-fn check_request(got: &Got, case: &str) {
+fn check_request(got: &ReceivedRequest, case: &str) {
     check_head(&got.head, case);
     let text = String::from_utf8_lossy(&got.head).to_lowercase();
     let mut lines = text.split("\r\n");
@@ -84,13 +84,13 @@ fn check_request(got: &Got, case: &str) {
     assert!(first.is_ascii() && first.split(' ').count() == 3, "{case}: {first}");
     for line in lines {
         let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("{case}: {line}"));
-        assert!(TO_PRINTERS.contains(&name), "{case}: {line}");
+        assert!(PRINTER_HEADERS.contains(&name), "{case}: {line}");
         assert!(!value.contains("smuggled"), "{case}: {line}");
     }
 }
 
 /// Returns the bytes of a request. `fields` are header lines.
-fn request(line: &str, fields: &[u8], body: &str) -> Vec<u8> {
+fn build_request(line: &str, fields: &[u8], body: &str) -> Vec<u8> {
     let mut bytes =
         format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n", body.len()).into_bytes();
     bytes.extend_from_slice(fields);
@@ -99,24 +99,24 @@ fn request(line: &str, fields: &[u8], body: &str) -> Vec<u8> {
     bytes
 }
 
-fn bearer() -> String {
-    format!("Authorization: Bearer {ADMIN}\r\n")
+fn bearer_header() -> String {
+    format!("Authorization: Bearer {ADMIN_TOKEN}\r\n")
 }
 
-fn as_json() -> Vec<u8> {
-    format!("{}Content-Type: application/json\r\n", bearer()).into_bytes()
+fn json_headers() -> Vec<u8> {
+    format!("{}Content-Type: application/json\r\n", bearer_header()).into_bytes()
 }
 
-fn status(bytes: &[u8]) -> u16 {
+fn parse_status(bytes: &[u8]) -> u16 {
     String::from_utf8_lossy(bytes).split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_text_of_any_kind_becomes_no_header_here_and_none_at_the_printer() {
+async fn no_text_becomes_a_header_of_a_response_or_printer_request() {
     let (server, printer) = (TestServer::start().await, RawPrinter::start().await);
     let id = printer.register(&server).await;
     server.until_online(&id).await;
-    for text in texts() {
+    for text in injection_texts() {
         let short: String = text.chars().take(90).collect();
         let bodies = [
             ("POST /api/v1/printers", json!({"name": short, "url": "http://127.0.0.1:1", "enabled": false})),
@@ -149,14 +149,14 @@ async fn a_text_of_any_kind_becomes_no_header_here_and_none_at_the_printer() {
             ),
         ];
         for (line, body) in bodies {
-            let bytes = raw_bytes(&server, &request(line, &as_json(), &body.to_string())).await;
-            check_answer(&bytes, &format!("{line} {body}"));
-            assert!(status(&bytes) < 500, "{line} {body}: {}", String::from_utf8_lossy(&bytes));
+            let bytes = send_raw_bytes(&server, &build_request(line, &json_headers(), &body.to_string())).await;
+            check_response(&bytes, &format!("{line} {body}"));
+            assert!(parse_status(&bytes) < 500, "{line} {body}: {}", String::from_utf8_lossy(&bytes));
         }
         let select = format!("POST /api/v1/printers/{id}/files/select");
         for body in [json!({"path": short}), json!({"path": text}), json!({"path": "a.gcode", "origin": short})] {
-            check_answer(
-                &raw_bytes(&server, &request(&select, &as_json(), &body.to_string())).await,
+            check_response(
+                &send_raw_bytes(&server, &build_request(&select, &json_headers(), &body.to_string())).await,
                 &body.to_string(),
             );
         }
@@ -170,31 +170,35 @@ async fn a_text_of_any_kind_becomes_no_header_here_and_none_at_the_printer() {
             format!("GET /static/{encoded}"),
             format!("GET /setup?key={encoded}"),
         ] {
-            check_answer(&raw_bytes(&server, &request(&line, bearer().as_bytes(), "")).await, &line);
+            check_response(
+                &send_raw_bytes(&server, &build_request(&line, bearer_header().as_bytes(), "")).await,
+                &line,
+            );
         }
     }
-    let got = printer.got();
-    assert!(got.iter().any(|got| got.line().0 == "POST"), "the printer received no POST");
+    let got = printer.received();
+    assert!(got.iter().any(|got| got.method_and_target().0 == "POST"), "the printer received no POST");
     for got in &got {
         check_request(got, &String::from_utf8_lossy(&got.head));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_way_on_after_a_login_is_a_path_of_ours_or_the_farm() {
+async fn a_login_redirects_only_to_a_local_path() {
     let server = TestServer::start().await;
-    for text in texts() {
+    for text in injection_texts() {
         let encoded: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
-        let form = format!("token={ADMIN}&next=/{encoded}");
-        let login = raw_bytes(&server, &request("POST /login", b"Sec-Fetch-Site: same-origin\r\n", &form)).await;
-        check_answer(&login, &form);
+        let form = format!("token={ADMIN_TOKEN}&next=/{encoded}");
+        let login =
+            send_raw_bytes(&server, &build_request("POST /login", b"Sec-Fetch-Site: same-origin\r\n", &form)).await;
+        check_response(&login, &form);
         let login = String::from_utf8_lossy(&login).into_owned();
         assert!(login.contains("\r\nlocation: /\r\n"), "{login}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_line_break_in_what_is_one_line_is_refused_by_the_name_of_its_field() {
+async fn a_line_break_in_a_one_line_field_is_refused_with_its_name() {
     let server = TestServer::start().await;
     let printer = |field: &str, value: Value| {
         let mut body = json!({"name": "x", "url": "http://127.0.0.1:1", "enabled": false});
@@ -235,7 +239,7 @@ async fn a_line_break_in_what_is_one_line_is_refused_by_the_name_of_its_field() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_header_of_any_bytes_comes_back_as_none() {
+async fn no_request_header_becomes_a_response_header() {
     let server = TestServer::start().await;
     let names = [
         "X-Request-Id",
@@ -262,13 +266,13 @@ async fn a_header_of_any_bytes_comes_back_as_none() {
     ];
     for name in names {
         for value in values {
-            let mut fields = bearer().into_bytes();
+            let mut fields = bearer_header().into_bytes();
             fields.extend_from_slice(format!("{name}: ").as_bytes());
             fields.extend_from_slice(value);
             fields.extend_from_slice(b"\r\n");
             for line in ["GET /api/v1/me", "GET /login", "GET /nowhere"] {
                 let case = format!("{line} {name}: {}", value.escape_ascii());
-                check_answer(&raw_bytes(&server, &request(line, &fields, "")).await, &case);
+                check_response(&send_raw_bytes(&server, &build_request(line, &fields, "")).await, &case);
             }
         }
     }
@@ -282,14 +286,14 @@ async fn a_header_of_any_bytes_comes_back_as_none() {
         let bytes = format!(
             "POST /login HTTP/1.1\r\nHost: x\r\n{fields}\r\nhelloGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         );
-        let answer = raw_bytes(&server, bytes.as_bytes()).await;
-        assert_eq!(status(&answer), 400, "{fields:?}: {}", String::from_utf8_lossy(&answer));
+        let answer = send_raw_bytes(&server, bytes.as_bytes()).await;
+        assert_eq!(parse_status(&answer), 400, "{fields:?}: {}", String::from_utf8_lossy(&answer));
         assert_eq!(String::from_utf8_lossy(&answer).matches("HTTP/1.1").count(), 1, "{fields:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_camera_says_of_its_picture_becomes_no_header() {
+async fn no_camera_content_type_becomes_a_header() {
     let (server, printer) = (TestServer::start().await, RawPrinter::start().await);
     let id = printer.register(&server).await;
     for kind in [
@@ -303,15 +307,15 @@ async fn what_a_camera_says_of_its_picture_becomes_no_header() {
     ] {
         printer.set_picture(format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Disposition: inline; filename=X-Smuggled\r\nContent-Length: 3\r\n\r\njpg"));
         let line = format!("GET /api/v1/printers/{id}/snapshot");
-        let answer = raw_bytes(&server, &request(&line, bearer().as_bytes(), "")).await;
-        check_answer(&answer, kind);
+        let answer = send_raw_bytes(&server, &build_request(&line, bearer_header().as_bytes(), "")).await;
+        check_response(&answer, kind);
         let head = String::from_utf8_lossy(&answer).to_lowercase();
         assert!(!head.contains("content-disposition"), "{head}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_name_of_an_upload_becomes_no_part_of_its_own() {
+async fn an_upload_name_adds_no_multipart_part() {
     let (server, printer) = (TestServer::start().await, RawPrinter::start().await);
     let id = printer.register(&server).await;
     let names = [
@@ -327,13 +331,17 @@ async fn the_name_of_an_upload_becomes_no_part_of_its_own() {
         let body = format!(
             "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\nG28\r\n--b--\r\n"
         );
-        let fields = format!("{}Content-Type: multipart/form-data; boundary=b\r\n", bearer());
-        let answer =
-            raw_bytes(&server, &request(&format!("POST /api/v1/printers/{id}/files"), fields.as_bytes(), &body)).await;
-        check_answer(&answer, name);
-        assert!([201, 400, 422].contains(&status(&answer)), "{name}: {}", String::from_utf8_lossy(&answer));
+        let fields = format!("{}Content-Type: multipart/form-data; boundary=b\r\n", bearer_header());
+        let answer = send_raw_bytes(
+            &server,
+            &build_request(&format!("POST /api/v1/printers/{id}/files"), fields.as_bytes(), &body),
+        )
+        .await;
+        check_response(&answer, name);
+        assert!([201, 400, 422].contains(&parse_status(&answer)), "{name}: {}", String::from_utf8_lossy(&answer));
     }
-    let uploads = || printer.got().into_iter().filter(|got| got.line().1.ends_with("/api/files/local"));
+    let uploads =
+        || printer.received().into_iter().filter(|got| got.method_and_target().1.ends_with("/api/files/local"));
     wait::until("the printer has received an upload", SOON, async || uploads().count() >= 3).await;
     for got in uploads() {
         check_request(&got, "an upload");

@@ -10,6 +10,7 @@ pub mod fixtures;
 mod idempotency;
 mod keys;
 mod ledger;
+mod migrations;
 mod people;
 mod print_days;
 mod races;

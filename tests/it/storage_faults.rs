@@ -19,28 +19,28 @@ mod script;
 use std::{any::Any, collections::BTreeMap, panic::AssertUnwindSafe, time::Instant};
 
 use futures_util::{FutureExt, StreamExt, stream};
-use printyard::storage::faults::{Failure, Lasts, Moment};
+use printyard::storage::fault_injection::{FailureDuration, FailurePoint, InjectedFailure};
 use tempfile::TempDir;
 
-use self::script::{Yard, play};
+use self::script::{ScriptSetup, run_script};
 use crate::support::{
-    dice::{Dice, seed},
+    dice::{SeededRng, test_seed},
     needs,
-    postgres::{FreshDatabase, fresh_database},
+    postgres::{FreshDatabase, create_fresh_database},
 };
 
-const MOMENTS: [Moment; 3] = [Moment::Before, Moment::BeforeCommit, Moment::AfterCommit];
-const DURATIONS: [Lasts; 2] = [Lasts::OneUse, Lasts::UntilLifted];
+const MOMENTS: [FailurePoint; 3] = [FailurePoint::Before, FailurePoint::BeforeCommit, FailurePoint::AfterCommit];
+const DURATIONS: [FailureDuration; 2] = [FailureDuration::OneUse, FailureDuration::UntilStopped];
 /// Cases on each database if `PRINTYARD_TEST_FAULTS` sets no other number.
 const CASES: u64 = 40;
 
 /// A fresh database of one kind.
-enum Database {
+enum TestDatabase {
     Sqlite(TempDir),
     Postgres(FreshDatabase),
 }
 
-impl Database {
+impl TestDatabase {
     fn sqlite() -> Self {
         Self::Sqlite(tempfile::tempdir().expect("a folder"))
     }
@@ -55,74 +55,74 @@ impl Database {
 
 /// What a case did to the database.
 #[derive(Debug, Clone, Copy)]
-struct Effect {
+struct CaseEffect {
     /// Uses of the database by the script.
     uses: u64,
     hits: u64,
 }
 
 /// Plays the script on a fresh farm while `failure` lasts, then checks everything.
-async fn run(database: Database, failure: Option<Failure>) -> Effect {
-    let mut yard = Yard::start(&database.url(), failure).await;
-    let mut log = play(&mut yard).await;
-    let effect = Effect { uses: yard.uses(), hits: yard.server.services.faults().hits() };
-    yard.server.services.faults().lift();
-    yard.server = yard.server.restart().await;
-    checks::check(&yard, &mut log, &database.url()).await;
-    yard.server.stop().await;
-    yard.farm.stop().await;
+async fn run_case(database: TestDatabase, failure: Option<InjectedFailure>) -> CaseEffect {
+    let mut setup = ScriptSetup::start(&database.url(), failure).await;
+    let mut log = run_script(&mut setup).await;
+    let effect = CaseEffect { uses: setup.uses(), hits: setup.server.services.faults().injected() };
+    setup.server.services.faults().stop();
+    setup.server = setup.server.restart().await;
+    checks::check_recovery(&setup, &mut log, &database.url()).await;
+    setup.server.stop().await;
+    setup.farm.stop().await;
     effect
 }
 
 /// Returns the cases to run, where the script uses the database `uses` times.
-fn cases(uses: u64, database: &str) -> Vec<Failure> {
+fn choose_cases(uses: u64, database: &str) -> Vec<InjectedFailure> {
     let case = |nth, i: u64| {
         let index = usize::try_from(i).expect("a small number");
-        Failure { nth, moment: MOMENTS[index % 3], lasts: DURATIONS[index / 3 % 2] }
+        InjectedFailure { nth, point: MOMENTS[index % 3], duration: DURATIONS[index / 3 % 2] }
     };
     let wanted = std::env::var("PRINTYARD_TEST_FAULTS").unwrap_or_default();
     if wanted == "all" {
         return (1..=uses).flat_map(|nth| (0..6).map(move |i| case(nth, i))).collect();
     }
     let all = (1..=uses).flat_map(|nth| (0..6).map(move |i| case(nth, i)));
-    if let Some(failure) = all.into_iter().find(|failure| name_of(*failure) == wanted) {
+    if let Some(failure) = all.into_iter().find(|failure| case_name(*failure) == wanted) {
         return vec![failure];
     }
-    let mut dice = Dice::new(seed(database));
+    let mut dice = SeededRng::new(test_seed(database));
     let number = wanted.parse().unwrap_or(CASES);
     (0..number).map(|i| case(1 + dice.below(uses), i)).collect()
 }
 
 /// Returns the name of a case, as `PRINTYARD_TEST_FAULTS` accepts it.
-fn name_of(Failure { nth, moment, lasts }: Failure) -> String {
+fn case_name(InjectedFailure { nth, point: moment, duration: lasts }: InjectedFailure) -> String {
     format!("{nth}/{moment:?}/{lasts:?}")
 }
 
 /// Runs the script without a failure, then all cases, `at_once` at the same time.
-async fn fail_uses(name: &str, at_once: usize, database: impl AsyncFn() -> Database) {
+async fn run_cases(name: &str, at_once: usize, database: impl AsyncFn() -> TestDatabase) {
     let begun = Instant::now();
     // Runs with the same load as the cases, because polls of the waiting script count as uses too.
-    let whole = stream::iter(0..at_once).map(async |_| run(database().await, None).await);
-    let whole: Vec<Effect> = whole.buffer_unordered(at_once).collect().await;
+    let baseline = stream::iter(0..at_once).map(async |_| run_case(database().await, None).await);
+    let baseline: Vec<CaseEffect> = baseline.buffer_unordered(at_once).collect().await;
     // The number of uses depends on how long the script waits. The smallest one ensures that each case can meet its
     // failure.
-    let uses = whole.iter().map(|effect| effect.uses).min().unwrap_or_default();
+    let uses = baseline.iter().map(|effect| effect.uses).min().unwrap_or_default();
     println!("{name}: the script uses the database {uses} times and takes {:?}", begun.elapsed());
-    assert!(uses > 100 && whole.iter().all(|effect| effect.hits == 0), "{whole:?}");
-    let running = stream::iter(cases(uses, name)).map(async |failure| {
+    assert!(uses > 100 && baseline.iter().all(|effect| effect.hits == 0), "{baseline:?}");
+    let running = stream::iter(choose_cases(uses, name)).map(async |failure| {
         let database = database().await;
-        (failure, AssertUnwindSafe(run(database, Some(failure))).catch_unwind().await)
+        (failure, AssertUnwindSafe(run_case(database, Some(failure))).catch_unwind().await)
     });
     let (mut hits, mut missed, mut failed) = (BTreeMap::<String, u64>::new(), 0, Vec::new());
     let mut ended = std::pin::pin!(running.buffer_unordered(at_once));
     while let Some((failure, result)) = ended.next().await {
-        let name = name_of(failure);
+        let name = case_name(failure);
         match result {
             Ok(effect) if effect.hits > 0 => {
-                *hits.entry(format!("{:?}/{:?}", failure.moment, failure.lasts)).or_default() += 1;
+                *hits.entry(format!("{:?}/{:?}", failure.point, failure.duration)).or_default() += 1;
             }
             Ok(_) => missed += 1,
-            Err(panic) => failed.push(format!("{name}: {}", text_of(panic.as_ref()))),
+            Err(panic) => failed.push(format!("{name}: {}", panic_text(panic.as_ref()))),
         }
     }
     println!("{name}: {hits:?}, {missed} cases without a failure, {:?}", begun.elapsed());
@@ -133,19 +133,20 @@ async fn fail_uses(name: &str, at_once: usize, database: impl AsyncFn() -> Datab
     assert!(ran < 20 || hits.len() == 6, "{hits:?}");
 }
 
-fn text_of(panic: &(dyn Any + Send)) -> &str {
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a text")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_of_any_use_of_sqlite_leaves_no_command_open_and_no_record_wrong() {
-    fail_uses("SQLite", 8, async || Database::sqlite()).await;
+    run_cases("SQLite", 8, async || TestDatabase::sqlite()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_of_any_use_of_postgresql_leaves_no_command_open_and_no_record_wrong() {
-    drop(needs!(fresh_database().await));
+    drop(needs!(create_fresh_database().await));
     // Every server has its own connections, and PostgreSQL allows a hundred.
-    fail_uses("PostgreSQL", 6, async || Database::Postgres(fresh_database().await.expect("a database"))).await;
+    run_cases("PostgreSQL", 6, async || TestDatabase::Postgres(create_fresh_database().await.expect("a database")))
+        .await;
 }

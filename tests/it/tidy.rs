@@ -26,7 +26,7 @@ const LONG_FOR_A_REASON: [(&str, &str); 2] = [
 const LONGEST: usize = 400;
 
 /// Returns every file below a folder of the project, sorted. Returns nothing if the folder does not exist.
-fn files(folder: &str, extensions: &[&str]) -> Vec<Source> {
+fn read_files(folder: &str, extensions: &[&str]) -> Vec<Source> {
     fn collect(root: &Path, folder: &Path, extensions: &[&str], found: &mut Vec<Source>) {
         let Ok(entries) = std::fs::read_dir(folder) else { return };
         let mut paths: Vec<_> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
@@ -48,16 +48,16 @@ fn files(folder: &str, extensions: &[&str]) -> Vec<Source> {
 }
 
 /// Fails with all violations at once, so that one run shows them all.
-fn hold(folders: &[&str], rule: impl Fn(&Source) -> Vec<String>) {
+fn assert_holds(folders: &[&str], rule: impl Fn(&Source) -> Vec<String>) {
     let extension = if folders == ["templates"] { ["html", "svg", "txt"].as_slice() } else { &["rs"] };
     let violations: Vec<String> =
-        folders.iter().flat_map(|folder| files(folder, extension)).flat_map(|file| rule(&file)).collect();
+        folders.iter().flat_map(|folder| read_files(folder, extension)).flat_map(|file| rule(&file)).collect();
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }
 
 /// Asserts that a rule finds a violation in each text.
 #[track_caller]
-fn fails(rule: impl Fn(&Source) -> Vec<String>, path: &str, texts: &[&str]) {
+fn assert_fails(rule: impl Fn(&Source) -> Vec<String>, path: &str, texts: &[&str]) {
     for text in texts {
         assert_ne!(rule(&Source::new(path, text)), Vec::<String>::new(), "passed, in {path}: {text}");
     }
@@ -65,7 +65,7 @@ fn fails(rule: impl Fn(&Source) -> Vec<String>, path: &str, texts: &[&str]) {
 
 /// The opposite of `fails`.
 #[track_caller]
-fn passes(rule: impl Fn(&Source) -> Vec<String>, path: &str, texts: &[&str]) {
+fn assert_passes(rule: impl Fn(&Source) -> Vec<String>, path: &str, texts: &[&str]) {
     for text in texts {
         assert_eq!(rule(&Source::new(path, text)), Vec::<String>::new(), "failed, in {path}: {text}");
     }
@@ -73,25 +73,29 @@ fn passes(rule: impl Fn(&Source) -> Vec<String>, path: &str, texts: &[&str]) {
 
 // --- Headers ---------------------------------------------------------------------------------------------------------
 
-fn header(file: &Source) -> Vec<String> {
-    let headed = file.text.lines().next().is_some_and(|line| line.starts_with("//! ") && line.len() > 8);
-    if headed { vec![] } else { vec![format!("{}:1: no `//!` header that says why it exists", file.path)] }
+fn check_header(file: &Source) -> Vec<String> {
+    let has_header = file.text.lines().next().is_some_and(|line| line.starts_with("//! ") && line.len() > 8);
+    if has_header { vec![] } else { vec![format!("{}:1: no `//!` header that says why it exists", file.path)] }
 }
 
 #[test]
-fn every_file_says_why_it_exists() {
-    hold(&["src", "tests", "benches"], header);
+fn every_file_has_a_header() {
+    assert_holds(&["src", "tests", "benches"], check_header);
 }
 
 #[test]
 fn a_file_without_a_header_is_found() {
-    fails(header, "src/a.rs", &["", "use std::fmt;\n//! Late.", "//!\n", "// Not a header of the module.\n"]);
-    passes(header, "src/a.rs", &["//! Why it is.\nuse std::fmt;\n"]);
+    assert_fails(
+        check_header,
+        "src/a.rs",
+        &["", "use std::fmt;\n//! Late.", "//!\n", "// Not a header of the module.\n"],
+    );
+    assert_passes(check_header, "src/a.rs", &["//! Why it is.\nuse std::fmt;\n"]);
 }
 
 // --- Documentation ---------------------------------------------------------------------------------------------------
 
-fn documented(file: &Source) -> Vec<String> {
+fn check_documentation(file: &Source) -> Vec<String> {
     let lines: Vec<&str> = file.text.lines().map(str::trim).collect();
     let code: Vec<&str> = file.code.lines().map(str::trim).collect();
     let undocumented = |at: &usize| is_public_item(code[*at]) && !file.is_test(at + 1) && !has_doc(&lines[..*at]);
@@ -126,13 +130,13 @@ fn has_doc(above: &[&str]) -> bool {
 
 #[test]
 fn every_public_item_is_documented() {
-    hold(&["src"], documented);
+    assert_holds(&["src"], check_documentation);
 }
 
 #[test]
-fn a_public_item_without_words_is_found() {
-    fails(
-        documented,
+fn a_public_item_without_documentation_is_found() {
+    assert_fails(
+        check_documentation,
         "src/a.rs",
         &[
             "pub fn a() {}",
@@ -143,8 +147,8 @@ fn a_public_item_without_words_is_found() {
             "mod tests {\n}\npub type A = u8;",
         ],
     );
-    passes(
-        documented,
+    assert_passes(
+        check_documentation,
         "src/a.rs",
         &[
             "/// Words.\n#[derive(\n    Debug,\n)]\n#[cfg(unix)]\npub struct A;",
@@ -157,7 +161,7 @@ fn a_public_item_without_words_is_found() {
 
 // --- Size ------------------------------------------------------------------------------------------------------------
 
-fn size(file: &Source) -> Vec<String> {
+fn check_size(file: &Source) -> Vec<String> {
     let lines = file.text.lines().count();
     let excused = LONG_FOR_A_REASON.iter().any(|(path, reason)| *path == file.path && !reason.is_empty());
     if lines <= LONGEST || excused {
@@ -168,13 +172,13 @@ fn size(file: &Source) -> Vec<String> {
 
 #[test]
 fn a_long_file_has_a_reason() {
-    hold(&["src"], size);
+    assert_holds(&["src"], check_size);
 }
 
 #[test]
 fn a_long_file_is_found() {
-    fails(size, "src/a.rs", &["x\n".repeat(LONGEST + 1).as_str()]);
-    passes(size, "src/a.rs", &["x\n".repeat(LONGEST).as_str()]);
+    assert_fails(check_size, "src/a.rs", &["x\n".repeat(LONGEST + 1).as_str()]);
+    assert_passes(check_size, "src/a.rs", &["x\n".repeat(LONGEST).as_str()]);
 }
 
 // --- Waiting ---------------------------------------------------------------------------------------------------------
@@ -182,7 +186,7 @@ fn a_long_file_is_found() {
 /// Functions that wait for a time.
 const SLEEPS: [&str; 2] = ["sleep", "sleep_until"];
 
-fn sleepless(file: &Source) -> Vec<String> {
+fn check_no_sleep(file: &Source) -> Vec<String> {
     if file.path == "tests/it/support/wait.rs" {
         return vec![];
     }
@@ -192,20 +196,20 @@ fn sleepless(file: &Source) -> Vec<String> {
 
 #[test]
 fn no_test_waits_for_a_guessed_time() {
-    hold(&["tests"], sleepless);
+    assert_holds(&["tests"], check_no_sleep);
 }
 
 #[test]
 fn a_sleeping_test_is_found() {
-    fails(sleepless, "tests/it/a.rs", &["fn a() { std::thread::sleep(second); }", "sleep_until(at).await"]);
-    passes(sleepless, "tests/it/a.rs", &["// sleep(1)\nlet a = \"sleep(1)\"; asleep(1)"]);
-    passes(sleepless, "tests/it/support/wait.rs", &["tokio::time::sleep(second).await"]);
+    assert_fails(check_no_sleep, "tests/it/a.rs", &["fn a() { std::thread::sleep(second); }", "sleep_until(at).await"]);
+    assert_passes(check_no_sleep, "tests/it/a.rs", &["// sleep(1)\nlet a = \"sleep(1)\"; asleep(1)"]);
+    assert_passes(check_no_sleep, "tests/it/support/wait.rs", &["tokio::time::sleep(second).await"]);
 }
 
 // --- Templates -------------------------------------------------------------------------------------------------------
 
 /// Finds code and styles that a Content-Security-Policy without `unsafe-inline` would block in the browser.
-fn inline_free(file: &Source) -> Vec<String> {
+fn check_no_inline_code(file: &Source) -> Vec<String> {
     let text = file.text.to_ascii_lowercase();
     let mut found = Vec::new();
     let mut report = |at: usize, what: &str| {
@@ -246,13 +250,13 @@ fn inline_free(file: &Source) -> Vec<String> {
 
 #[test]
 fn no_template_has_inline_code_or_style() {
-    hold(&["templates"], inline_free);
+    assert_holds(&["templates"], check_no_inline_code);
 }
 
 #[test]
 fn inline_code_and_style_are_found() {
-    fails(
-        inline_free,
+    assert_fails(
+        check_no_inline_code,
         "templates/a.html",
         &[
             "<p style=\"width: {{ percent }}%\">",
@@ -267,8 +271,8 @@ fn inline_code_and_style_are_found() {
             "<style>p { color: red }</style>",
         ],
     );
-    passes(
-        inline_free,
+    assert_passes(
+        check_no_inline_code,
         "templates/a.html",
         &[
             "<script src=\"/static/app.js\" defer></script>",

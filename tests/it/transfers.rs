@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use printyard::{
-    http::bounds::Bounds,
-    simulator::{Act, Farm, FarmConfig, Fault},
+    http::limits::ServerLimits,
+    simulator::{Farm, FarmConfig, Fault, MachineAction},
 };
 use reqwest::{
     Body, Method, StatusCode,
@@ -15,52 +15,52 @@ use reqwest::{
 use serde_json::json;
 
 use crate::{
-    api_problems::is_problem,
+    api_problems::assert_problem,
     support::{
-        server::{Answer, DEADLINE, Options, TestServer, answer, farm},
+        server::{DEADLINE, JsonResponse, ServerOptions, TestServer, send_request, start_farm},
         wait,
     },
 };
 
 /// Starts a server that ends a silent upload after this time instead of 30 s.
-async fn server(silence: Duration) -> TestServer {
-    TestServer::with(Options { upload_silence: Some(silence), ..Options::default() }).await
+async fn start_server(silence: Duration) -> TestServer {
+    TestServer::start_with(ServerOptions { upload_silence: Some(silence), ..ServerOptions::default() }).await
 }
 
-async fn upload(server: &TestServer, id: &str, content: Bytes) -> Answer {
+async fn upload(server: &TestServer, id: &str, content: Bytes) -> JsonResponse {
     let length = content.len() as u64;
     let file = Part::stream_with_length(Body::from(content), length).file_name("part.gcode");
     let request = server.request(Method::POST, &format!("/api/v1/printers/{id}/files"));
-    answer(request.multipart(Form::new().part("file", file))).await
+    send_request(request.multipart(Form::new().part("file", file))).await
 }
 
-fn gcode(megabytes: usize) -> Bytes {
+fn generate_gcode(megabytes: usize) -> Bytes {
     b"G4 P1\n;".repeat(megabytes * 1024 * 1024 / 7).into()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_to_a_slow_printer_takes_as_long_as_the_printer_takes_bytes() {
+async fn an_upload_to_a_slow_printer_does_not_time_out() {
     let silence = Duration::from_millis(1_500);
-    let (server, farm) = (server(silence).await, Farm::start(FarmConfig::default()).await.expect("a farm"));
+    let (server, farm) = (start_server(silence).await, Farm::start(FarmConfig::default()).await.expect("a farm"));
     let printer = &farm.printers()[0];
-    let id = server.register(printer).await;
+    let id = server.register_printer(printer).await;
     server.until_online(&id).await;
     printer.set_fault(Some(Fault::ReadSlowly(2 * 1024 * 1024)));
     let begun = Instant::now();
-    let (status, uploaded, _) = upload(&server, &id, gcode(12)).await;
+    let (status, uploaded, _) = upload(&server, &id, generate_gcode(12)).await;
     assert_eq!(status, StatusCode::CREATED, "{uploaded}");
     let took = begun.elapsed();
     assert!(took > 3 * silence, "{took:?}: the printer was not slow");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn printers_that_hang_in_an_upload_end_by_silence_and_delay_no_other_printer() {
+async fn uploads_that_hang_time_out_and_delay_no_other_printer() {
     const HANGING: usize = 8;
     let farm = Farm::start(FarmConfig { printers: HANGING + 1, ..FarmConfig::default() }).await.expect("a farm");
-    let server = server(Duration::from_secs(5)).await;
+    let server = start_server(Duration::from_secs(5)).await;
     let mut ids = Vec::new();
     for printer in farm.printers() {
-        ids.push(server.register(printer).await);
+        ids.push(server.register_printer(printer).await);
     }
     for id in &ids {
         server.until_online(id).await;
@@ -70,16 +70,16 @@ async fn printers_that_hang_in_an_upload_end_by_silence_and_delay_no_other_print
         printer.set_fault(Some(Fault::StopReading(256 * 1024)));
     }
     // More data than the operating system buffers.
-    let content = gcode(8);
+    let content = generate_gcode(8);
     let hung = futures_util::future::join_all(ids[..HANGING].iter().map(|id| upload(&server, id, content.clone())));
     let healthy = async {
         wait::until("every printer hangs", DEADLINE, async || {
-            let stopped = hanging.iter().filter(|printer| printer.stopped_reading() > 0).count();
+            let stopped = hanging.iter().filter(|printer| printer.stopped_reading_count() > 0).count();
             if stopped == HANGING { Ok(()) } else { Err(stopped) }
         })
         .await;
         for _ in 0..3 {
-            let (status, uploaded, _) = upload(&server, healthy, gcode(1)).await;
+            let (status, uploaded, _) = upload(&server, healthy, generate_gcode(1)).await;
             assert_eq!(status, StatusCode::CREATED, "{uploaded}");
         }
         Instant::now()
@@ -91,24 +91,24 @@ async fn printers_that_hang_in_an_upload_end_by_silence_and_delay_no_other_print
     let (finished, (ended, ended_at)) = tokio::join!(healthy, ended);
     assert!(finished < ended_at, "uploads to the other printer finish before the hung ones");
     for refused in &ended {
-        is_problem(refused, 504, "printer_unreachable");
-        assert_eq!(refused.1["detail"], "The printer sent and took no data for 5 s.");
+        assert_problem(refused, 504, "printer_unreachable");
+        assert_eq!(refused.1["detail"], "The printer sent and received no data for 5 s.");
     }
     // The server has freed the places of the ended uploads.
     for (printer, id) in hanging.iter().zip(&ids) {
         printer.set_fault(None);
-        let (status, uploaded, _) = upload(&server, id, gcode(1)).await;
+        let (status, uploaded, _) = upload(&server, id, generate_gcode(1)).await;
         assert_eq!(status, StatusCode::CREATED, "{uploaded}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_of_files_takes_as_long_as_its_printer_sends() {
-    let bounds = Bounds { answer_within: Duration::from_millis(300), ..Bounds::default() };
-    let server = TestServer::with(Options { bounds, ..Options::default() }).await;
-    let farm = farm(1).await;
+async fn a_slow_list_of_files_does_not_time_out() {
+    let server_limits = ServerLimits { response_timeout: Duration::from_millis(300), ..ServerLimits::default() };
+    let server = TestServer::start_with(ServerOptions { server_limits, ..ServerOptions::default() }).await;
+    let farm = start_farm(1).await;
     let printer = &farm.printers()[0];
-    let id = server.register(printer).await;
+    let id = server.register_printer(printer).await;
     server.until_online(&id).await;
     printer.set_fault(Some(Fault::Reading("/api/files".to_owned(), Box::new(Fault::Slow(Duration::from_secs(1))))));
     let (status, files, _) = server.get(&format!("/api/v1/printers/{id}/files")).await;
@@ -117,13 +117,13 @@ async fn a_list_of_files_takes_as_long_as_its_printer_sends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transfer_to_the_sd_card_is_no_print_and_a_cancel_ends_it() {
-    let (server, farm) = (TestServer::start().await, farm(2).await);
+    let (server, farm) = (TestServer::start().await, start_farm(2).await);
     // The first printer is observed by events, and the second one only by polling.
     farm.printers()[1].set_fault(Some(Fault::DropSocket));
     for printer in farm.printers() {
-        let id = server.register(printer).await;
+        let id = server.register_printer(printer).await;
         server.until_state(&id, "operational").await;
-        printer.at_printer(Act::SendToSd);
+        printer.perform(MachineAction::SendToSd);
         let path = format!("/api/v1/printers/{id}");
         for (command, reason) in [
             ("start", "already_printing"),

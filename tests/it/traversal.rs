@@ -5,15 +5,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::{
-    raw::{BASE, RawPrinter, raw},
-    server::{ADMIN, TestServer},
+    raw::{BASE_PATH, RawPrinter, send_raw},
+    server::{ADMIN_TOKEN, TestServer},
     wait,
 };
 
 const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_static_comes_from_the_binary_and_from_nowhere_else() {
+async fn static_files_come_only_from_the_binary() {
     let server = TestServer::start().await;
     for path in [
         "..%2f..%2fCargo.toml",
@@ -43,20 +43,22 @@ async fn what_is_static_comes_from_the_binary_and_from_nowhere_else() {
         "vendor",
         "~root/.profile",
     ] {
-        let got =
-            raw(&server, format!("GET /static/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
-                .await;
+        let got = send_raw(
+            &server,
+            format!("GET /static/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes(),
+        )
+        .await;
         let status = got.split(' ').nth(1).unwrap_or_default();
         // 303 redirects to the login, because the path is unknown.
         assert!(matches!(status, "400" | "404" | "303"), "{path}: {got}");
         assert!(!got.contains("[package]") && !got.contains("root:"), "{path}: {got}");
     }
-    let there = raw(&server, b"GET /static/app.css HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
-    assert!(there.starts_with("HTTP/1.1 200"), "{there}");
+    let existing = send_raw(&server, b"GET /static/app.css HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(existing.starts_with("HTTP/1.1 200"), "{existing}");
 }
 
 /// Returns paths that would reach `api/users/admin` if a part went up one folder.
-fn hostile() -> Vec<String> {
+fn hostile_paths() -> Vec<String> {
     let mut paths = Vec::new();
     for up in [
         "..",
@@ -122,10 +124,10 @@ fn is_routine(method: &str, path: &str) -> bool {
 /// Checks that the target stays below the printer's files, both for servers that normalize paths first and for servers
 /// that decode them first.
 fn check_target(method: &str, target: &str) {
-    let tidied = url::Url::parse(&format!("http://x{target}")).expect("a target");
+    let normalized = url::Url::parse(&format!("http://x{target}")).expect("a target");
     let path = target.split('?').next().unwrap_or_default();
-    assert_eq!(tidied.path(), path, "a path that changes when it is normalized");
-    let path = path.strip_prefix(BASE).unwrap_or_else(|| panic!("outside the printer's path: {method} {target}"));
+    assert_eq!(normalized.path(), path, "a path that changes when it is normalized");
+    let path = path.strip_prefix(BASE_PATH).unwrap_or_else(|| panic!("outside the printer's path: {method} {target}"));
     if is_routine(method, path) {
         return;
     }
@@ -142,10 +144,10 @@ async fn a_path_of_a_file_reaches_no_other_endpoint_of_its_printer() {
     let (server, printer) = (TestServer::start().await, RawPrinter::start().await);
     let id = printer.register(&server).await;
     server.until_online(&id).await;
-    let session = server.session_of(ADMIN).await;
+    let session = server.open_session(ADMIN_TOKEN).await;
     let form =
         |pairs: &[(&str, &str)]| url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-    for path in hostile() {
+    for path in hostile_paths() {
         // In the body of an API request.
         for body in [json!({"path": path}), json!({"path": "x", "origin": path}), json!({"path": path, "origin": ".."})]
         {
@@ -160,21 +162,24 @@ async fn a_path_of_a_file_reaches_no_other_endpoint_of_its_printer() {
             for target in [format!("local/{path}"), format!("{path}/x"), format!("../files/local/{path}")] {
                 let line =
                     format!("DELETE /api/v1/printers/{id}/files/{target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
-                let got = raw(&server, format!("{line}Authorization: Bearer {ADMIN}\r\n\r\n").as_bytes()).await;
+                let got =
+                    send_raw(&server, format!("{line}Authorization: Bearer {ADMIN_TOKEN}\r\n\r\n").as_bytes()).await;
                 let status = got.split(' ').nth(1).unwrap_or_default();
                 assert!(matches!(status, "204" | "400" | "404" | "405" | "422"), "{target}: {got}");
             }
         }
         // In a form of the dashboard.
         for fields in [[("path", path.as_str()), ("origin", "local")], [("path", "x"), ("origin", path.as_str())]] {
-            let request = server.bare(reqwest::Method::POST, &format!("/printers/{id}/select")).body(form(&fields));
+            let request = server
+                .request_without_auth(reqwest::Method::POST, &format!("/printers/{id}/select"))
+                .body(form(&fields));
             let request = request.header("Cookie", format!("printyard_session={session}"));
             let status = request.header("Sec-Fetch-Site", "same-origin").send().await.expect("an answer").status();
             assert!([303, 400, 422].contains(&status.as_u16()), "{fields:?}: {status}");
         }
     }
     // In a batch. Each batch must end before the next one, because a printer has one command in flight.
-    for path in hostile() {
+    for path in hostile_paths() {
         let body = json!({"command": "start", "select": {"printer_ids": [id]}, "file": {"path": path},
             "plate": "assume_clear", "reason": "the test", "confirm_within_s": 1, "expires_in_s": 5});
         let (status, batch, _) = server.post("/api/v1/batches", body.clone()).await;
@@ -192,8 +197,8 @@ async fn a_path_of_a_file_reaches_no_other_endpoint_of_its_printer() {
     // A harmless unusual name proves that the test would see a request.
     let odd = json!({"path": "a b/ü?#%2e.gcode"});
     assert_eq!(server.post(&format!("/api/v1/printers/{id}/files/select"), odd).await.0, 204);
-    let lines: Vec<(String, String)> = printer.got().iter().map(|got| got.line()).collect();
-    let arrived = format!("{BASE}/api/files/local/a%20b/%C3%BC%3F%23%252e.gcode");
+    let lines: Vec<(String, String)> = printer.received().iter().map(|got| got.method_and_target()).collect();
+    let arrived = format!("{BASE_PATH}/api/files/local/a%20b/%C3%BC%3F%23%252e.gcode");
     assert!(lines.contains(&("POST".to_owned(), arrived)), "{lines:?}");
     assert!(lines.iter().any(|(method, _)| method == "DELETE"), "the printer received no deletion");
     for (method, target) in &lines {
@@ -244,7 +249,8 @@ async fn an_upload_stays_in_its_folder_and_leads_to_no_other_on_the_printer() {
     for place in places {
         assert!(!place.join(format!("{mark}.gcode")).exists(), "{}", place.display());
     }
-    let uploads: Vec<_> = printer.got().into_iter().filter(|got| got.line().1.ends_with("/api/files/local")).collect();
+    let uploads: Vec<_> =
+        printer.received().into_iter().filter(|got| got.method_and_target().1.ends_with("/api/files/local")).collect();
     assert!(!uploads.is_empty(), "the printer received no upload");
     for got in uploads {
         let body = String::from_utf8_lossy(&got.body).into_owned();

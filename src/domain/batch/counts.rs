@@ -10,9 +10,9 @@ use crate::domain::command::{Effect, Outcome};
 
 /// The number of commands of a batch by outcome. Outcomes without a command are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Counts(BTreeMap<Outcome, i64>);
+pub struct OutcomeCounts(BTreeMap<Outcome, i64>);
 
-impl Counts {
+impl OutcomeCounts {
     /// Counts rows by outcome.
     pub fn from_pairs(pairs: impl IntoIterator<Item = (Outcome, i64)>) -> Self {
         let mut counts = Self::default();
@@ -23,7 +23,7 @@ impl Counts {
     }
 
     /// Returns the number of commands with this outcome.
-    pub fn of(&self, outcome: Outcome) -> i64 {
+    pub fn get(&self, outcome: Outcome) -> i64 {
         self.0.get(&outcome).copied().unwrap_or(0)
     }
 
@@ -33,23 +33,23 @@ impl Counts {
     }
 
     /// Returns the number of commands that have ended.
-    pub fn finals(&self) -> i64 {
+    pub fn final_total(&self) -> i64 {
         self.0.iter().filter(|(outcome, _)| outcome.is_final()).map(|(_, n)| n).sum()
     }
 
     /// Returns the result of the batch; `None` until its last command has ended.
     pub fn result(&self) -> Option<BatchResult> {
-        if self.finals() < self.total() {
+        if self.final_total() < self.total() {
             return None;
         }
-        let with = |effect: Effect| -> i64 {
+        let count_with_effect = |effect: Effect| -> i64 {
             self.0.iter().filter(|(outcome, _)| outcome.effect() == Some(effect)).map(|(_, n)| n).sum()
         };
-        Some(if with(Effect::Maybe) > 0 {
+        Some(if count_with_effect(Effect::Maybe) > 0 {
             BatchResult::Uncertain
-        } else if with(Effect::Done) == self.total() {
+        } else if count_with_effect(Effect::Done) == self.total() {
             BatchResult::Ok
-        } else if with(Effect::Done) == 0 {
+        } else if count_with_effect(Effect::Done) == 0 {
             BatchResult::Failed
         } else {
             BatchResult::Partial
@@ -75,22 +75,22 @@ pub struct BatchCounts {
     pub skipped: i64,
 }
 
-impl From<&Counts> for BatchCounts {
-    fn from(counts: &Counts) -> Self {
+impl From<&OutcomeCounts> for BatchCounts {
+    fn from(counts: &OutcomeCounts) -> Self {
         Self {
             total: counts.total(),
-            queued: counts.of(Outcome::Queued),
-            sent: counts.of(Outcome::Sent),
-            accepted: counts.of(Outcome::Accepted),
-            confirmed: counts.of(Outcome::Confirmed),
-            unchanged: counts.of(Outcome::Unchanged),
-            rejected: counts.of(Outcome::Rejected),
-            unreachable: counts.of(Outcome::Unreachable),
-            unauthorized: counts.of(Outcome::Unauthorized),
-            unconfirmed: counts.of(Outcome::Unconfirmed),
-            unknown: counts.of(Outcome::Unknown),
-            expired: counts.of(Outcome::Expired),
-            skipped: counts.of(Outcome::Skipped),
+            queued: counts.get(Outcome::Queued),
+            sent: counts.get(Outcome::Sent),
+            accepted: counts.get(Outcome::Accepted),
+            confirmed: counts.get(Outcome::Confirmed),
+            unchanged: counts.get(Outcome::Unchanged),
+            rejected: counts.get(Outcome::Rejected),
+            unreachable: counts.get(Outcome::Unreachable),
+            unauthorized: counts.get(Outcome::Unauthorized),
+            unconfirmed: counts.get(Outcome::Unconfirmed),
+            unknown: counts.get(Outcome::Unknown),
+            expired: counts.get(Outcome::Expired),
+            skipped: counts.get(Outcome::Skipped),
         }
     }
 }
@@ -100,11 +100,11 @@ mod tests {
     use super::*;
 
     fn result(pairs: &[(Outcome, i64)]) -> Option<BatchResult> {
-        Counts::from_pairs(pairs.iter().copied()).result()
+        OutcomeCounts::from_pairs(pairs.iter().copied()).result()
     }
 
     #[test]
-    fn one_maybe_makes_a_batch_uncertain() {
+    fn one_unknown_effect_makes_a_batch_uncertain() {
         assert_eq!(result(&[(Outcome::Confirmed, 9), (Outcome::Unknown, 1)]), Some(BatchResult::Uncertain));
     }
 
@@ -121,8 +121,8 @@ mod tests {
     }
 
     #[test]
-    fn complete_counts_read_from_stored_ones_have_every_outcome_and_the_total() {
-        let stored: Counts = serde_json::from_str(r#"{"confirmed": 3, "unknown": 1}"#).expect("counts");
+    fn stored_counts_are_completed_with_every_outcome_and_the_total() {
+        let stored: OutcomeCounts = serde_json::from_str(r#"{"confirmed": 3, "unknown": 1}"#).expect("counts");
         let complete = serde_json::to_value(BatchCounts::from(&stored)).expect("JSON");
         assert_eq!(
             (&complete["total"], &complete["confirmed"], &complete["skipped"]),

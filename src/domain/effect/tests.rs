@@ -1,15 +1,15 @@
 //! Tests of the decision table, and properties that must hold for any input.
 
+mod judge;
+
 use PrinterState as S;
 use proptest::prelude::*;
 
 use super::*;
 
-mod judging;
-
 /// Returns the decision for one cell of the table: `send`, `wait`, `unchanged`, or the reason of a refusal.
-fn cell(word: &str, command: Command) -> Decision {
-    match word {
+fn expected_decision(text: &str, command: Command) -> Decision {
+    match text {
         "send" => Decision::Send(match command {
             Command::Start => Step::Start,
             Command::Pause => Step::Pause,
@@ -61,7 +61,7 @@ fn file(path: &str) -> FileRef {
     FileRef { path: path.to_owned(), origin: "local".to_owned() }
 }
 
-fn print(n: u128) -> Option<Uuid> {
+fn print_id(n: u128) -> Option<Uuid> {
     Some(Uuid::from_u128(n))
 }
 
@@ -70,7 +70,7 @@ fn observation(state: S) -> Observation {
     Observation {
         state,
         file: Some(file("a.gcode")),
-        print_id: print(1).filter(|_| state.is_active()),
+        print_id: print_id(1).filter(|_| state.is_active()),
         paused_by_printyard: true,
     }
 }
@@ -79,41 +79,48 @@ fn guards() -> Guards {
     Guards { enabled: true, plate_clear: true, expected_job: None, file: None, named: true, force: false }
 }
 
-fn seen(states: &[S]) -> Evidence {
+fn evidence_with(states: &[S]) -> Evidence {
     let mut evidence = Evidence::default();
-    states.iter().for_each(|state| evidence.note(*state));
+    states.iter().for_each(|state| evidence.add_state(*state));
     evidence
 }
 
-fn started(path: &str) -> Evidence {
+fn evidence_of_start(path: &str) -> Evidence {
     Evidence { started: Some(path.to_owned()), ..Evidence::default() }
 }
 
 #[test]
-fn every_state_and_command_is_decided_as_the_design_says() {
+fn every_state_and_command_follows_the_decision_table() {
     assert_eq!(TABLE.map(|(state, _)| state).len(), S::ALL.len());
     for state in S::ALL {
-        let (_, row) = TABLE.iter().find(|(of, _)| *of == state).expect("a row for every state");
-        for (command, word) in COMMANDS.into_iter().zip(row) {
-            assert_eq!(decide(command, &observation(state), &guards()), cell(word, command), "{command} of {state:?}");
+        let (_, row) = TABLE.iter().find(|(row_state, _)| *row_state == state).expect("a row for every state");
+        for (command, text) in COMMANDS.into_iter().zip(row) {
+            assert_eq!(
+                decide(command, &observation(state), &guards()),
+                expected_decision(text, command),
+                "{command} of {state:?}"
+            );
         }
     }
 }
 
 #[test]
 fn a_start_without_a_file_is_refused_unless_it_names_one() {
-    let bare = Observation { file: None, ..observation(S::Operational) };
-    assert_eq!(decide(Command::Start, &bare, &guards()), Decision::Reject(Reason::NoFileSelected));
-    let naming = Guards { file: Some(file("b.gcode")), ..guards() };
-    assert_eq!(decide(Command::Start, &bare, &naming), Decision::Send(Step::Start));
+    let without_file = Observation { file: None, ..observation(S::Operational) };
+    assert_eq!(decide(Command::Start, &without_file, &guards()), Decision::Reject(Reason::NoFileSelected));
+    let naming_file = Guards { file: Some(file("b.gcode")), ..guards() };
+    assert_eq!(decide(Command::Start, &without_file, &naming_file), Decision::Send(Step::Start));
     for state in S::ALL.into_iter().filter(|state| *state != S::Operational) {
-        let bare = Observation { file: None, ..observation(state) };
-        assert_eq!(decide(Command::Start, &bare, &guards()), decide(Command::Start, &observation(state), &guards()));
+        let without_file = Observation { file: None, ..observation(state) };
+        assert_eq!(
+            decide(Command::Start, &without_file, &guards()),
+            decide(Command::Start, &observation(state), &guards())
+        );
     }
 }
 
 #[test]
-fn a_toggle_is_resolved_by_what_is_active() {
+fn a_toggle_pauses_an_active_print_and_resumes_a_paused_one() {
     for state in S::ALL {
         let expected = match state {
             S::Starting | S::Printing | S::Resuming => Ok(Command::Pause),
@@ -133,13 +140,13 @@ fn a_disabled_printer_refuses_every_command_in_every_state() {
 }
 
 #[test]
-fn an_occupied_plate_stops_what_places_a_print_and_nothing_else() {
+fn an_occupied_plate_refuses_only_start_and_restart() {
     let occupied = Guards { plate_clear: false, ..guards() };
     for (state, command) in S::ALL.into_iter().flat_map(|state| COMMANDS.map(|command| (state, command))) {
         let clear = decide(command, &observation(state), &guards());
-        let places = matches!(command, Command::Start | Command::Restart);
+        let starts_print = matches!(command, Command::Start | Command::Restart);
         let expected = match clear {
-            Decision::Send(_) | Decision::Wait if places => Decision::Reject(Reason::PlateNotClear),
+            Decision::Send(_) | Decision::Wait if starts_print => Decision::Reject(Reason::PlateNotClear),
             other => other,
         };
         assert_eq!(decide(command, &observation(state), &occupied), expected, "{command} of {state:?}");
@@ -147,14 +154,14 @@ fn an_occupied_plate_stops_what_places_a_print_and_nothing_else() {
 }
 
 #[test]
-fn another_job_than_the_one_that_was_meant_is_never_touched() {
+fn a_job_other_than_the_expected_one_is_never_changed() {
     let other_file = ExpectedJob { path: Some("b.gcode".to_owned()), print_id: None };
-    let other_print = ExpectedJob { path: Some("a.gcode".to_owned()), print_id: print(2) };
+    let other_print = ExpectedJob { path: Some("a.gcode".to_owned()), print_id: print_id(2) };
     for expected_job in [other_file, other_print] {
-        let meant = Guards { expected_job: Some(expected_job), ..guards() };
+        let expecting_job = Guards { expected_job: Some(expected_job), ..guards() };
         let job_commands = [Command::Pause, Command::Resume, Command::Cancel, Command::Restart, Command::Toggle];
         for (state, command) in S::ALL.into_iter().flat_map(|state| job_commands.map(|command| (state, command))) {
-            let decision = decide(command, &observation(state), &meant);
+            let decision = decide(command, &observation(state), &expecting_job);
             assert!(!matches!(decision, Decision::Send(_) | Decision::Wait), "{command} of {state:?}: {decision:?}");
             let has_job = state.is_active() || state == S::Transferring;
             if has_job && matches!(decide(command, &observation(state), &guards()), Decision::Send(_)) {
@@ -162,14 +169,14 @@ fn another_job_than_the_one_that_was_meant_is_never_touched() {
             }
         }
     }
-    let this = ExpectedJob { path: Some("a.gcode".to_owned()), print_id: print(1) };
-    let meant = Guards { expected_job: Some(this), ..guards() };
-    assert_eq!(decide(Command::Pause, &observation(S::Printing), &meant), Decision::Send(Step::Pause));
-    assert_eq!(decide(Command::Cancel, &observation(S::Operational), &meant), Decision::Unchanged);
+    let this = ExpectedJob { path: Some("a.gcode".to_owned()), print_id: print_id(1) };
+    let expecting_job = Guards { expected_job: Some(this), ..guards() };
+    assert_eq!(decide(Command::Pause, &observation(S::Printing), &expecting_job), Decision::Send(Step::Pause));
+    assert_eq!(decide(Command::Cancel, &observation(S::Operational), &expecting_job), Decision::Unchanged);
 }
 
 #[test]
-fn a_start_that_expects_a_file_wants_it_selected() {
+fn a_start_with_an_expected_file_needs_that_file_selected() {
     let expecting = |path: &str| {
         let expected_job = Some(ExpectedJob { path: Some(path.to_owned()), print_id: None });
         decide(Command::Start, &observation(S::Operational), &Guards { expected_job, ..guards() })
@@ -181,19 +188,19 @@ fn a_start_that_expects_a_file_wants_it_selected() {
 #[test]
 fn a_print_paused_at_the_printer_is_resumed_only_by_its_id() {
     let at_printer = Observation { paused_by_printyard: false, ..observation(S::Paused) };
-    let by_tag = Guards { named: false, ..guards() };
+    let not_named = Guards { named: false, ..guards() };
     for command in [Command::Resume, Command::Toggle] {
-        assert_eq!(decide(command, &at_printer, &by_tag), Decision::Reject(Reason::PausedAtPrinter));
+        assert_eq!(decide(command, &at_printer, &not_named), Decision::Reject(Reason::PausedAtPrinter));
         assert_eq!(decide(command, &at_printer, &guards()), Decision::Send(Step::Resume));
-        assert_eq!(decide(command, &observation(S::Paused), &by_tag), Decision::Send(Step::Resume));
+        assert_eq!(decide(command, &observation(S::Paused), &not_named), Decision::Send(Step::Resume));
     }
     for command in [Command::Cancel, Command::Restart] {
-        assert_eq!(decide(command, &at_printer, &by_tag), Decision::Send(Step::Cancel));
+        assert_eq!(decide(command, &at_printer, &not_named), Decision::Send(Step::Cancel));
     }
 }
 
 #[test]
-fn force_disconnects_whatever_is_active() {
+fn force_disconnects_in_every_state() {
     let force = Guards { force: true, ..guards() };
     for state in S::ALL {
         let expected = match state {
@@ -205,7 +212,7 @@ fn force_disconnects_whatever_is_active() {
 }
 
 #[test]
-fn the_start_of_a_restart_goes_only_on_the_free_printer_with_the_same_file() {
+fn a_restart_starts_only_an_idle_printer_with_the_same_file() {
     let before = observation(S::Printing);
     let refused = Decision::Reject(Reason::CancelledNotStarted);
     for state in S::ALL {
@@ -221,5 +228,5 @@ fn the_start_of_a_restart_goes_only_on_the_free_printer_with_the_same_file() {
     let gone = Observation { file: None, ..observation(S::Operational) };
     assert_eq!(decide_restart_start(&before, &Evidence::default(), &gone), refused);
     assert_eq!(decide_restart_start(&gone, &Evidence::default(), &gone), refused, "no file is not the same file");
-    assert_eq!(decide_restart_start(&before, &started("a.gcode"), &observation(S::Operational)), refused);
+    assert_eq!(decide_restart_start(&before, &evidence_of_start("a.gcode"), &observation(S::Operational)), refused);
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{By, Mark, PrintResult};
+use super::{JobMark, PrintActor, PrintResult};
 use crate::domain::command::FileRef;
 
 /// A change of a print.
@@ -13,20 +13,20 @@ pub enum PrintFact {
         id: Uuid,
         file: Option<FileRef>,
         at: DateTime<Utc>,
-        by: By,
+        by: PrintActor,
     },
     Paused {
         id: Uuid,
-        by: By,
+        by: PrintActor,
     },
     /// A command caused the pause that was recorded before. No event is published for it.
     PauseCredited {
         id: Uuid,
-        by: By,
+        by: PrintActor,
     },
     Resumed {
         id: Uuid,
-        by: By,
+        by: PrintActor,
     },
     /// The file position has not changed since that time.
     Stalled {
@@ -38,10 +38,10 @@ pub enum PrintFact {
         at: DateTime<Utc>,
         result: PrintResult,
         reason: Option<String>,
-        by: By,
+        by: PrintActor,
         /// The mark that an idle printer shows after the print. It is stored with the end, so that the server does not
         /// record it as another print after a restart.
-        left: Mark,
+        mark_after: JobMark,
     },
 }
 
@@ -59,18 +59,18 @@ impl PrintFact {
     }
 
     /// Returns the end of a print that is no longer observed.
-    pub fn unobserved(id: Uuid, at: DateTime<Utc>) -> Self {
-        let (result, by) = (PrintResult::Unknown, By::unknown());
-        Self::Ended { id, at, result, reason: None, by, left: Mark::default() }
+    pub fn unobserved_end(id: Uuid, at: DateTime<Utc>) -> Self {
+        let (result, by) = (PrintResult::Unknown, PrintActor::unknown());
+        Self::Ended { id, at, result, reason: None, by, mark_after: JobMark::default() }
     }
 
     /// Returns the mark that is stored with the fact, and its time.
-    pub fn mark(&self) -> Option<(Mark, DateTime<Utc>)> {
+    pub fn mark(&self) -> Option<(JobMark, DateTime<Utc>)> {
         match self {
             Self::Began { id, file, at, by } => {
-                Some((Mark { started_by: by.command_id, ..Mark::of_begun(*id, file.clone()) }, *at))
+                Some((JobMark { started_by: by.command_id, ..JobMark::for_new_print(*id, file.clone()) }, *at))
             }
-            Self::Ended { at, left, .. } => Some((left.clone(), *at)),
+            Self::Ended { at, mark_after: left, .. } => Some((left.clone(), *at)),
             Self::Paused { .. } | Self::PauseCredited { .. } | Self::Resumed { .. } | Self::Stalled { .. } => None,
         }
     }

@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{
-    By, Mark, MarkOf, Moment, Print, PrintFact, PrintResult, StartSent,
-    stream::{First, Stream},
+    JobMark, MarkPhase, Print, PrintActor, PrintFact, PrintResult, SentStart, TrackerContext,
+    event_lag::{EventLag, FirstReading},
 };
 use crate::domain::{
     command::FileRef,
@@ -16,7 +16,7 @@ use crate::domain::{
 };
 
 /// A reading that contradicts the events is accepted after this time, because events contain how a print ended.
-const GRACE: TimeDelta = TimeDelta::seconds(3);
+const EVENT_GRACE: TimeDelta = TimeDelta::seconds(3);
 /// A connection is opened at most this many seconds before its first reading.
 const YOUNG_S: i64 = 6;
 
@@ -25,8 +25,8 @@ const YOUNG_S: i64 = 6;
 pub struct OpenPrint {
     pub id: Uuid,
     pub file: Option<FileRef>,
-    pub paused_by: Option<By>,
-    pub started_by: By,
+    pub paused_by: Option<PrintActor>,
+    pub started_by: PrintActor,
     /// `PrintStarted` has arrived for this print.
     pub(super) announced: bool,
     /// The print has begun again, without an end in between.
@@ -50,13 +50,13 @@ pub(super) struct Ending {
 
 /// A reading that the events have not confirmed yet.
 #[derive(Debug, Clone)]
-pub(super) struct Doubt {
+pub(super) struct UnconfirmedReading {
     pub since: DateTime<Utc>,
     finding: Finding,
     /// The mark of the reading.
-    pub(super) mark: Mark,
+    pub(super) mark: JobMark,
     /// The reading showed an idle printer. If not set, it showed another print.
-    pub(super) idle: bool,
+    pub(super) is_idle: bool,
     /// The command that may have ended the print.
     by_command: Option<Uuid>,
 }
@@ -72,42 +72,42 @@ enum Finding {
 
 /// Follows the prints of one printer.
 #[derive(Debug, Clone, Default)]
-pub struct Tracker {
+pub struct PrintTracker {
     pub(super) current: Option<OpenPrint>,
     pub(super) state: Option<PrinterState>,
     pub(super) selected: Option<FileRef>,
     /// A reading showed the selected file, and events with an earlier one may still arrive.
     pub(super) is_selection_ahead: bool,
-    pub(super) mark: Mark,
+    pub(super) mark: JobMark,
     /// When the mark was last updated.
     pub(super) marked_at: Option<DateTime<Utc>>,
     /// When the mark was last read from the printer.
     pub(super) read_at: Option<DateTime<Utc>>,
     /// Events may have been missed since the last reading or event.
-    pub(super) gap: bool,
+    pub(super) in_gap: bool,
     /// Set while a print of an unknown file begins by events. The next event contains the file. The value is the start
     /// that may have caused the print.
-    pub(super) starting: Option<Option<StartSent>>,
+    pub(super) starting: Option<Option<SentStart>>,
     /// Events that arrived within the gap.
     pub(super) waiting: Vec<PrinterEvent>,
-    pub(super) stream: Stream,
+    pub(super) event_lag: EventLag,
     /// The command that started the last print. Each command starts one print.
     pub(super) started_by: Option<Uuid>,
-    pub(super) doubt: Option<Doubt>,
+    pub(super) unconfirmed: Option<UnconfirmedReading>,
 }
 
-impl Tracker {
+impl PrintTracker {
     /// Continues from stored data: the print that had not ended, and the last mark with its time.
-    pub fn resume(print: Option<&Print>, mark: Option<(Mark, DateTime<Utc>)>) -> Self {
+    pub fn resume(print: Option<&Print>, mark: Option<(JobMark, DateTime<Utc>)>) -> Self {
         let (mark, marked_at) = mark.unzip();
         let mark = mark.unwrap_or_default();
         let started_by = mark.started_by;
         let mut tracker =
-            Self { selected: mark.file.clone(), started_by, mark, marked_at, gap: true, ..Self::default() };
+            Self { selected: mark.file.clone(), started_by, mark, marked_at, in_gap: true, ..Self::default() };
         if let Some(print) = print {
-            if tracker.mark.of != MarkOf::Print(print.id) {
+            if tracker.mark.phase != MarkPhase::Print(print.id) {
                 // The mark is older than the print, or absent. Only the start of the print is known.
-                tracker.mark = Mark::of_begun(print.id, print.file.clone());
+                tracker.mark = JobMark::for_new_print(print.id, print.file.clone());
                 tracker.marked_at = Some(print.started_at);
             }
             tracker.started_by = print.started_by.command_id.or(started_by);
@@ -138,18 +138,18 @@ impl Tracker {
     }
 
     /// Returns the mark that must be stored, so that the server can continue from it.
-    pub fn mark(&self) -> &Mark {
+    pub fn mark(&self) -> &JobMark {
         &self.mark
     }
 
     /// Returns whether a reading contradicts the events, so that another reading is needed soon.
-    pub fn is_in_doubt(&self) -> bool {
-        self.doubt.is_some()
+    pub fn has_unconfirmed_reading(&self) -> bool {
+        self.unconfirmed.is_some()
     }
 
     /// Begins a gap: events may be missed from now on until the next reading.
-    pub fn lose_sight(&mut self) {
-        (self.gap, self.starting) = (true, None);
+    pub fn begin_gap(&mut self) {
+        (self.in_gap, self.starting) = (true, None);
         self.waiting.clear();
     }
 
@@ -162,7 +162,7 @@ impl Tracker {
     /// Credits a pause to a command. Its reply was lost, and the pause was confirmed later.
     pub fn credit_pause(&mut self, command_id: Uuid) -> Option<PrintFact> {
         let current = self.current.as_mut()?;
-        let by = By::command(command_id);
+        let by = PrintActor::command(command_id);
         if current.paused_by == Some(by) {
             return None;
         }
@@ -171,162 +171,170 @@ impl Tracker {
     }
 
     /// Processes a reply to `GET /api/job`.
-    pub fn on_reading(&mut self, reading: &JobReading, moment: &Moment) -> Vec<PrintFact> {
+    pub fn on_reading(&mut self, reading: &JobReading, context: &TrackerContext) -> Vec<PrintFact> {
         let mut facts = Vec::new();
-        let mark = Mark::of_reading(reading);
+        let mark = JobMark::from_reading(reading);
         let known = self.current.as_ref().map(|current| current.id);
         let mut found = false;
-        if self.gap {
-            found = self.after_gap(reading, &mark, moment, &mut facts);
+        if self.in_gap {
+            found = self.after_gap(reading, &mark, context, &mut facts);
         } else {
-            self.give_up_events(moment.at);
-            if !self.believe(reading, &mark, moment, &mut facts) {
+            self.give_up_events(context.at);
+            if !self.accept_reading(reading, &mark, context, &mut facts) {
                 return facts;
             }
         }
         if self.selected != mark.file {
-            self.is_selection_ahead = moment.pushed && (!self.gap || self.has_other_file_waiting(&mark));
+            self.is_selection_ahead = context.pushed && (!self.in_gap || self.has_other_file_waiting(&mark));
             self.selected.clone_from(&mark.file);
         }
         if reading.state.is_active() {
             if self.current.is_none() {
-                self.begin_as_read(moment.fresh_ids[1], mark.clone(), moment, &mut facts);
+                self.begin_by_reading(context.fresh_ids[1], mark.clone(), context, &mut facts);
             }
-            self.follow_pause(reading.state, moment, &mut facts);
+            self.follow_pause(reading.state, context, &mut facts);
         }
-        if self.gap || !moment.pushed {
-            self.restart_stream(&mark, known, found, moment);
+        if self.in_gap || !context.pushed {
+            self.restart_event_lag(&mark, known, found, context);
         }
-        self.gap = false;
-        self.note(reading.state, mark, moment.at);
+        self.in_gap = false;
+        self.store_reading(reading.state, mark, context.at);
         facts
     }
 
     /// Expects events from now on. `known`: the print that was active before. `found`: the reading showed the end of a
     /// print that began within the gap.
-    fn restart_stream(&mut self, mark: &Mark, known: Option<Uuid>, found: bool, moment: &Moment) {
+    fn restart_event_lag(&mut self, mark: &JobMark, known: Option<Uuid>, found: bool, context: &TrackerContext) {
         let ends = mark.state.is_some_and(is_ending);
         // A print that is about to end is new only if its beginning waits before any other beginning or end.
-        let mut turns = self.waiting.iter().filter_map(|event| match event {
+        let mut beginnings = self.waiting.iter().filter_map(|event| match event {
             PrinterEvent::StateChanged { state: PrinterState::Starting, .. } => Some(true),
             PrinterEvent::StateChanged { state: PrinterState::Operational, .. } => Some(false),
             _ => None,
         });
-        let is_new = if ends || found { turns.next() == Some(true) } else { turns.any(|begins| begins) };
+        let is_new = if ends || found { beginnings.next() == Some(true) } else { beginnings.any(|begins| begins) };
         let is_young = mark.print_time_s.unwrap_or_default() <= YOUNG_S;
         let first = match &mut self.current {
-            None if found && is_new && moment.pushed && is_young && mark.is_done() => First::Ran,
-            None => First::Idle,
-            Some(current) if Some(current.id) != known && is_new && is_young => First::New,
-            Some(current) if Some(current.id) != known && moment.pushed && is_young => {
+            None if found && is_new && context.pushed && is_young && mark.is_done() => FirstReading::Ran,
+            None => FirstReading::Idle,
+            Some(current) if Some(current.id) != known && is_new && is_young => FirstReading::New,
+            Some(current) if Some(current.id) != known && context.pushed && is_young => {
                 if ends {
-                    First::Ending
+                    FirstReading::Ending
                 } else {
-                    First::Recent
+                    FirstReading::Recent
                 }
             }
             Some(current) => {
                 current.announced = true;
-                First::Old
+                FirstReading::Old
             }
         };
-        self.stream.restart(first, moment.at);
+        self.event_lag.restart(first, context.at);
     }
 
     /// Stores what a reading shows.
-    fn note(&mut self, state: PrinterState, mark: Mark, at: DateTime<Utc>) {
+    fn store_reading(&mut self, state: PrinterState, mark: JobMark, at: DateTime<Utc>) {
         if !state.is_active() && !state.is_idle() {
             return;
         }
         self.state = Some(state);
         let shown = Some(self.latest_state(state));
-        let of = match &mut self.current {
+        let phase = match &mut self.current {
             Some(current) => {
                 current.file = current.file.take().or_else(|| mark.file.clone());
-                MarkOf::Print(current.id)
+                MarkPhase::Print(current.id)
             }
-            None => MarkOf::Idle,
+            None => MarkPhase::Idle,
         };
-        self.mark = Mark { of, state: shown, started_by: self.started_by, ..mark };
+        self.mark = JobMark { phase, state: shown, started_by: self.started_by, ..mark };
         (self.marked_at, self.read_at) = (Some(at), Some(at));
     }
 
     /// Processes news of a reading. Returns `false` if the tracker waits for the events of it.
-    fn believe(&mut self, reading: &JobReading, mark: &Mark, moment: &Moment, facts: &mut Vec<PrintFact>) -> bool {
-        if let Some(doubt) = &self.doubt {
+    fn accept_reading(
+        &mut self,
+        reading: &JobReading,
+        mark: &JobMark,
+        context: &TrackerContext,
+        facts: &mut Vec<PrintFact>,
+    ) -> bool {
+        if let Some(unconfirmed) = &self.unconfirmed {
             // A printer that was idle and is active again has begun another print.
-            let is_over = doubt.idle && reading.state.is_active();
-            if !is_over && moment.at - doubt.since < GRACE {
+            let is_over = unconfirmed.is_idle && reading.state.is_active();
+            if !is_over && context.at - unconfirmed.since < EVENT_GRACE {
                 return false;
             }
-            facts.extend(self.settle(moment));
+            facts.extend(self.accept_unconfirmed(context));
         }
-        let Some(finding) = self.finding(reading, mark) else { return true };
-        self.doubt = Some(Doubt {
-            since: moment.at,
+        let Some(finding) = self.find_change(reading, mark) else { return true };
+        self.unconfirmed = Some(UnconfirmedReading {
+            since: context.at,
             finding,
-            mark: Mark { of: MarkOf::Idle, ..mark.clone() },
-            idle: !reading.state.is_active(),
-            by_command: moment.ending_command(),
+            mark: JobMark { phase: MarkPhase::Idle, ..mark.clone() },
+            is_idle: !reading.state.is_active(),
+            by_command: context.ending_command(),
         });
-        if moment.pushed {
+        if context.pushed {
             return false;
         }
-        facts.extend(self.settle(moment));
+        facts.extend(self.accept_unconfirmed(context));
         true
     }
 
     /// Accepts a reading whose events have not arrived.
-    pub fn settle(&mut self, moment: &Moment) -> Vec<PrintFact> {
+    pub fn accept_unconfirmed(&mut self, context: &TrackerContext) -> Vec<PrintFact> {
         let mut facts = Vec::new();
-        let Some(Doubt { since, finding, mark, idle, .. }) = self.doubt.clone() else { return facts };
+        let Some(UnconfirmedReading { since, finding, mark, is_idle, .. }) = self.unconfirmed.clone() else {
+            return facts;
+        };
         // If the print is cut off, the event of the closed connection was already counted as the turn.
         if !self.current.as_ref().is_some_and(|current| current.cut_off) {
-            self.stream.overtaken(moment.at);
+            self.event_lag.count_transition(context.at);
         }
-        let moment = &Moment { at: since, ..moment.clone() };
+        let context = &TrackerContext { at: since, ..context.clone() };
         match finding {
             Finding::Ended(ending) => {
-                self.end(ending, moment, &mut facts);
-                if !idle {
-                    self.begin_as_read(moment.fresh_ids[0], mark, moment, &mut facts);
+                self.end_print(ending, context, &mut facts);
+                if !is_idle {
+                    self.begin_by_reading(context.fresh_ids[0], mark, context, &mut facts);
                 }
             }
             Finding::Ran => {
-                self.doubt = None;
-                self.begin_and_end(moment.fresh_ids[0], mark, None, self.marked_at, moment, &mut facts);
-                self.stream.overtaken(moment.at);
+                self.unconfirmed = None;
+                self.begin_and_end(context.fresh_ids[0], mark, None, self.marked_at, context, &mut facts);
+                self.event_lag.count_transition(context.at);
             }
         }
         facts
     }
 
     /// Begins a print that a reading shows.
-    fn begin_as_read(&mut self, id: Uuid, mark: Mark, moment: &Moment, facts: &mut Vec<PrintFact>) {
-        let began = moment.at - TimeDelta::seconds(mark.print_time_s.unwrap_or_default());
-        let start = self.start_of(mark.file.as_ref(), began, false, moment);
+    fn begin_by_reading(&mut self, id: Uuid, mark: JobMark, context: &TrackerContext, facts: &mut Vec<PrintFact>) {
+        let began = context.at - TimeDelta::seconds(mark.print_time_s.unwrap_or_default());
+        let start = self.matching_start(mark.file.as_ref(), began, false, context);
         self.selected.clone_from(&mark.file);
         if self.starting.is_none() {
-            self.stream.overtaken(moment.at);
+            self.event_lag.count_transition(context.at);
         }
-        self.begin(id, start, moment, facts);
+        self.begin_print(id, start, context, facts);
         if let Some(current) = &self.current {
-            self.mark = Mark { of: MarkOf::Print(current.id), started_by: self.started_by, ..mark };
+            self.mark = JobMark { phase: MarkPhase::Print(current.id), started_by: self.started_by, ..mark };
         }
     }
 
     /// Returns news of a reading that neither events nor earlier readings have shown.
-    fn finding(&self, reading: &JobReading, mark: &Mark) -> Option<Finding> {
+    fn find_change(&self, reading: &JobReading, mark: &JobMark) -> Option<Finding> {
         let Some(current) = &self.current else {
             let ran = reading.state == PrinterState::Operational
-                && self.mark.of == MarkOf::Idle
+                && self.mark.phase == MarkPhase::Idle
                 && mark.is_done()
                 && !self.mark.explains(mark);
             return ran.then_some(Finding::Ran);
         };
         // A printer that is connecting was disconnected before.
         if reading.state.is_idle() || reading.state == PrinterState::Connecting {
-            return Some(Finding::Ended(self.ending_shown(reading, mark)));
+            return Some(Finding::Ended(self.ending_by_reading(reading, mark)));
         }
         let other_file = matches!((&current.file, &mark.file), (Some(then), Some(now)) if then.path != now.path);
         let other = reading.state.is_active()
@@ -346,15 +354,15 @@ impl Tracker {
     /// Returns the state for the mark of the active print. An end that has begun is kept. An earlier state comes from a
     /// late event. A later cancellation belongs to the script after a done print, or to the next print.
     pub(super) fn latest_state(&self, state: PrinterState) -> PrinterState {
-        let is_current = self.current.as_ref().is_some_and(|current| self.mark.of == MarkOf::Print(current.id));
+        let is_current = self.current.as_ref().is_some_and(|current| self.mark.phase == MarkPhase::Print(current.id));
         let ending = self.mark.state.filter(|last| is_current && is_ending(*last) && state.is_active());
         ending.unwrap_or(state)
     }
 
     /// Returns how a print ended, by the state at the beginning of its end, otherwise by the mark that is left.
-    pub(super) fn ending_shown(&self, reading: &JobReading, mark: &Mark) -> Ending {
+    pub(super) fn ending_by_reading(&self, reading: &JobReading, mark: &JobMark) -> Ending {
         let by_state = self.ending_by_state();
-        if by_state.result == PrintResult::Unknown { Ending::shown(reading, mark) } else { by_state }
+        if by_state.result == PrintResult::Unknown { Ending::from_reading(reading, mark) } else { by_state }
     }
 
     /// Returns how a print ends if no event reports it, by the state at the beginning of its end.
@@ -386,7 +394,7 @@ impl Ending {
     }
 
     /// Returns how a print ended, by what a reading shows after its end.
-    pub fn shown(reading: &JobReading, mark: &Mark) -> Self {
+    pub fn from_reading(reading: &JobReading, mark: &JobMark) -> Self {
         let (result, reason) = match reading.state {
             PrinterState::Operational if mark.is_done() => (PrintResult::Done, None),
             PrinterState::Operational if mark.completion.is_none() && mark.file.is_some() => {

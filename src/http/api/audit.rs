@@ -9,15 +9,17 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    caller::Admin,
-    export::{self, Form, Line},
-    extract::Params,
-    openapi::words_of,
-    page::{self, Page, Part},
+    list::{
+        export::{self, CsvRow, ListFormat},
+        page::{self, Page, RawPage},
+    },
+    middleware::authentication::Admin,
+    openapi::value_names,
     problem::Problem,
+    request::extract::QueryParams,
 };
 use crate::{
-    domain::audit::{Action, Actor, Found},
+    domain::audit::{Action, AuditActor, CheckedRecord},
     service::{Error, Services, access::Principal, audit::AuditFilter},
 };
 
@@ -31,11 +33,11 @@ pub fn routes() -> OpenApiRouter<Services> {
 /// One change. `at`, `actor` and `action` can be null only in a `damaged` record, where they cannot be read any more.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditRecord)]
-struct RecordBody {
+struct AuditRecordBody {
     /// Counts from 1 without gaps.
     seq: i64,
     at: Option<DateTime<Utc>>,
-    actor: Option<Actor>,
+    actor: Option<AuditActor>,
     #[schema(example = "batch.created")]
     action: Option<String>,
     printer_ids: Vec<Uuid>,
@@ -51,11 +53,11 @@ struct RecordBody {
     damaged: bool,
 }
 
-impl From<Found> for RecordBody {
-    fn from(found: Found) -> Self {
+impl From<CheckedRecord> for AuditRecordBody {
+    fn from(found: CheckedRecord) -> Self {
         let record = match found {
-            Found::Whole(record) => record,
-            Found::Damaged { seq, at, action } => {
+            CheckedRecord::Intact(record) => record,
+            CheckedRecord::Damaged { seq, at, action } => {
                 return Self {
                     seq,
                     at,
@@ -98,40 +100,50 @@ impl From<Found> for RecordBody {
     ("printer_id" = Option<Uuid>, Query, description = "Only changes that concern this printer."),
     super::openapi::Paging,
 ), responses((status = OK, content(
-    (Page<RecordBody> = "application/json"), (RecordBody = "application/x-ndjson"), (String = "text/csv"),
+    (Page<AuditRecordBody> = "application/json"), (AuditRecordBody = "application/x-ndjson"), (String = "text/csv"),
 ))))]
-async fn list_audit(who: Admin, mut params: Params, State(services): State<Services>) -> Result<Response, Problem> {
+async fn list_audit(
+    who: Admin,
+    mut params: QueryParams,
+    State(services): State<Services>,
+) -> Result<Response, Problem> {
     let filter = AuditFilter {
         since: params.time("since"),
         until: params.time("until"),
         actor: params.text("actor"),
-        action: params.word("action", Action::parse, &words_of(Action::ALL, Action::as_str)),
+        action: params.enum_value("action", Action::parse, &value_names(Action::ALL, Action::as_str)),
         printer_id: params.id("printer_id"),
     };
-    let asked = params.asked::<i64>(LIST);
+    let request = params.list_request::<i64>(LIST);
     params.finish()?;
-    export::list(LIST, asked, move |after, limit| page(services.clone(), who.0.clone(), filter.clone(), after, limit))
-        .await
+    export::respond_with_list(LIST, request, move |after, limit| {
+        read_page(services.clone(), who.0.clone(), filter.clone(), after, limit)
+    })
+    .await
 }
 
 /// Returns all rows that match the filter, as CSV.
-pub(in crate::http) async fn file(services: Services, who: Principal, filter: AuditFilter) -> Result<Response, Error> {
-    let page = move |after, limit| page(services.clone(), who.clone(), filter.clone(), after, limit);
-    export::whole(LIST, Form::Csv, page).await
+pub(in crate::http) async fn export_audit(
+    services: Services,
+    who: Principal,
+    filter: AuditFilter,
+) -> Result<Response, Error> {
+    let page = move |after, limit| read_page(services.clone(), who.clone(), filter.clone(), after, limit);
+    export::export_list(LIST, ListFormat::Csv, page).await
 }
 
-async fn page(
+async fn read_page(
     services: Services,
     who: Principal,
     filter: AuditFilter,
     after: Option<i64>,
     limit: usize,
-) -> Result<Part<RecordBody, i64>, Error> {
-    let found = services.list_audit(&who, &filter, after, page::one_more(limit)).await?;
-    Ok(page::cut(found, limit, Found::seq, RecordBody::from))
+) -> Result<RawPage<AuditRecordBody, i64>, Error> {
+    let found = services.list_audit(&who, &filter, after, page::limit_plus_one(limit)).await?;
+    Ok(page::cut_page(found, limit, CheckedRecord::seq, AuditRecordBody::from))
 }
 
-impl Line for RecordBody {
+impl CsvRow for AuditRecordBody {
     const COLUMNS: &'static [&'static str] = &[
         "seq",
         "at",

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{caller::Viewer, extract::NoQuery, problem::Problem};
+use super::{middleware::authentication::Viewer, problem::Problem, request::extract::NoQuery};
 use crate::service::{Services, background::TaskStatus};
 
 /// Routes of this resource.
@@ -20,14 +20,14 @@ pub fn routes() -> OpenApiRouter<Services> {
     "name": "event_retention", "period_s": 3600, "last_run_at": "2026-12-03T10:15:00Z",
     "last_success_at": "2026-12-03T09:15:00Z", "last_error": "database_unavailable", "failures": 1, "behind": null,
 }]}))]
-struct BackgroundBody {
-    items: Vec<TaskBody>,
+struct BackgroundTasksBody {
+    items: Vec<BackgroundTaskBody>,
 }
 
 /// A periodic task.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BackgroundTask)]
-struct TaskBody {
+struct BackgroundTaskBody {
     name: &'static str,
     /// Longest time between two runs.
     period_s: u64,
@@ -43,7 +43,7 @@ struct TaskBody {
     behind: Option<u64>,
 }
 
-impl From<TaskStatus> for TaskBody {
+impl From<TaskStatus> for BackgroundTaskBody {
     fn from(status: TaskStatus) -> Self {
         Self {
             name: status.name,
@@ -60,13 +60,13 @@ impl From<TaskStatus> for TaskBody {
 /// Lists the periodic tasks of the server with their status.
 ///
 /// The tasks concern the whole farm, so a token that is limited by tags is refused.
-#[utoipa::path(get, path = "/background", tag = "operations", responses((status = OK, body = BackgroundBody)))]
+#[utoipa::path(get, path = "/background", tag = "operations", responses((status = OK, body = BackgroundTasksBody)))]
 async fn list_background_tasks(
     who: Viewer,
     _: NoQuery,
     State(services): State<Services>,
-) -> Result<Json<BackgroundBody>, Problem> {
+) -> Result<Json<BackgroundTasksBody>, Problem> {
     who.0.require_whole_farm()?;
-    let items = services.background().status().into_iter().map(TaskBody::from).collect();
-    Ok(Json(BackgroundBody { items }))
+    let items = services.background().status().into_iter().map(BackgroundTaskBody::from).collect();
+    Ok(Json(BackgroundTasksBody { items }))
 }

@@ -24,22 +24,25 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    caller::Viewer,
-    export::{self, Form, Line},
-    extract::Params,
-    openapi::words_of,
-    page::Part,
+    list::{
+        export::{self, CsvRow, ListFormat},
+        page::RawPage,
+    },
+    middleware::authentication::Viewer,
+    openapi::value_names,
     problem::Problem,
+    request::extract::QueryParams,
 };
 use crate::{
     domain::{
-        event::{Cursor, EventType},
+        event::{Cursor, Event, EventType},
         event_body::EventBody,
     },
     http::{
         auth,
-        bounds::Capacity,
-        keyed_limit::{Full, KeyedLimit, Place},
+        keyed_limit::{KeyedLimit, LimitExceeded, LimitSlot},
+        limits::Capacity,
+        messages,
     },
     service::{Services, access::Principal},
 };
@@ -50,24 +53,25 @@ pub const CURSOR_HEADER: HeaderName = HeaderName::from_static("x-events-cursor")
 /// File name of an exported feed.
 const LIST: &str = "events";
 /// Lists that send [`CURSOR_HEADER`].
-const LISTS: [&str; 4] = ["/api/v1/printers", "/api/v1/batches", "/api/v1/batches/{id}/commands", "/api/v1/prints"];
+const CURSOR_LISTS: [&str; 4] =
+    ["/api/v1/printers", "/api/v1/batches", "/api/v1/batches/{id}/commands", "/api/v1/prints"];
 /// Longest wait for an event, in seconds. Requests may ask for more, but many clients time out after 30 s.
-const LONGEST_WAIT_S: u64 = 25;
+const MAX_WAIT_S: u64 = 25;
 /// Largest `wait` that a request may ask for, in seconds.
-const LONGEST_ASKED_S: u64 = 30;
+const MAX_WAIT_PARAM_S: u64 = 30;
 /// A stream without events sends a comment after this long.
-const COMMENT_EVERY: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Maximum number of events queued for one client, and read from the database at once.
-const QUEUE: usize = 16;
-const AT_ONCE: i64 = 100;
+const QUEUE_LENGTH: usize = 16;
+const EVENTS_PER_READ: i64 = 100;
 /// A client that accepts no data for this long is disconnected.
-const STUCK: Duration = Duration::from_secs(30);
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// `Retry-After` of a refused stream, in seconds.
-const STREAM_RETRY_S: u32 = 5;
+const STREAM_RETRY_AFTER_S: u32 = 5;
 /// Maximum number of open streams, in total and per principal.
-const STREAMS: Capacity = Capacity { all: 256, each: 16 };
+const STREAM_CAPACITY: Capacity = Capacity { total: 256, per_key: 16 };
 /// How often a stream checks its token again.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+const TOKEN_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The open streams, by principal.
 #[derive(Clone)]
@@ -75,24 +79,24 @@ pub struct EventStreams(KeyedLimit<Option<Uuid>>);
 
 impl Default for EventStreams {
     fn default() -> Self {
-        Self(KeyedLimit::new(STREAMS))
+        Self(KeyedLimit::new(STREAM_CAPACITY))
     }
 }
 
 impl EventStreams {
-    fn admit(&self, who: &Principal) -> Result<Place<Option<Uuid>>, Problem> {
-        self.0.admit(who.owner()).map_err(|full| match full {
-            Full::Key => {
+    fn acquire_slot(&self, who: &Principal) -> Result<LimitSlot<Option<Uuid>>, Problem> {
+        self.0.try_acquire(who.owner()).map_err(|full| match full {
+            LimitExceeded::Key => {
                 let detail = format!(
                     "This token and its successors have {} event streams open, which is the limit. Close one, share one, or \
                      read pages with wait= instead.",
-                    STREAMS.each
+                    STREAM_CAPACITY.per_key
                 );
-                Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", detail).retry_after(STREAM_RETRY_S)
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", detail).retry_after(STREAM_RETRY_AFTER_S)
             }
-            Full::All => {
+            LimitExceeded::Total => {
                 let detail = "The server has as many event streams open as it can. Read pages with wait= instead.";
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(STREAM_RETRY_S)
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(STREAM_RETRY_AFTER_S)
             }
         })
     }
@@ -111,7 +115,12 @@ struct EventPage {
     next_cursor: String,
 }
 
-impl Line for EventBody {
+/// Returns the published form of an event.
+fn published(event: Event) -> EventBody {
+    EventBody::new(event, messages::english)
+}
+
+impl CsvRow for EventBody {
     const COLUMNS: &'static [&'static str] = &["id", "cursor", "type", "at", "actor", "external_ref", "data"];
 }
 
@@ -122,7 +131,7 @@ struct FeedRequest {
 }
 
 /// Where a request starts to read the feed.
-enum Start {
+enum FeedStart {
     Oldest,
     Now,
     /// After a cursor, as text.
@@ -131,12 +140,12 @@ enum Start {
     AtTime(DateTime<Utc>),
 }
 
-impl Start {
+impl FeedStart {
     /// Reads `after` and `after_time`. At most one of them may be given.
-    fn from_params(params: &mut Params) -> Option<Self> {
+    fn from_params(params: &mut QueryParams) -> Option<Self> {
         match (params.text("after"), params.time("after_time")) {
             (Some(_), Some(_)) => {
-                params.refuse("after_time", "exclusive", "cannot be given together with after");
+                params.add_error("after_time", "exclusive", "cannot be given together with after");
                 None
             }
             (Some(text), None) if text == "now" => Some(Self::Now),
@@ -146,7 +155,7 @@ impl Start {
         }
     }
 
-    async fn cursor(self, services: &Services) -> Result<Cursor, Problem> {
+    async fn resolve_cursor(self, services: &Services) -> Result<Cursor, Problem> {
         match self {
             Self::Oldest => Ok(services.feed_start().await?),
             Self::Now => Ok(services.feed_end().await?),
@@ -162,8 +171,8 @@ impl Start {
     }
 }
 
-fn kinds(params: &mut Params) -> Option<Vec<EventType>> {
-    params.words("types", EventType::parse, &words_of(EventType::ALL, EventType::as_str))
+fn parse_types(params: &mut QueryParams) -> Option<Vec<EventType>> {
+    params.enum_values("types", EventType::parse, &value_names(EventType::ALL, EventType::as_str))
 }
 
 /// Reads the event feed.
@@ -186,29 +195,38 @@ fn kinds(params: &mut Params) -> Option<Vec<EventType>> {
     (status = GONE, description = "`cursor_expired`, with `restart_cursor`", body = super::problem::ProblemBody,
         content_type = "application/problem+json"),
 ))]
-async fn list_events(who: Viewer, mut params: Params, State(services): State<Services>) -> Result<Response, Problem> {
-    let (form, is_whole) = (params.form(), !params.names("limit") && !params.names("wait"));
-    let (start, kinds, limit) = (Start::from_params(&mut params), kinds(&mut params), params.limit());
-    let wait = params.number("wait", 0, LONGEST_ASKED_S).unwrap_or_default().min(LONGEST_WAIT_S);
+async fn list_events(
+    who: Viewer,
+    mut params: QueryParams,
+    State(services): State<Services>,
+) -> Result<Response, Problem> {
+    let (format, is_whole) = (params.format(), !params.contains("limit") && !params.contains("wait"));
+    let (start, kinds, limit) = (FeedStart::from_params(&mut params), parse_types(&mut params), params.limit());
+    let wait = params.number("wait", 0, MAX_WAIT_PARAM_S).unwrap_or_default().min(MAX_WAIT_S);
     params.finish()?;
-    let after = start.unwrap_or(Start::Oldest).cursor(&services).await?;
+    let after = start.unwrap_or(FeedStart::Oldest).resolve_cursor(&services).await?;
     let request = FeedRequest { after, kinds };
-    if is_whole && form != Form::Json {
-        return whole(services, who.0, request, form).await;
+    if is_whole && format != ListFormat::Json {
+        return export_feed(services, who.0, request, format).await;
     }
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let page = services.events(&who.0, after, request.kinds.as_deref(), limit, Duration::from_secs(wait)).await?;
-    let items: Vec<EventBody> = page.events.into_iter().map(EventBody::from).collect();
+    let items: Vec<EventBody> = page.events.into_iter().map(published).collect();
     let next_cursor = page.next.to_string();
-    if form != Form::Json {
-        return Ok(export::part(LIST, form, &items, Some(&next_cursor)));
+    if format != ListFormat::Json {
+        return Ok(export::export_page(LIST, format, &items, Some(&next_cursor)));
     }
     Ok(Json(EventPage { items, next_cursor }).into_response())
 }
 
 /// Returns the feed as a file. It ends where the feed ends now. Otherwise a feed that grows faster than it is read
 /// would never end.
-async fn whole(services: Services, who: Principal, request: FeedRequest, form: Form) -> Result<Response, Problem> {
+async fn export_feed(
+    services: Services,
+    who: Principal,
+    request: FeedRequest,
+    form: ListFormat,
+) -> Result<Response, Problem> {
     let end = services.feed_end().await?.seq;
     let FeedRequest { after: start, kinds } = request;
     let page = move |after: Option<Cursor>, limit| {
@@ -218,10 +236,10 @@ async fn whole(services: Services, who: Principal, request: FeedRequest, form: F
             let page = services.events(&who, after, kinds.as_deref(), limit, Duration::ZERO).await?;
             let next = (page.more && page.next.seq < end).then_some(page.next);
             let events = page.events.into_iter().filter(|event| event.seq <= end);
-            Ok(Part { items: events.map(EventBody::from).collect(), next })
+            Ok(RawPage { items: events.map(published).collect(), next })
         }
     };
-    Ok(export::whole(LIST, form, page).await?)
+    Ok(export::export_list(LIST, form, page).await?)
 }
 
 /// Streams the feed as server-sent events.
@@ -243,38 +261,38 @@ async fn whole(services: Services, who: Principal, request: FeedRequest, form: F
 ))]
 async fn stream_events(
     who: Viewer,
-    mut params: Params,
+    mut params: QueryParams,
     State(services): State<Services>,
     Extension(streams): Extension<EventStreams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (start, kinds) = (Start::from_params(&mut params), kinds(&mut params));
+    let (start, kinds) = (FeedStart::from_params(&mut params), parse_types(&mut params));
     params.finish()?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).filter(|id| !id.is_empty());
-    let start = last.map(|id| Start::After(id.to_owned())).or(start).unwrap_or(Start::Now);
-    let request = FeedRequest { after: start.cursor(&services).await?, kinds };
-    let place = streams.admit(&who.0)?;
-    let (sender, mut receiver) = mpsc::channel(QUEUE);
-    let stream = Stream { services, who: who.0, headers, sender, _place: place };
+    let start = last.map(|id| FeedStart::After(id.to_owned())).or(start).unwrap_or(FeedStart::Now);
+    let request = FeedRequest { after: start.resolve_cursor(&services).await?, kinds };
+    let slot = streams.acquire_slot(&who.0)?;
+    let (sender, mut receiver) = mpsc::channel(QUEUE_LENGTH);
+    let stream = EventStreamSender { services, who: who.0, headers, sender, _slot: slot };
     tokio::spawn(stream.run(request));
-    let keep = KeepAlive::new().interval(COMMENT_EVERY).text("");
+    let keep = KeepAlive::new().interval(KEEP_ALIVE_INTERVAL).text("");
     Ok(Sse::new(stream::poll_fn(move |context| receiver.poll_recv(context))).keep_alive(keep).into_response())
 }
 
 /// The sending half of a client's stream.
-struct Stream {
+struct EventStreamSender {
     services: Services,
     who: Principal,
     headers: HeaderMap,
     sender: mpsc::Sender<Result<sse::Event, Infallible>>,
-    _place: Place<Option<Uuid>>,
+    _slot: LimitSlot<Option<Uuid>>,
 }
 
-impl Stream {
+impl EventStreamSender {
     /// Sends until the client disconnects, the token is no longer valid, or the server stops. Any error ends the
     /// stream; the client reconnects.
     async fn run(self, request: FeedRequest) {
-        let (stop, sender) = (self.services.stopping(), self.sender.clone());
+        let (stop, sender) = (self.services.stop_token(), self.sender.clone());
         tokio::select! {
             () = stop.cancelled() => {}
             () = sender.closed() => {}
@@ -286,20 +304,24 @@ impl Stream {
         // Makes proxies forward the response headers, so the client sees that the stream is open.
         self.sender.send(Ok(sse::Event::default().comment("open"))).await.ok()?;
         let mut after = request.after;
-        let mut look_at = Instant::now() + LOOK_EVERY;
+        let mut next_check = Instant::now() + TOKEN_CHECK_INTERVAL;
         loop {
-            if Instant::now() >= look_at {
-                look_at = Instant::now() + LOOK_EVERY;
-                let now = auth::by_bearer(&self.services, &self.headers, &self.who.origin).await.ok()?.ok()?;
-                self.who = Principal { origin: self.who.origin.clone(), ..now };
+            if Instant::now() >= next_check {
+                next_check = Instant::now() + TOKEN_CHECK_INTERVAL;
+                let principal =
+                    auth::authenticate_bearer(&self.services, &self.headers, &self.who.origin).await.ok()?.ok()?;
+                self.who = Principal { origin: self.who.origin.clone(), ..principal };
             }
-            let page =
-                self.services.events(&self.who, after, request.kinds.as_deref(), AT_ONCE, LOOK_EVERY).await.ok()?;
+            let page = self
+                .services
+                .events(&self.who, after, request.kinds.as_deref(), EVENTS_PER_READ, TOKEN_CHECK_INTERVAL)
+                .await
+                .ok()?;
             for event in page.events {
-                let body = EventBody::from(event);
+                let body = published(event);
                 let data = serde_json::to_string(&body).ok()?;
                 let event = sse::Event::default().id(body.cursor).event(body.kind.as_str()).data(data);
-                timeout(STUCK, self.sender.send(Ok(event))).await.ok()?.ok()?;
+                timeout(SEND_TIMEOUT, self.sender.send(Ok(event))).await.ok()?.ok()?;
             }
             after = page.next;
         }
@@ -307,7 +329,7 @@ impl Stream {
 }
 
 /// Returns whether a request follows the feed, so that it may last as long as the client wants.
-pub fn is_followed(route: Option<&str>, uri: &Uri) -> bool {
+pub fn follows_feed(route: Option<&str>, uri: &Uri) -> bool {
     match route {
         Some("/api/v1/events/stream") => true,
         Some("/api/v1/events") => uri.query().unwrap_or_default().split('&').any(|pair| pair.starts_with("wait=")),
@@ -316,9 +338,9 @@ pub fn is_followed(route: Option<&str>, uri: &Uri) -> bool {
 }
 
 /// Adds [`CURSOR_HEADER`] to lists: the end of the feed before the list was read.
-pub async fn mark_lists(State(services): State<Services>, request: Request, next: Next) -> Response {
+pub async fn add_cursor_header(State(services): State<Services>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    if request.method() != Method::GET || !path.is_some_and(|path| LISTS.contains(&path)) {
+    if request.method() != Method::GET || !path.is_some_and(|path| CURSOR_LISTS.contains(&path)) {
         return next.run(request).await;
     }
     let cursor = match services.feed_end().await {

@@ -14,11 +14,11 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    caller::Viewer,
+    middleware::authentication::Viewer,
     problem::{Problem, ProblemBody},
 };
 use crate::{
-    http::dashboard::notice::sentence,
+    http::dashboard::notice::notice_text,
     service::{Services, background::TaskStatus, health::Health},
 };
 
@@ -28,7 +28,7 @@ pub fn routes() -> OpenApiRouter<Services> {
 }
 
 /// The route that needs a token.
-pub fn metrics() -> OpenApiRouter<Services> {
+pub fn metrics_routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new().routes(routes!(get_metrics))
 }
 
@@ -116,7 +116,7 @@ impl From<Health> for HealthParts {
 
 impl HealthParts {
     /// Returns the name of each part and whether it works.
-    fn each(&self) -> [(&'static str, bool); 4] {
+    fn part_statuses(&self) -> [(&'static str, bool); 4] {
         [
             ("database", self.database.ok),
             ("dispatcher", self.dispatcher.ok),
@@ -141,7 +141,7 @@ async fn get_readiness(State(services): State<Services>) -> Result<Json<Readines
     let parts = HealthParts::from(health);
     match notice {
         None => Ok(Json(ReadinessBody { status: "ready", parts })),
-        Some(notice) => Err(Problem::not_ready(sentence(notice), parts)),
+        Some(notice) => Err(Problem::not_ready(notice_text(notice), parts)),
     }
 }
 
@@ -155,22 +155,22 @@ async fn get_metrics(who: Viewer, State(services): State<Services>) -> Result<Re
     who.0.require_whole_farm()?;
     let mut reachability: BTreeMap<&str, usize> = BTreeMap::new();
     let mut states: BTreeMap<&str, usize> = BTreeMap::new();
-    for live in services.fleet().view().all() {
+    for live in services.fleet().view().printers() {
         *reachability.entry(live.reachability.as_str()).or_default() += 1;
         *states.entry(live.state.as_str()).or_default() += 1;
     }
     let mut text = String::new();
-    gauge(&mut text, "printyard_printers", "Printers by reachability.", "reachability", &reachability);
-    gauge(&mut text, "printyard_printer_states", "Printers by state.", "state", &states);
+    write_gauge(&mut text, "printyard_printers", "Printers by reachability.", "reachability", &reachability);
+    write_gauge(&mut text, "printyard_printer_states", "Printers by state.", "state", &states);
     let health = services.health();
     let write_age = health.database.write_age.as_secs_f64();
     let health = HealthParts::from(health);
-    let ready = health.each().map(|(part, ok)| (part, usize::from(ok))).into();
-    gauge(&mut text, "printyard_ready", "Whether each part of the server works.", "part", &ready);
+    let ready = health.part_statuses().map(|(part, ok)| (part, usize::from(ok))).into();
+    write_gauge(&mut text, "printyard_ready", "Whether each part of the server works.", "part", &ready);
     let (behind, epoch) = (health.recorder.behind, health.sending.epoch);
-    let open = services.dispatch().open_batches();
-    let unrecorded = services.dispatch().unrecorded();
-    let silence = services.dispatch().silent_for().as_secs_f64();
+    let open = services.dispatcher().open_batches();
+    let unrecorded = services.dispatcher().unrecorded();
+    let tick_age = services.dispatcher().silent_for().as_secs_f64();
     let hashed = services.passwords_hashed();
     let attempts = services
         .webhook_attempts()
@@ -190,17 +190,17 @@ async fn get_metrics(who: Viewer, State(services): State<Services>) -> Result<Re
          # HELP printyard_unrecorded_commands Commands whose end the database refuses to record.\n\
          # TYPE printyard_unrecorded_commands gauge\nprintyard_unrecorded_commands {unrecorded}\n\
          # HELP printyard_dispatcher_silence_seconds Since the dispatcher looked around last.\n\
-         # TYPE printyard_dispatcher_silence_seconds gauge\nprintyard_dispatcher_silence_seconds {silence}\n\
+         # TYPE printyard_dispatcher_silence_seconds gauge\nprintyard_dispatcher_silence_seconds {tick_age}\n\
          # HELP printyard_password_hashings_total Passwords hashed or verified since the start.\n\
          # TYPE printyard_password_hashings_total counter\nprintyard_password_hashings_total {hashed}\n\
          # HELP printyard_webhook_attempts_total Attempts to deliver to webhooks since the start, by result.\n\
          # TYPE printyard_webhook_attempts_total counter\n{attempts}"
     );
-    background(&mut text, &services.background().status());
+    write_task_metrics(&mut text, &services.background().status());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
-fn gauge(text: &mut String, name: &str, help: &str, label: &str, values: &BTreeMap<&str, usize>) {
+fn write_gauge(text: &mut String, name: &str, help: &str, label: &str, values: &BTreeMap<&str, usize>) {
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
     for (value, count) in values {
         let _ = writeln!(text, "{name}{{{label}=\"{value}\"}} {count}");
@@ -208,16 +208,16 @@ fn gauge(text: &mut String, name: &str, help: &str, label: &str, values: &BTreeM
 }
 
 /// Writes the metrics of the periodic tasks. A task without a success or without a count has no line for it.
-fn background(text: &mut String, tasks: &[TaskStatus]) {
+fn write_task_metrics(text: &mut String, tasks: &[TaskStatus]) {
     let success = |task: &TaskStatus| task.last_success_at.map(|at| at.timestamp().to_string());
     let failures = |task: &TaskStatus| Some(task.failures.to_string());
     let behind = |task: &TaskStatus| task.behind.map(|behind| behind.to_string());
-    per_task(text, "last_success_timestamp_seconds", "When a periodic task succeeded last.", tasks, success);
-    per_task(text, "failures", "Runs of a periodic task that failed since it succeeded last.", tasks, failures);
-    per_task(text, "behind", "Items that wait for a periodic task.", tasks, behind);
+    write_task_gauge(text, "last_success_timestamp_seconds", "When a periodic task succeeded last.", tasks, success);
+    write_task_gauge(text, "failures", "Runs of a periodic task that failed since it succeeded last.", tasks, failures);
+    write_task_gauge(text, "behind", "Items that wait for a periodic task.", tasks, behind);
 }
 
-fn per_task(
+fn write_task_gauge(
     text: &mut String,
     name: &str,
     help: &str,

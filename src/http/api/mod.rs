@@ -12,42 +12,17 @@
 
 pub(in crate::http) mod audit;
 mod background;
-mod batch_body;
-mod batch_view;
 mod batches;
-mod bulk;
-mod caller;
-mod decode;
-mod event_data;
 mod events;
-mod export;
-mod extract;
-mod files;
-mod finish;
 mod health;
-mod idempotency;
-mod job;
-pub mod limits;
-mod load;
-mod me;
-mod meanings;
-mod merge_patch;
+mod list;
+pub mod middleware;
 mod openapi;
-mod page;
-mod plates;
-mod prefer;
-mod printer_access_body;
-mod printer_body;
-mod printers;
+pub(in crate::http) mod printers;
 mod prints;
 pub mod problem;
-mod snapshot;
-mod tokens;
-pub mod upload;
-mod upload_body;
+mod request;
 mod users;
-mod webhook_body;
-mod webhook_document;
 mod webhooks;
 
 use axum::{
@@ -64,78 +39,88 @@ use utoipa_axum::router::OpenApiRouter;
 
 use self::{
     events::EventStreams,
-    limits::{Limits, RequestRates},
-    load::Load,
+    middleware::{
+        overload::OverloadLimits,
+        rate_limit::{RateLimit, RequestRates},
+    },
     problem::Problem,
 };
-use super::{bounds::Bounds, compression, timeout};
+use super::{compression, limits::ServerLimits, timeout};
 use crate::service::Services;
 
 /// Returns the router with every API route.
-pub fn router(services: Services, limits: Limits, bounds: Bounds) -> Router {
-    let (open, closed, document) = documented();
-    let bound = from_fn_with_state(Load::new(&bounds), load::bound);
-    let authenticated = from_fn_with_state((services.clone(), RequestRates::new(limits)), caller::authenticate);
-    let closed = closed
-        .route("/api/v1", any(nothing))
-        .route("/api/v1/", any(nothing))
-        .route("/api/v1/{*rest}", any(nothing))
+pub fn router(services: Services, rate_limit: RateLimit, server_limits: ServerLimits) -> Router {
+    let (public_routes, protected_routes, document) = documented_routes();
+    let limit_requests = from_fn_with_state(OverloadLimits::new(&server_limits), middleware::overload::limit_requests);
+    let authenticated =
+        from_fn_with_state((services.clone(), RequestRates::new(rate_limit)), middleware::authentication::authenticate);
+    let protected_routes = protected_routes
+        .route("/api/v1", any(unknown_path))
+        .route("/api/v1/", any(unknown_path))
+        .route("/api/v1/{*rest}", any(unknown_path))
         // Each body reader has its own limit and error message.
         .layer(DefaultBodyLimit::disable())
         .layer(Extension(EventStreams::default()))
-        .route_layer(from_fn_with_state(services.clone(), events::mark_lists));
-    let again = closed.clone().with_state(services.clone());
-    let once = from_fn_with_state((services.clone(), again), idempotency::once);
-    let closed = closed.layer(once).layer(authenticated).layer(bound);
-    let live = SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let literal =
+        .route_layer(from_fn_with_state(services.clone(), events::add_cursor_header));
+    let replay_router = protected_routes.clone().with_state(services.clone());
+    let execute_once = from_fn_with_state((services.clone(), replay_router), middleware::idempotency::execute_once);
+    let protected_routes = protected_routes.layer(execute_once).layer(authenticated).layer(limit_requests);
+    let no_store = SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let no_sniff =
         SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    open.merge(openapi::router(&document))
-        .route("/api", any(nothing))
-        .route("/api/", any(nothing))
-        .route("/api/{*rest}", any(nothing))
-        .merge(closed)
-        .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(from_fn_with_state((services.clone(), bounds), in_time))
-        .layer(from_fn(problem::dress))
+    public_routes
+        .merge(openapi::router(&document))
+        .route("/api", any(unknown_path))
+        .route("/api/", any(unknown_path))
+        .route("/api/{*rest}", any(unknown_path))
+        .merge(protected_routes)
+        .layer(CatchPanicLayer::custom(problem::panic_response))
+        .layer(from_fn_with_state((services.clone(), server_limits), apply_timeout))
+        .layer(from_fn(problem::render_problem))
         .layer(from_fn(compression::compress))
-        .layer(live)
-        .layer(literal)
+        .layer(no_store)
+        .layer(no_sniff)
         .with_state(services)
 }
 
 /// Returns the public routes, the routes that need a token, and the OpenAPI document of both.
-fn documented() -> (Router<Services>, Router<Services>, OpenApi) {
+fn documented_routes() -> (Router<Services>, Router<Services>, OpenApi) {
     let version_1 = OpenApiRouter::new()
         .merge(printers::routes())
-        .merge(bulk::routes())
-        .merge(job::routes())
-        .merge(files::routes())
-        .merge(snapshot::routes())
+        .merge(printers::bulk::routes())
+        .merge(printers::job::routes())
+        .merge(printers::files::routes())
+        .merge(printers::snapshot::routes())
         .merge(batches::routes())
-        .merge(plates::routes())
+        .merge(printers::plates::routes())
         .merge(prints::routes())
-        .merge(tokens::routes())
+        .merge(users::tokens::routes())
         .merge(users::routes())
         .merge(audit::routes())
         .merge(events::routes())
         .merge(webhooks::routes())
-        .merge(me::routes())
+        .merge(users::me::routes())
         .merge(background::routes());
-    let closed = OpenApiRouter::with_openapi(openapi::frame()).nest("/api/v1", version_1).merge(health::metrics());
-    let (closed, mut document) = closed.split_for_parts();
-    let (open, health) = health::routes().split_for_parts();
+    let protected_routes = OpenApiRouter::with_openapi(openapi::base_document())
+        .nest("/api/v1", version_1)
+        .merge(health::metrics_routes());
+    let (protected_routes, mut document) = protected_routes.split_for_parts();
+    let (public_routes, health) = health::routes().split_for_parts();
     document.merge(health);
-    finish::finish(&mut document);
-    webhook_document::add(&mut document);
-    (open, closed, document)
+    openapi::common_responses::add_common_parts(&mut document);
+    openapi::webhook_requests::add_webhook_request(&mut document);
+    (public_routes, protected_routes, document)
 }
 
 /// Responds with 503 to a request that exceeds its timeout. The client may retry.
-async fn in_time(State((services, bounds)): State<(Services, Bounds)>, request: Request, next: Next) -> Response {
-    match timeout::within(&services, bounds, request, next).await {
+async fn apply_timeout(
+    State((services, limits)): State<(Services, ServerLimits)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match timeout::run_with_timeout(&services, limits, request, next).await {
         Some(response) => response,
-        None if !services.is_database_ok() => Problem::database_away().into_response(),
+        None if !services.is_database_ok() => Problem::database_unavailable().into_response(),
         None => {
             let detail = "The request was not answered in time. What it was to do may have been done.";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "answer_timeout", detail).into_response()
@@ -144,6 +129,6 @@ async fn in_time(State((services, bounds)): State<(Services, Bounds)>, request: 
 }
 
 /// Responds to unknown paths.
-async fn nothing() -> Problem {
+async fn unknown_path() -> Problem {
     Problem::not_found("path")
 }

@@ -8,16 +8,18 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    caller::Viewer,
-    export::{self, Line},
-    extract::{Id, NoQuery, Params},
-    page::{self, Page},
+    list::{
+        export::{self, CsvRow},
+        page::{self, Page},
+    },
+    middleware::authentication::Viewer,
     problem::Problem,
+    request::extract::{NoQuery, PathId, QueryParams},
 };
 use crate::{
     domain::{
         command::FileRef,
-        print::{By, Print, PrintResult},
+        print::{Print, PrintActor, PrintResult},
     },
     service::{
         Services,
@@ -47,7 +49,7 @@ struct PrintBody {
     result: Option<PrintResult>,
     /// Reason as OctoPrint or the firmware reports it.
     reason: Option<String>,
-    started_by: By,
+    started_by: PrintActor,
     /// The command that started the print. Null if no command did.
     command_id: Option<Uuid>,
     /// The batch of that command.
@@ -56,7 +58,7 @@ struct PrintBody {
     external_ref: Option<String>,
 }
 
-impl Line for PrintBody {
+impl CsvRow for PrintBody {
     const COLUMNS: &'static [&'static str] = &[
         "id",
         "printer_id",
@@ -103,7 +105,11 @@ impl From<Print> for PrintBody {
 ), responses((status = OK, content(
     (Page<PrintBody> = "application/json"), (PrintBody = "application/x-ndjson"), (String = "text/csv"),
 ))))]
-async fn list_prints(who: Viewer, mut params: Params, State(services): State<Services>) -> Result<Response, Problem> {
+async fn list_prints(
+    who: Viewer,
+    mut params: QueryParams,
+    State(services): State<Services>,
+) -> Result<Response, Problem> {
     let state = |word: &str| match word {
         "open" => Some(PrintState::Open),
         other => PrintResult::parse(other).map(PrintState::Ended),
@@ -111,21 +117,21 @@ async fn list_prints(who: Viewer, mut params: Params, State(services): State<Ser
     let filter = PrintFilter {
         printer_id: params.id("printer_id"),
         batch_id: params.id("batch_id"),
-        external_ref: params.reference("external_ref"),
-        state: params.word("state", state, &STATES),
+        external_ref: params.client_reference("external_ref"),
+        state: params.enum_value("state", state, &STATES),
         since: params.time("since"),
         ..PrintFilter::default()
     };
-    let asked = params.asked::<Uuid>(LIST);
+    let request = params.list_request::<Uuid>(LIST);
     params.finish()?;
     let page = move |after, limit| {
         let (services, who, filter) = (services.clone(), who.0.clone(), filter.clone());
         async move {
-            let found = services.list_prints(&who, filter, after, page::one_more(limit)).await?;
-            Ok(page::cut(found, limit, |print| print.id, PrintBody::from))
+            let found = services.list_prints(&who, filter, after, page::limit_plus_one(limit)).await?;
+            Ok(page::cut_page(found, limit, |print| print.id, PrintBody::from))
         }
     };
-    export::list(LIST, asked, page).await
+    export::respond_with_list(LIST, request, page).await
 }
 
 /// Reads a print.
@@ -136,7 +142,7 @@ async fn list_prints(who: Viewer, mut params: Params, State(services): State<Ser
 async fn get_print(
     who: Viewer,
     _: NoQuery,
-    Id(id): Id,
+    PathId(id): PathId,
     State(services): State<Services>,
 ) -> Result<Json<PrintBody>, Problem> {
     Ok(Json(services.print(&who.0, id).await?.into()))

@@ -16,8 +16,11 @@ use axum::{
 pub use self::body::{ItemProblem, ProblemBody, ProblemError};
 use super::health::HealthParts;
 use crate::{
-    domain::invalid::Invalid,
-    http::request::RequestId,
+    domain::validation::ValidationErrors,
+    http::{
+        messages::{t, text_of},
+        request_id::RequestId,
+    },
     service::{
         Error,
         error::{PrinterError, StorageError},
@@ -31,10 +34,10 @@ const BUSY_RETRY_S: u32 = 5;
 
 /// A refusal or an error for the client. Its texts are for the client; causes are in the log.
 #[derive(Debug, Clone)]
-pub struct Problem(Box<Inner>);
+pub struct Problem(Box<ProblemFields>);
 
 #[derive(Debug, Clone)]
-struct Inner {
+struct ProblemFields {
     status: StatusCode,
     code: &'static str,
     detail: String,
@@ -49,7 +52,7 @@ impl Problem {
     /// Creates a problem with a code and a sentence.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self(Box::new(Inner {
+        Self(Box::new(ProblemFields {
             status,
             code,
             detail,
@@ -62,7 +65,7 @@ impl Problem {
     }
 
     /// Returns the status, the sentence, and the errors of single fields, for a page.
-    pub fn words(&self) -> (StatusCode, &str, impl Iterator<Item = &str>) {
+    pub fn page_texts(&self) -> (StatusCode, &str, impl Iterator<Item = &str>) {
         (self.0.status, &self.0.detail, self.0.errors.iter().map(|error| error.detail.as_str()))
     }
 
@@ -101,14 +104,14 @@ impl Problem {
     }
 
     /// Converts to the problem of one item of a body. `place` is the JSON pointer of that item.
-    pub fn of_item(mut self, place: &str) -> (StatusCode, ItemProblem) {
+    pub fn into_item(mut self, item_pointer: &str) -> (StatusCode, ItemProblem) {
         for pointer in self.0.errors.iter_mut().filter_map(|error| error.pointer.as_mut()) {
-            pointer.insert_str(0, place);
+            pointer.insert_str(0, item_pointer);
         }
         if !self.0.errors.is_empty() {
-            self.0.detail = sentence(&self.0.errors);
+            self.0.detail = summarize_errors(&self.0.errors);
         }
-        let Inner { status, code, detail, errors, .. } = *self.0;
+        let ProblemFields { status, code, detail, errors, .. } = *self.0;
         (status, ItemProblem { code, detail, errors })
     }
 
@@ -120,9 +123,8 @@ impl Problem {
     }
 
     /// The database failed or did not respond.
-    pub fn database_away() -> Self {
-        let detail = "The database is not available, and /readyz says why. A change may have been made all the same: repeat \
-                      the request with the same Idempotency-Key.";
+    pub fn database_unavailable() -> Self {
+        let detail = t("refusal-database-unavailable");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(BUSY_RETRY_S)
     }
 
@@ -132,7 +134,7 @@ impl Problem {
         self
     }
 
-    fn body(self, instance: String, request_id: String) -> ProblemBody {
+    fn into_body(self, instance: String, request_id: String) -> ProblemBody {
         let parameter = self.0.errors.iter().find_map(|error| error.parameter.clone());
         ProblemBody {
             kind: format!("urn:printyard:problem:{}", self.0.code),
@@ -151,8 +153,8 @@ impl Problem {
     }
 }
 
-impl From<Invalid> for Problem {
-    fn from(invalid: Invalid) -> Self {
+impl From<ValidationErrors> for Problem {
+    fn from(invalid: ValidationErrors) -> Self {
         // The API documents this one as the code of the response. Every other rule is reported in `errors`.
         let code = if invalid.0.iter().any(|error| error.code == "duplicate_target") {
             "duplicate_target"
@@ -163,16 +165,16 @@ impl From<Invalid> for Problem {
             pointer: Some(error.pointer),
             parameter: None,
             code: error.code,
-            detail: error.detail,
+            detail: text_of(&error.detail),
         });
         let errors: Vec<ProblemError> = errors.collect();
-        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, sentence(&errors));
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, summarize_errors(&errors));
         problem.0.errors = errors;
         problem
     }
 }
 
-fn sentence(errors: &[ProblemError]) -> String {
+fn summarize_errors(errors: &[ProblemError]) -> String {
     match errors {
         [ProblemError { pointer: Some(pointer), detail, .. }] if !pointer.is_empty() => format!("{pointer}: {detail}."),
         [only] => format!("The body {}.", only.detail),
@@ -183,56 +185,64 @@ fn sentence(errors: &[ProblemError]) -> String {
 impl From<Error> for Problem {
     /// Maps all errors of use cases to HTTP.
     fn from(error: Error) -> Self {
+        let detail = text_of(&error.message());
+        let new = |status, code| Self::new(status, code, detail);
         match error {
             Error::Invalid(invalid) => invalid.into(),
-            Error::Unprocessable { code, detail } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail),
-            Error::NotFound(what) => Self::not_found(what),
-            Error::Conflict { code: code @ "request_in_progress", detail } => {
-                Self::new(StatusCode::CONFLICT, code, detail).retry_after(1)
+            Error::Unprocessable { code, .. } => new(StatusCode::UNPROCESSABLE_ENTITY, code),
+            Error::NotFound(_) => new(StatusCode::NOT_FOUND, "not_found"),
+            Error::Conflict { code: code @ "request_in_progress", .. } => {
+                new(StatusCode::CONFLICT, code).retry_after(1)
             }
-            Error::Conflict { code, detail } => Self::new(StatusCode::CONFLICT, code, detail),
+            Error::Conflict { code, .. } => new(StatusCode::CONFLICT, code),
             Error::SelectionChanged { total } => {
-                let detail = format!("{total} printers are selected now. Nothing was created.");
-                let mut problem = Self::new(StatusCode::CONFLICT, "selection_changed", detail);
+                let mut problem = new(StatusCode::CONFLICT, "selection_changed");
                 problem.0.total = Some(total);
                 problem
             }
             Error::CursorExpired { restart } => {
-                let detail = "The feed does not go on from this cursor: what follows it is not kept any more, or a backup was \
-                              restored. Read the lists again, then continue with restart_cursor (the oldest event that is \
-                              kept) or with after_time.";
-                let mut problem = Self::new(StatusCode::GONE, "cursor_expired", detail);
+                let mut problem = new(StatusCode::GONE, "cursor_expired");
                 problem.0.restart_cursor = Some(restart.to_string());
                 problem
             }
-            Error::Stale => {
-                let detail = "It was changed in the meantime: read it again, then change what is there now.";
-                Self::new(StatusCode::PRECONDITION_FAILED, "stale", detail)
-            }
-            Error::Forbidden(detail) => Self::new(StatusCode::FORBIDDEN, "forbidden", detail),
-            Error::TooLarge(detail) => Self::too_large(detail),
-            Error::Busy(detail) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(BUSY_RETRY_S),
+            Error::Stale => new(StatusCode::PRECONDITION_FAILED, "stale"),
+            Error::Forbidden(_) => new(StatusCode::FORBIDDEN, "forbidden"),
+            Error::TooLarge(_) => new(StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+            Error::Busy(_) => new(StatusCode::SERVICE_UNAVAILABLE, "busy").retry_after(BUSY_RETRY_S),
             Error::TooManyAttempts(wait) => {
                 let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1);
-                Self::new(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "rate_limited",
-                    format!("Too many attempts. Wait {seconds} s, then try again."),
-                )
-                .retry_after(seconds)
+                new(StatusCode::TOO_MANY_REQUESTS, "rate_limited").retry_after(seconds)
             }
-            Error::Printer(error) => printer(&error),
-            Error::Storage(error) => storage(&error),
+            Error::Printer(error) => {
+                let (status, code) = of_printer(&error);
+                new(status, code)
+            }
+            Error::Storage(error) => {
+                log_storage(&error);
+                match error {
+                    StorageError::Superseded => {
+                        new(StatusCode::SERVICE_UNAVAILABLE, "standby").retry_after(BUSY_RETRY_S)
+                    }
+                    StorageError::Unavailable(_) => Self::database_unavailable(),
+                    StorageError::NameTaken
+                    | StorageError::UrlTaken
+                    | StorageError::KeyTaken
+                    | StorageError::Unreadable { .. }
+                    | StorageError::Setup(_)
+                    | StorageError::Database(_) => internal_error(),
+                }
+            }
             Error::Internal(cause) => {
                 tracing::error!(cause, "a request failed");
-                internal()
+                internal_error()
             }
         }
     }
 }
 
-fn printer(error: &PrinterError) -> Problem {
-    let (status, code) = match error {
+/// Returns the status and the code for a failed request to a printer.
+fn of_printer(error: &PrinterError) -> (StatusCode, &'static str) {
+    match error {
         PrinterError::Timeout { .. }
         | PrinterError::Silent { .. }
         | PrinterError::Offline { .. }
@@ -247,39 +257,24 @@ fn printer(error: &PrinterError) -> Problem {
         | PrinterError::Refused { .. }
         | PrinterError::Conflict { .. }
         | PrinterError::Invalid { .. } => (StatusCode::BAD_GATEWAY, "printer_protocol"),
-    };
-    Problem::new(status, code, format!("The printer {error}."))
+    }
 }
 
-fn storage(error: &StorageError) -> Problem {
+fn log_storage(error: &StorageError) {
     let causes: Vec<String> = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
         .map(|error| error.to_string())
         .collect();
     tracing::error!(cause = causes.join(": "), "the database failed");
-    match error {
-        StorageError::Superseded => {
-            let detail = "Another server has taken over the farm. Ask that one.";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "standby", detail).retry_after(BUSY_RETRY_S)
-        }
-        StorageError::Unavailable(_) => Problem::database_away(),
-        StorageError::NameTaken
-        | StorageError::UrlTaken
-        | StorageError::KeyTaken
-        | StorageError::Broken { .. }
-        | StorageError::Setup(_)
-        | StorageError::Database(_) => internal(),
-    }
 }
 
-fn internal() -> Problem {
-    let detail = "Something went wrong in the server. Its log has the cause under this request id.";
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+fn internal_error() -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", t("refusal-internal"))
 }
 
 /// The response of a handler that panicked. The panic itself is in the log.
-pub fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+pub fn panic_response(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
     tracing::error!("a handler panicked");
-    internal().into_response()
+    internal_error().into_response()
 }
 
 impl IntoResponse for Problem {
@@ -298,30 +293,30 @@ impl IntoResponse for Problem {
 }
 
 /// Writes the bodies of problems, and of errors by the router, which have no body.
-pub async fn dress(request: Request, next: Next) -> Response {
+pub async fn render_problem(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let mut response = next.run(request).await;
-    let Some(problem) = response.extensions_mut().remove::<Problem>().or_else(|| bare(&response)) else {
+    let Some(problem) = response.extensions_mut().remove::<Problem>().or_else(|| default_problem(&response)) else {
         return response;
     };
-    write(response, problem, path, id)
+    write_problem(response, problem, path, id)
 }
 
 /// Replaces the body of a response by the problem.
-pub(in crate::http) fn write(response: Response, problem: Problem, path: String, id: String) -> Response {
+pub(in crate::http) fn write_problem(response: Response, problem: Problem, path: String, id: String) -> Response {
     let (mut parts, _) = response.into_parts();
     parts.status = problem.0.status;
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Infallible for these types. Otherwise the body would be empty.
-    let body = serde_json::to_string(&problem.body(path, id)).unwrap_or_default();
+    let body = serde_json::to_string(&problem.into_body(path, id)).unwrap_or_default();
     Response::from_parts(parts, Body::from(body))
 }
 
 /// Returns the problem for an error response that no Printyard handler created.
-fn bare(response: &Response) -> Option<Problem> {
+fn default_problem(response: &Response) -> Option<Problem> {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return None;
@@ -337,6 +332,6 @@ fn bare(response: &Response) -> Option<Problem> {
             Problem::new(status, "unsupported_media_type", "The body is of the wrong media type.")
         }
         _ if status.is_client_error() => Problem::new(status, "bad_request", "The request cannot be read."),
-        _ => internal(),
+        _ => internal_error(),
     })
 }

@@ -64,7 +64,7 @@ pub(super) async fn serve(Path(path): Path<String>, RawQuery(query): RawQuery, r
         (header::VARY, "Accept-Encoding".to_owned()),
         (header::ETAG, tag.clone()),
     ];
-    if etag::is_known(&request, &tag) {
+    if etag::if_none_match_contains(&request, &tag) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
     let kind = [(header::CONTENT_TYPE, kind)];

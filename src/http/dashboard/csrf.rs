@@ -9,17 +9,16 @@ use axum::{
 
 use super::{messages::t, page::Failure};
 
-pub(super) async fn same_site(request: Request, next: Next) -> Response {
-    if request.method().is_safe() || is_own(request.headers()) {
+pub(super) async fn require_same_site(request: Request, next: Next) -> Response {
+    if request.method().is_safe() || is_same_site(request.headers()) {
         return next.run(request).await;
     }
-    Failure::new(StatusCode::FORBIDDEN, "failure-came-another-site", t("failure-nothing-done-request-did"))
-        .into_response()
+    Failure::new(StatusCode::FORBIDDEN, "failure-cross-site", t("failure-cross-site-text")).into_response()
 }
 
 /// Browsers send the origin of a request in `Sec-Fetch-Site`. Over plain HTTP some browsers do not, but they send
 /// `Origin`.
-fn is_own(headers: &HeaderMap) -> bool {
+fn is_same_site(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin" || site == "none";
@@ -32,22 +31,22 @@ fn is_own(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
-    fn own(pairs: &[(&'static str, &'static str)]) -> bool {
+    fn is_allowed(pairs: &[(&'static str, &'static str)]) -> bool {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.insert(*name, axum::http::HeaderValue::from_static(value));
         }
-        is_own(&headers)
+        is_same_site(&headers)
     }
 
     #[test]
-    fn only_our_own_pages_may_act() {
-        assert!(own(&[("sec-fetch-site", "same-origin")]));
-        assert!(own(&[("origin", "http://farm:8080"), ("host", "farm:8080")]));
-        assert!(!own(&[("sec-fetch-site", "same-site"), ("origin", "http://farm:8080"), ("host", "farm:8080")]));
-        assert!(!own(&[("sec-fetch-site", "cross-site")]));
-        assert!(!own(&[("origin", "http://evil"), ("host", "farm:8080")]));
-        assert!(!own(&[("origin", "null"), ("host", "farm:8080")]));
-        assert!(!own(&[("host", "farm:8080")]));
+    fn only_pages_of_this_site_may_send_changes() {
+        assert!(is_allowed(&[("sec-fetch-site", "same-origin")]));
+        assert!(is_allowed(&[("origin", "http://farm:8080"), ("host", "farm:8080")]));
+        assert!(!is_allowed(&[("sec-fetch-site", "same-site"), ("origin", "http://farm:8080"), ("host", "farm:8080")]));
+        assert!(!is_allowed(&[("sec-fetch-site", "cross-site")]));
+        assert!(!is_allowed(&[("origin", "http://evil"), ("host", "farm:8080")]));
+        assert!(!is_allowed(&[("origin", "null"), ("host", "farm:8080")]));
+        assert!(!is_allowed(&[("host", "farm:8080")]));
     }
 }

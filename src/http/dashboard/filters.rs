@@ -4,25 +4,27 @@ use std::fmt::Display;
 
 use askama::{Result, Values, filter_fn};
 
-use crate::http::messages::{self, Message};
+use crate::{
+    domain::message::Message,
+    http::messages::{self, Text},
+};
 
-/// The text of an id: `{{ "farm-find"|t }}`.
+/// The text of an id: `{{ "farm-search"|t }}`.
 #[filter_fn]
 pub(super) fn t(id: &str, _: &dyn Values) -> Result<String> {
-    Ok(messages::plain(id).unwrap_or(id).to_owned())
+    Ok(messages::find_text(id).unwrap_or(id).to_owned())
 }
 
 /// A text with arguments: `{{ "batch-by"|message|with("name", by) }}`.
 #[filter_fn]
-pub(super) fn message(id: &'static str, _: &dyn Values) -> Result<Message> {
-    Ok(Message { id, arguments: Vec::new() })
+pub(super) fn message(id: &'static str, _: &dyn Values) -> Result<Text> {
+    Ok(Text(Message::new(id)))
 }
 
 /// An argument of a text.
 #[filter_fn]
-pub(super) fn with<V: Display>(mut message: Message, _: &dyn Values, name: &'static str, value: V) -> Result<Message> {
-    message.arguments.push((name, value.to_string()));
-    Ok(message)
+pub(super) fn with<V: Display>(text: Text, _: &dyn Values, name: &'static str, value: V) -> Result<Text> {
+    Ok(Text(text.0.with(name, value)))
 }
 
 /// A text that depends on a number: `{{ total|counted("printer-count") }}`.

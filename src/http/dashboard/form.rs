@@ -11,16 +11,16 @@ use uuid::Uuid;
 use super::page::Failure;
 
 /// The fields of a form.
-pub(super) struct Form(Vec<(String, String)>);
+pub(super) struct FormData(Vec<(String, String)>);
 
-impl Form {
+impl FormData {
     /// Returns the first field of this name that is not empty.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
+        self.values(name).next()
     }
 
     /// Returns all fields of this name that are not empty.
-    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
         let values = self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.trim());
         values.filter(|value| !value.is_empty())
     }
@@ -43,7 +43,7 @@ impl Form {
     /// Returns unique ids, in the order of the page.
     pub fn ids(&self, name: &str) -> Vec<Uuid> {
         let mut seen = std::collections::HashSet::new();
-        self.all(name).filter_map(|text| text.parse().ok()).filter(|id| seen.insert(*id)).collect()
+        self.values(name).filter_map(|text| text.parse().ok()).filter(|id| seen.insert(*id)).collect()
     }
 
     /// Returns all fields exactly as they were typed.
@@ -61,13 +61,13 @@ impl Form {
     }
 
     /// Returns the path to go back to: a path of this site, else the farm page.
-    pub fn back(&self) -> &str {
-        own_path(self.text("back")).unwrap_or("/")
+    pub fn back_path(&self) -> &str {
+        local_path(self.text("back")).unwrap_or("/")
     }
 }
 
 /// Returns a path on this site. Rejects everything that a browser could resolve to another site.
-pub(super) fn own_path(path: Option<&str>) -> Option<&str> {
+pub(super) fn local_path(path: Option<&str>) -> Option<&str> {
     path.filter(|path| {
         let second = path.as_bytes().get(1);
         path.starts_with('/')
@@ -76,14 +76,14 @@ pub(super) fn own_path(path: Option<&str>) -> Option<&str> {
     })
 }
 
-impl<S: Send + Sync> FromRequest<S> for Form {
+impl<S: Send + Sync> FromRequest<S> for FormData {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
         // axum limits the body to 2 MiB. A batch of 5,000 printers needs a tenth of it.
         let body = Bytes::from_request(request, state).await.map_err(|refused| {
             let too_large = refused.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE;
-            if too_large { Failure::too_large() } else { Failure::broken_form() }
+            if too_large { Failure::too_large() } else { Failure::invalid_form() }
         })?;
         let pairs = url::form_urlencoded::parse(&body);
         Ok(Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect()))
@@ -95,12 +95,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_way_back_never_leaves_the_site() {
+    fn the_back_path_never_leaves_the_site() {
         for path in ["/", "/?show=need", "/batches/1"] {
-            assert_eq!(own_path(Some(path)), Some(path));
+            assert_eq!(local_path(Some(path)), Some(path));
         }
         for path in ["//evil", "/\\evil", "http://evil", "javascript:x", "", "/a b", "/\r\nx"] {
-            assert_eq!(own_path(Some(path)), None, "{path}");
+            assert_eq!(local_path(Some(path)), None, "{path}");
         }
     }
 }

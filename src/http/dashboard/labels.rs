@@ -9,7 +9,7 @@ use crate::domain::{
 };
 
 /// Returns the label of a role.
-pub(super) fn role(role: Role) -> &'static str {
+pub(super) fn role_label(role: Role) -> &'static str {
     t(match role {
         Role::Viewer => "word-viewer",
         Role::Operator => "word-operator",
@@ -19,7 +19,7 @@ pub(super) fn role(role: Role) -> &'static str {
 }
 
 /// Returns the label of a state that a printer reports.
-pub(super) fn state(state: PrinterState) -> &'static str {
+pub(super) fn state_label(state: PrinterState) -> &'static str {
     t(match state {
         PrinterState::Operational => "word-ready",
         PrinterState::Starting => "word-starting",
@@ -29,7 +29,7 @@ pub(super) fn state(state: PrinterState) -> &'static str {
         PrinterState::Resuming => "word-resuming",
         PrinterState::Finishing => "word-finishing",
         PrinterState::Cancelling => "word-cancelling",
-        PrinterState::Transferring => "word-transferring-file-sd",
+        PrinterState::Transferring => "word-transferring",
         PrinterState::Offline => "word-not-connected",
         PrinterState::Connecting => "word-connecting",
         PrinterState::Error => "word-error",
@@ -38,7 +38,7 @@ pub(super) fn state(state: PrinterState) -> &'static str {
 }
 
 /// Returns the label of the button.
-pub(super) fn verb(command: Command) -> &'static str {
+pub(super) fn command_label(command: Command) -> &'static str {
     t(match command {
         Command::Start => "word-start",
         Command::Pause => "word-pause",
@@ -52,36 +52,36 @@ pub(super) fn verb(command: Command) -> &'static str {
 }
 
 /// Returns the verb with a number of printers: "Pause 17 printers".
-pub(super) fn verb_for(command: Command, n: usize) -> String {
+pub(super) fn command_title(command: Command, n: usize) -> String {
     let id = match command {
-        Command::Start => "word-start-printer",
-        Command::Pause => "word-pause-printer",
-        Command::Resume => "word-resume-printer",
-        Command::Toggle => "word-pause-resume-printer",
-        Command::Cancel => "word-cancel-print-2",
-        Command::Restart => "word-restart-printer",
-        Command::Connect => "word-connect-printer",
-        Command::Disconnect => "word-disconnect-printer",
+        Command::Start => "word-start-count",
+        Command::Pause => "word-pause-count",
+        Command::Resume => "word-resume-count",
+        Command::Toggle => "word-toggle-count",
+        Command::Cancel => "word-cancel-count",
+        Command::Restart => "word-restart-count",
+        Command::Connect => "word-connect-count",
+        Command::Disconnect => "word-disconnect-count",
     };
     t_with(id, &[("n", &n)])
 }
 
 /// Returns the label of a command in progress.
-pub(super) fn under_way(command: Command) -> &'static str {
+pub(super) fn in_progress_label(command: Command) -> &'static str {
     t(match command {
-        Command::Start => "word-start-under-way",
-        Command::Pause => "word-pause-under-way",
-        Command::Resume => "word-resume-under-way",
-        Command::Toggle => "word-toggle-under-way",
-        Command::Cancel => "word-cancel-under-way",
-        Command::Restart => "word-restart-under-way",
-        Command::Connect => "word-connecting-2",
-        Command::Disconnect => "word-disconnecting",
+        Command::Start => "word-start-in-progress",
+        Command::Pause => "word-pause-in-progress",
+        Command::Resume => "word-resume-in-progress",
+        Command::Toggle => "word-toggle-in-progress",
+        Command::Cancel => "word-cancel-in-progress",
+        Command::Restart => "word-restart-in-progress",
+        Command::Connect => "word-connect-in-progress",
+        Command::Disconnect => "word-disconnect-in-progress",
     })
 }
 
 /// Returns the icon of a command.
-pub(super) fn icon(command: Command) -> &'static str {
+pub(super) fn command_icon(command: Command) -> &'static str {
     match command {
         Command::Start => "start",
         Command::Pause => "pause",
@@ -95,7 +95,7 @@ pub(super) fn icon(command: Command) -> &'static str {
 }
 
 /// Returns the label of the effect, once it was observed.
-pub(super) fn done(command: Command) -> &'static str {
+pub(super) fn effect_label(command: Command) -> &'static str {
     t(match command {
         Command::Start => "word-started",
         Command::Pause => "word-paused",
@@ -109,44 +109,45 @@ pub(super) fn done(command: Command) -> &'static str {
 }
 
 /// Returns why there was nothing to do.
-pub(super) fn already(command: Command) -> &'static str {
+pub(super) fn unchanged_label(command: Command) -> &'static str {
     t(match command {
-        Command::Start | Command::Restart => "word-printing-already",
-        Command::Pause => "word-paused-already",
-        Command::Resume => "word-printing-already",
-        Command::Toggle => "word-so-already",
-        Command::Cancel => "word-without-print",
-        Command::Connect => "word-connected-already",
-        Command::Disconnect => "word-disconnected-already",
+        Command::Start | Command::Restart => "word-already-printing",
+        Command::Pause => "word-already-paused",
+        Command::Resume => "word-already-printing",
+        Command::Toggle => "word-already-toggled",
+        Command::Cancel => "word-count-without-print",
+        Command::Connect => "word-already-connected",
+        Command::Disconnect => "word-already-disconnected",
     })
 }
 
 /// Returns the label of a print's result, and its CSS class. `None`: the print has not ended.
-pub(super) fn print(result: Option<PrintResult>) -> (&'static str, &'static str) {
+pub(super) fn print_result_label(result: Option<PrintResult>) -> (&'static str, &'static str) {
     match result {
         None => (t("word-printing"), "quiet"),
         Some(PrintResult::Done) => (t("word-done"), "good"),
         Some(PrintResult::Failed) => (t("word-failed"), "bad"),
         Some(PrintResult::Cancelled) => (t("word-cancelled"), "quiet"),
-        Some(PrintResult::Unknown) => (t("printer-not-watched"), "quiet"),
+        Some(PrintResult::Unknown) => (t("printer-print-end-not-seen"), "quiet"),
     }
 }
 
 /// Returns why printers would be left out, to follow their number: "3 not printing".
-pub(super) fn refusal(reason: Reason) -> &'static str {
+pub(super) fn refusal_label(reason: Reason) -> &'static str {
     t(match reason {
-        Reason::NoFileSelected => "word-without-selected-file",
-        Reason::NotOperational => "word-not-connected-error",
-        Reason::AlreadyPrinting => "word-printing-already",
-        Reason::NotActive => "word-not-printing",
-        Reason::PlateNotClear => "word-plate-clear-2",
-        Reason::CommandInFlight => "word-busy-another-command",
-        Reason::PausedAtPrinter => "word-paused-printer",
-        Reason::PrinterDisabled => "word-disabled-2",
-        Reason::NotFound | Reason::PrinterRemoved => "word-no-longer-there",
-        Reason::Forbidden => "word-outside-what-you-may",
-        Reason::PrinterUnreachable => "batch-without-answer",
-        Reason::UnknownState => "word-unknown-state",
-        _ => "word-would-refuse",
+        Reason::NoFileSelected => "word-count-without-file",
+        Reason::NotOperational => "word-count-not-operational",
+        Reason::AlreadyPrinting => "word-already-printing",
+        Reason::NotActive => "word-count-not-printing",
+        Reason::PlateNotClear => "word-count-plate-occupied",
+        Reason::CommandInFlight => "word-count-busy",
+        Reason::PausedAtPrinter => "word-count-paused-at-printer",
+        Reason::PrinterDisabled => "word-count-disabled",
+        Reason::NotFound | Reason::PrinterRemoved => "word-count-removed",
+        Reason::Forbidden => "word-count-forbidden",
+        Reason::PrinterUnreachable => "batch-count-unreachable",
+        Reason::PrinterUnauthorized => "batch-count-unauthorized",
+        Reason::UnknownState => "word-count-unknown-state",
+        _ => "word-count-likely-refused",
     })
 }

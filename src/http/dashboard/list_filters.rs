@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::messages::t_with;
 
 /// Returns the typed text, or `None` if it is empty.
-pub(super) fn given(text: &str) -> Option<&str> {
+pub(super) fn non_empty(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|text| !text.is_empty())
 }
 
@@ -14,7 +14,7 @@ pub(super) fn given(text: &str) -> Option<&str> {
 pub(super) fn href(path: &str, fields: &[(&str, &str)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for (name, text) in fields {
-        if let Some(text) = given(text) {
+        if let Some(text) = non_empty(text) {
             query.append_pair(name, text);
         }
     }
@@ -23,35 +23,35 @@ pub(super) fn href(path: &str, fields: &[(&str, &str)]) -> String {
 }
 
 /// Parses a typed date. Reports an invalid one in `problems`.
-pub(super) fn day(text: &str, problems: &mut Vec<String>) -> Option<NaiveDate> {
-    let text = given(text)?;
+pub(super) fn parse_day(text: &str, problems: &mut Vec<String>) -> Option<NaiveDate> {
+    let text = non_empty(text)?;
     // Years that databases can calculate with.
     let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|day| {
         use chrono::Datelike;
         (1970..10_000).contains(&day.year())
     });
     if day.is_none() {
-        problems.push(t_with("audit-no-day-write-2026", &[("text", &text)]));
+        problems.push(t_with("audit-date-invalid", &[("text", &text)]));
     }
     day
 }
 
 /// Returns the start of a day, or of the day that is `later` days after it.
-pub(super) fn begin(day: NaiveDate, later: u64) -> Option<DateTime<Utc>> {
-    Some(day.checked_add_days(Days::new(later))?.and_hms_opt(0, 0, 0)?.and_utc())
+pub(super) fn start_of_day(day: NaiveDate, days_later: u64) -> Option<DateTime<Utc>> {
+    Some(day.checked_add_days(Days::new(days_later))?.and_hms_opt(0, 0, 0)?.and_utc())
 }
 
 /// Finds a printer by its name or id. Reports an unknown one in `problems`.
-pub(super) fn printer<'a>(
+pub(super) fn find_printer<'a>(
     text: &str,
     mut known: impl Iterator<Item = (Uuid, &'a str)>,
     problems: &mut Vec<String>,
 ) -> Option<Uuid> {
-    let name = given(text)?;
+    let name = non_empty(text)?;
     let same = known.find(|(_, known)| known.to_lowercase() == name.to_lowercase());
     let id = same.map(|(id, _)| id).or_else(|| Uuid::try_parse(name).ok());
     if id.is_none() {
-        problems.push(t_with("audit-no-printer-called-one", &[("name", &name)]));
+        problems.push(t_with("audit-printer-unknown", &[("name", &name)]));
     }
     id
 }
@@ -61,20 +61,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_is_kept_in_an_address_and_what_is_no_day_is_told() {
+    fn a_url_keeps_the_filter_and_invalid_dates_are_reported() {
         assert_eq!(href("/prints", &[("tag", " "), ("result", "")]), "/prints");
         assert_eq!(href("/prints", &[("tag", "a&b"), ("result", "done")]), "/prints?tag=a%26b&result=done");
         let mut problems = Vec::new();
-        assert_eq!(day("", &mut problems), None);
-        assert_eq!(day(" 2026-12-03 ", &mut problems), NaiveDate::from_ymd_opt(2026, 12, 3));
+        assert_eq!(parse_day("", &mut problems), None);
+        assert_eq!(parse_day(" 2026-12-03 ", &mut problems), NaiveDate::from_ymd_opt(2026, 12, 3));
         assert!(problems.is_empty());
         for text in ["03.12.2026", "2026-13-01", "9999999-01-01", "0001-01-01"] {
-            assert_eq!(day(text, &mut problems), None);
+            assert_eq!(parse_day(text, &mut problems), None);
         }
         assert_eq!(problems.len(), 4);
         let known = || [(Uuid::from_u128(1), "MK4-001")].into_iter();
-        assert_eq!(printer("mk4-001 ", known(), &mut problems), Some(Uuid::from_u128(1)));
-        assert_eq!(printer(&Uuid::from_u128(9).to_string(), known(), &mut problems), Some(Uuid::from_u128(9)));
-        assert_eq!((printer("other", known(), &mut problems), problems.len()), (None, 5));
+        assert_eq!(find_printer("mk4-001 ", known(), &mut problems), Some(Uuid::from_u128(1)));
+        assert_eq!(find_printer(&Uuid::from_u128(9).to_string(), known(), &mut problems), Some(Uuid::from_u128(9)));
+        assert_eq!((find_printer("other", known(), &mut problems), problems.len()), (None, 5));
     }
 }

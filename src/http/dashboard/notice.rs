@@ -17,26 +17,26 @@ tokio::task_local! {
 }
 
 /// Makes the notice available to the page of a request.
-pub(super) async fn of_request(State(services): State<Services>, request: Request, next: Next) -> Response {
+pub(super) async fn provide_notice(State(services): State<Services>, request: Request, next: Next) -> Response {
     SERVICES.scope(services, next.run(request)).await
 }
 
 /// Returns the notice in the language of the page. Empty while every part works.
-pub(super) fn current() -> &'static str {
+pub(super) fn current_notice() -> &'static str {
     let notice = SERVICES.try_with(|services| services.health().notice()).ok().flatten();
-    notice.map_or("", sentence)
+    notice.map_or("", notice_text)
 }
 
 /// Returns a notice in the current language: what does not work, the consequence, what to do.
-pub(in crate::http) fn sentence(notice: Notice) -> &'static str {
+pub(in crate::http) fn notice_text(notice: Notice) -> &'static str {
     match notice {
-        Notice::Database(DatabaseFailure::Unreachable) => t("notice-database-does-not-answer"),
-        Notice::Database(DatabaseFailure::Disk) => t("notice-disk-database-full-does"),
-        Notice::Database(DatabaseFailure::Locked) => t("notice-another-program-locked-database"),
-        Notice::Database(DatabaseFailure::FileReplaced) => t("notice-database-file-deleted-moved"),
-        Notice::Database(DatabaseFailure::Refused) => t("notice-database-refuses-store-anything"),
-        Notice::NotSending => t("notice-server-sends-no-commands"),
-        Notice::DispatcherHangs => t("notice-no-commands-sent-dispatcher"),
-        Notice::RecorderBehind => t("notice-prints-recorded-late-so"),
+        Notice::Database(DatabaseFailure::Unreachable) => t("notice-database-unreachable"),
+        Notice::Database(DatabaseFailure::Disk) => t("notice-database-disk"),
+        Notice::Database(DatabaseFailure::Locked) => t("notice-database-locked"),
+        Notice::Database(DatabaseFailure::FileReplaced) => t("notice-database-replaced"),
+        Notice::Database(DatabaseFailure::Refused) => t("notice-database-refuses"),
+        Notice::NotSending => t("notice-not-sending"),
+        Notice::DispatcherHangs => t("notice-dispatcher-hangs"),
+        Notice::RecorderBehind => t("notice-recorder-behind"),
     }
 }

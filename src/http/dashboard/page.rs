@@ -11,13 +11,12 @@ use uuid::Uuid;
 
 use super::{
     Dashboard, filters,
-    form::own_path,
+    form::local_path,
     labels,
-    language::said,
-    messages::{t, t_with},
+    messages::{find_text, t, text_of},
 };
 use crate::{
-    domain::access::Role,
+    domain::{access::Role, validation::FieldError},
     http::{api::problem::Problem, auth},
     service::{Error, Services, access::Principal, error::StorageError},
 };
@@ -29,11 +28,12 @@ impl FromRequestParts<Dashboard> for Visitor {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, dashboard: &Dashboard) -> Result<Self, Response> {
-        match auth::by_session(&dashboard.services, &parts.headers).await {
-            Ok(Some(principal)) => Ok(Self(Principal { origin: auth::origin_of(&parts.extensions), ..principal })),
+        match auth::authenticate_session(&dashboard.services, &parts.headers).await {
+            Ok(Some(principal)) => Ok(Self(Principal { origin: auth::request_origin(&parts.extensions), ..principal })),
             Ok(None) => {
-                let here = parts.uri.path_and_query().map(|path| path.as_str()).filter(|_| parts.method.is_safe());
-                Err(to_login(here))
+                let requested_path =
+                    parts.uri.path_and_query().map(|path| path.as_str()).filter(|_| parts.method.is_safe());
+                Err(redirect_to_login(requested_path))
             }
             Err(error) => Err(Failure::from(error).into_response()),
         }
@@ -41,20 +41,20 @@ impl FromRequestParts<Dashboard> for Visitor {
 }
 
 /// An id in a path. A path with anything else gets the page for unknown addresses (404).
-pub(super) struct Id(pub Uuid);
+pub(super) struct PathUuid(pub Uuid);
 
-impl<S: Send + Sync> FromRequestParts<S> for Id {
+impl<S: Send + Sync> FromRequestParts<S> for PathUuid {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let id = Path::<Uuid>::from_request_parts(parts, state).await;
-        id.map(|Path(id)| Self(id)).map_err(|_| Failure::no_page())
+        id.map(|Path(id)| Self(id)).map_err(|_| Failure::page_not_found())
     }
 }
 
 /// Redirects to the login. After the login, the browser returns to the requested page.
-fn to_login(next: Option<&str>) -> Response {
-    let next = own_path(next).filter(|path| *path != "/" && !path.contains("/stream"));
+fn redirect_to_login(next: Option<&str>) -> Response {
+    let next = local_path(next).filter(|path| *path != "/" && !path.contains("/stream"));
     let query = next.map(|path| {
         let pairs = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", path).finish();
         format!("?{pairs}")
@@ -63,42 +63,42 @@ fn to_login(next: Option<&str>) -> Response {
 }
 
 /// The user and the menu entry that the frame of a page shows.
-pub(super) struct Frame {
+pub(super) struct PageFrame {
     pub name: String,
     pub role: Role,
     /// The current menu entry.
-    pub here: &'static str,
+    pub menu_entry: &'static str,
 }
 
-impl Frame {
+impl PageFrame {
     /// Returns the frame of a page for a user.
-    pub fn of(who: &Principal, here: &'static str) -> Self {
-        Self { name: who.name.clone(), role: who.role, here }
+    pub fn new(who: &Principal, menu_entry: &'static str) -> Self {
+        Self { name: who.name.clone(), role: who.role, menu_entry }
     }
 
     /// Returns the translated name of the user's role.
     pub fn role_name(&self) -> &'static str {
-        labels::role(self.role)
+        labels::role_label(self.role)
     }
 
     /// Returns whether the user may command printers.
-    pub fn operates(&self) -> bool {
+    pub fn can_operate(&self) -> bool {
         self.role >= Role::Operator
     }
 
     /// Returns whether the user may change the printer registry.
-    pub fn manages(&self) -> bool {
+    pub fn can_manage(&self) -> bool {
         self.role >= Role::Manager
     }
 
     /// Returns whether the user may create users.
-    pub fn administers(&self) -> bool {
+    pub fn can_administer(&self) -> bool {
         self.role >= Role::Admin
     }
 }
 
 /// Renders a template. An error is logged, and the user gets the page of an internal error.
-pub(super) fn html(template: &impl Template) -> Result<Html<String>, Failure> {
+pub(super) fn render_html(template: &impl Template) -> Result<Html<String>, Failure> {
     template.render().map(Html).map_err(|error| {
         tracing::error!(%error, "a page could not be rendered");
         Failure::internal()
@@ -127,99 +127,83 @@ impl Failure {
     }
 
     /// The body of the request is not a form of these pages.
-    pub fn broken_form() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "failure-form-did-not-arrive", t("failure-nothing-done-go-back"))
+    pub fn invalid_form() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "failure-broken-form", t("failure-broken-form-text"))
     }
 
     /// The form is larger than any form of these pages.
     pub fn too_large() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "failure-form-too-large", t("failure-nothing-done-send-less"))
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "failure-form-too-large", t("failure-form-too-large-text"))
     }
 
     /// The request exceeded the time limit of a page.
-    pub fn too_late() -> Self {
-        let text = t("failure-may-been-done-nevertheless");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "failure-took-too-long", text)
+    pub fn timed_out() -> Self {
+        let text = t("failure-timeout-text");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "failure-timeout", text)
     }
 
     /// The database failed or did not answer. The notice on the page gives the cause as soon as it is known.
-    pub fn database_away() -> Self {
-        let text = t("failure-database-did-not-answer");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "failure-database-not-available", text)
+    pub fn database_unavailable() -> Self {
+        let text = t("failure-database-text");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "failure-database", text)
     }
 
     /// No page has this address.
-    pub fn no_page() -> Self {
-        let text = t("failure-address-may-mistyped-page");
-        Self::new(StatusCode::NOT_FOUND, "failure-there-no-such-page", text)
+    pub fn page_not_found() -> Self {
+        let text = t("failure-no-such-page-text");
+        Self::new(StatusCode::NOT_FOUND, "failure-no-such-page", text)
     }
 
     /// Returns the failure for a problem of the API.
-    pub fn of_problem(problem: Problem) -> Self {
-        let (status, detail, errors) = problem.words();
-        let details = errors.map(said).collect();
-        Self { details, ..Self::new(status, "failure-file-not-taken", said(detail)) }
+    pub fn from_problem(problem: Problem) -> Self {
+        let (status, detail, errors) = problem.page_texts();
+        let details = errors.map(str::to_owned).collect();
+        Self { details, ..Self::new(status, "failure-upload", detail) }
     }
 
     /// An internal error. The log has its cause.
     pub fn internal() -> Self {
-        let text = t("failure-nothing-more-known-page");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failure-something-went-wrong-here", text)
+        let text = t("failure-internal-text");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failure-internal", text)
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let text = said(&error.to_string());
+        let text = text_of(&error.message());
         match error {
             Error::Invalid(invalid) => {
-                let details = invalid.0.into_iter().map(|field| {
-                    let name = field.pointer.trim_start_matches('/');
-                    // A field whose name has no translation is shown with its own name.
-                    let name =
-                        Some(said(name)).filter(|known| known != name).unwrap_or_else(|| name.replace(['/', '_'], " "));
-                    format!("{name} {}", said(&field.detail)).trim().to_owned()
-                });
-                let details = details.collect();
-                let failure =
-                    Self::new(StatusCode::UNPROCESSABLE_ENTITY, "failure-does-not-fit", t("failure-nothing-done"));
+                let details = invalid.0.iter().map(|error| broken_rule(error)).collect();
+                let failure = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "failure-invalid", t("failure-invalid-text"));
                 Self { details, ..failure }
             }
             Error::Unprocessable { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "word-nothing-done", text),
-            Error::NotFound(what) => Self {
+            Error::NotFound(_) => Self {
                 status: StatusCode::NOT_FOUND,
-                title: t_with("failure-there-no-such", &[("what", &said(what))]),
-                text: t("failure-may-been-removed-outside").to_owned(),
+                title: text,
+                text: t("failure-not-found-text").to_owned(),
                 details: Vec::new(),
             },
-            Error::Conflict { .. } => Self::new(StatusCode::CONFLICT, "failure-not-now", text),
-            Error::SelectionChanged { .. } | Error::Stale | Error::CursorExpired { .. } => Self::new(
-                StatusCode::CONFLICT,
-                "failure-changed-meantime",
-                t_with("failure-look-again", &[("what", &text)]),
-            ),
-            Error::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "failure-your-role-does-not", text),
+            Error::Conflict { .. } => Self::new(StatusCode::CONFLICT, "failure-conflict", text),
+            Error::SelectionChanged { .. } | Error::Stale | Error::CursorExpired { .. } => {
+                Self::new(StatusCode::CONFLICT, "failure-changed-meantime", text)
+            }
+            Error::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "failure-forbidden", text),
             Error::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "failure-too-large", text),
-            Error::Busy(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "failure-too-much-under-way", text),
+            Error::Busy(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "failure-busy", text),
             Error::TooManyAttempts(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, "failure-too-many-attempts", text),
-            Error::Printer(cause) => Self::new(
-                StatusCode::BAD_GATEWAY,
-                "failure-printer-did-not-do",
-                t_with("failure-printer", &[("what", &said(&cause.to_string()))]),
-            ),
+            Error::Printer(_) => Self::new(StatusCode::BAD_GATEWAY, "failure-printer", text),
             Error::Storage(cause) => {
                 tracing::error!(error = %cause, "a page could not use the database");
                 match cause {
-                    StorageError::Unavailable(_) => Self::database_away(),
-                    StorageError::Superseded => Self::new(
-                        StatusCode::SERVICE_UNAVAILABLE,
-                        "failure-another-server-taken-over",
-                        t("failure-nothing-done-open-address"),
-                    ),
+                    StorageError::Unavailable(_) => Self::database_unavailable(),
+                    StorageError::Superseded => {
+                        Self::new(StatusCode::SERVICE_UNAVAILABLE, "failure-superseded", t("failure-superseded-text"))
+                    }
                     StorageError::NameTaken
                     | StorageError::UrlTaken
                     | StorageError::KeyTaken
-                    | StorageError::Broken { .. }
+                    | StorageError::Unreadable { .. }
                     | StorageError::Setup(_)
                     | StorageError::Database(_) => Self::internal(),
                 }
@@ -230,6 +214,17 @@ impl From<Error> for Failure {
             }
         }
     }
+}
+
+/// Returns the label of a field, as pages show it.
+pub(super) fn field_label(name: &str) -> String {
+    find_text(&format!("field-{}", name.replace('/', "-"))).map_or_else(|| name.replace(['/', '_'], " "), str::to_owned)
+}
+
+/// Returns a sentence about a broken rule, which begins with the label of the field.
+fn broken_rule(error: &FieldError) -> String {
+    let label = field_label(error.pointer.trim_start_matches('/'));
+    format!("{label} {}", text_of(&error.detail)).trim().to_owned()
 }
 
 impl IntoResponse for Failure {
@@ -252,9 +247,9 @@ pub(super) async fn not_found(
         let body = r#"{"type":"about:blank","title":"Not Found","status":404}"#;
         return (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
     }
-    match auth::by_session(&services, &headers).await {
-        Ok(Some(_)) => Failure::no_page().into_response(),
-        Ok(None) => to_login(None),
+    match auth::authenticate_session(&services, &headers).await {
+        Ok(Some(_)) => Failure::page_not_found().into_response(),
+        Ok(None) => redirect_to_login(None),
         Err(error) => Failure::from(error).into_response(),
     }
 }

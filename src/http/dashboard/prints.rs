@@ -11,10 +11,9 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    Dashboard, filters,
-    history::PrintLine,
-    labels, list_filters,
-    page::{Failure, Frame, Visitor, html},
+    Dashboard, filters, labels, list_filters,
+    page::{Failure, PageFrame, Visitor, render_html},
+    printers::history::PrintRow,
 };
 use crate::{
     domain::print::PrintResult,
@@ -25,12 +24,12 @@ use crate::{
 };
 
 /// Number of prints per page.
-const LISTED: usize = 50;
+const ROWS_PER_PAGE: usize = 50;
 
 /// Query parameters of the page. If one is invalid, the page reports it and lists nothing.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct PrintsParams {
     printer: String,
     tag: String,
     result: String,
@@ -39,8 +38,8 @@ pub(super) struct Asked {
     before: String,
 }
 
-impl Asked {
-    fn is_narrow(&self) -> bool {
+impl PrintsParams {
+    fn is_filtered(&self) -> bool {
         self.href("") != "/prints"
     }
 
@@ -50,35 +49,36 @@ impl Asked {
         list_filters::href("/prints", &[&fields[..], &[("to", &*self.to), ("before", before)]].concat())
     }
 
-    fn newest(&self) -> String {
+    fn newest_href(&self) -> String {
         self.href("")
     }
 
-    fn filter(&self, known: &Known) -> (PrintFilter, Vec<String>) {
+    fn to_filter(&self, choices: &FilterChoices) -> (PrintFilter, Vec<String>) {
         let mut problems = Vec::new();
-        let since = list_filters::day(&self.from, &mut problems).and_then(|day| list_filters::begin(day, 0));
-        let until = list_filters::day(&self.to, &mut problems).and_then(|day| list_filters::begin(day, 1));
-        let names = known.printers.iter().map(|(id, name)| (*id, name.as_str()));
-        let printer_id = list_filters::printer(&self.printer, names, &mut problems);
+        let since =
+            list_filters::parse_day(&self.from, &mut problems).and_then(|day| list_filters::start_of_day(day, 0));
+        let until = list_filters::parse_day(&self.to, &mut problems).and_then(|day| list_filters::start_of_day(day, 1));
+        let names = choices.printers.iter().map(|(id, name)| (*id, name.as_str()));
+        let printer_id = list_filters::find_printer(&self.printer, names, &mut problems);
         let state = match self.result.as_str() {
             "open" => Some(PrintState::Open),
             word => PrintResult::parse(word).map(PrintState::Ended),
         };
-        let tag = list_filters::given(&self.tag).map(str::to_owned);
+        let tag = list_filters::non_empty(&self.tag).map(str::to_owned);
         (PrintFilter { printer_id, state, since, until, tag, ..PrintFilter::default() }, problems)
     }
 }
 
 /// The printers and tags that the user may see.
-pub(super) struct Known {
+pub(super) struct FilterChoices {
     pub printers: HashMap<Uuid, String>,
     pub tags: BTreeSet<String>,
 }
 
-impl Known {
+impl FilterChoices {
     /// Returns those of the farm now.
-    pub async fn to(dashboard: &Dashboard, who: &Principal) -> Result<Self, Failure> {
-        let (_, entries) = dashboard.board.all(who).await?;
+    pub async fn load(dashboard: &Dashboard, who: &Principal) -> Result<Self, Failure> {
+        let (_, entries) = dashboard.tile_cache.list_visible(who).await?;
         let details = || entries.iter().map(|entry| (entry.id(), &entry.view.printer.details));
         let tags = details().flat_map(|(_, details)| details.tags.iter().cloned());
         // The user may see the other tags of these printers, too: the page of a printer shows them.
@@ -86,7 +86,7 @@ impl Known {
     }
 
     /// Returns the names in order.
-    pub fn names(&self) -> Vec<String> {
+    pub fn printer_names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.printers.values().cloned().collect();
         names.sort_unstable();
         names
@@ -95,46 +95,46 @@ impl Known {
 
 #[derive(Template)]
 #[template(path = "prints/list.html")]
-struct ListPage {
-    frame: Frame,
+struct PrintListPage {
+    frame: PageFrame,
     /// The printer's id and name, if it is registered.
-    lines: Vec<(Option<(Uuid, String)>, PrintLine)>,
-    asked: Asked,
-    names: Vec<String>,
+    rows: Vec<(Option<(Uuid, String)>, PrintRow)>,
+    params: PrintsParams,
+    printer_names: Vec<String>,
     tags: BTreeSet<String>,
     results: Vec<(&'static str, &'static str)>,
     problems: Vec<String>,
-    older: Option<String>,
+    older_href: Option<String>,
 }
 
 pub(super) async fn list(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
-    Query(asked): Query<Asked>,
+    Query(params): Query<PrintsParams>,
 ) -> Result<Html<String>, Failure> {
-    let known = Known::to(&dashboard, &who).await?;
-    let (filter, problems) = asked.filter(&known);
+    let choices = FilterChoices::load(&dashboard, &who).await?;
+    let (filter, problems) = params.to_filter(&choices);
     let mut prints = Vec::new();
     if problems.is_empty() {
-        let one_more = i64::try_from(LISTED + 1).unwrap_or(i64::MAX);
-        prints = dashboard.services.list_prints(&who, filter, asked.before.parse().ok(), one_more).await?;
+        let one_more = i64::try_from(ROWS_PER_PAGE + 1).unwrap_or(i64::MAX);
+        prints = dashboard.services.list_prints(&who, filter, params.before.parse().ok(), one_more).await?;
     }
-    let more = prints.len() > LISTED;
-    prints.truncate(LISTED);
-    let older = prints.last().filter(|_| more).map(|last| asked.href(&last.id.to_string()));
-    let lines = prints.into_iter().map(|print| {
-        let name = known.printers.get(&print.printer_id).cloned();
-        (name.map(|name| (print.printer_id, name)), PrintLine::from(print))
+    let has_more = prints.len() > ROWS_PER_PAGE;
+    prints.truncate(ROWS_PER_PAGE);
+    let older_href = prints.last().filter(|_| has_more).map(|last| params.href(&last.id.to_string()));
+    let rows = prints.into_iter().map(|print| {
+        let name = choices.printers.get(&print.printer_id).cloned();
+        (name.map(|name| (print.printer_id, name)), PrintRow::from(print))
     });
-    let ended = PrintResult::ALL.iter().map(|result| (result.as_str(), labels::print(Some(*result)).0));
-    html(&ListPage {
-        frame: Frame::of(&who, "statistics"),
-        lines: lines.collect(),
-        names: known.names(),
-        results: std::iter::once(("open", labels::print(None).0)).chain(ended).collect(),
-        tags: known.tags,
+    let ended = PrintResult::ALL.iter().map(|result| (result.as_str(), labels::print_result_label(Some(*result)).0));
+    render_html(&PrintListPage {
+        frame: PageFrame::new(&who, "statistics"),
+        rows: rows.collect(),
+        printer_names: choices.printer_names(),
+        results: std::iter::once(("open", labels::print_result_label(None).0)).chain(ended).collect(),
+        tags: choices.tags,
         problems,
-        older,
-        asked,
+        older_href,
+        params,
     })
 }

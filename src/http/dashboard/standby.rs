@@ -6,22 +6,22 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 
-use super::{filters, time::Moment};
-use crate::domain::sending::Holder;
+use super::{filters, time::TimeElement};
+use crate::domain::epoch::EpochHolder;
 
 #[derive(Template)]
 #[template(path = "standby.html")]
-struct Standby {
+struct StandbyPage {
     /// Host and process id. Empty if unknown.
     holder: String,
-    since: Option<Moment>,
+    since: Option<TimeElement>,
 }
 
 /// Returns the page with status 503 and `Retry-After`.
-pub(in crate::http) async fn page(holder: Option<&Holder>, retry_after_s: u32) -> Response {
-    let page = Standby {
+pub(in crate::http) async fn render_page(holder: Option<&EpochHolder>, retry_after_s: u32) -> Response {
+    let page = StandbyPage {
         holder: holder.map(|holder| format!("{} ({})", holder.host, holder.pid)).unwrap_or_default(),
-        since: holder.and_then(|holder| holder.since).map(Moment::day),
+        since: holder.and_then(|holder| holder.since).map(TimeElement::date_and_time),
     };
     let mut response = match page.render() {
         Ok(page) => Html(page).into_response(),
@@ -32,5 +32,5 @@ pub(in crate::http) async fn page(holder: Option<&Holder>, retry_after_s: u32) -
     };
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
-    super::with_headers(response).await
+    super::set_headers(response).await
 }

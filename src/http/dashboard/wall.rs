@@ -11,37 +11,40 @@ use axum::{
 };
 
 use super::{
-    Dashboard, assets, filters,
+    Dashboard, assets,
+    farm::{
+        FarmFilter,
+        tile::{StatusGroup, Tile},
+        tile_cache::PrinterEntry,
+    },
+    filters,
     messages::t,
-    page::{Failure, Visitor, html},
-    printers::Filter,
-    tile::{Show, Tile},
-    tile_cache::Entry,
-    time::Moment,
+    page::{Failure, Visitor, render_html},
+    time::TimeElement,
 };
 use crate::{
     clock,
     domain::access::Role,
     http::auth,
-    service::{access::Principal, sessions::SESSION_LIFE},
+    service::{access::Principal, sessions::SESSION_LIFETIME},
 };
 
 /// Rows per page. More rows would be too small to read from five metres.
-const ROWS: usize = 6;
+const ROWS_PER_SLIDE: usize = 6;
 /// Maximum number of rows of each kind. For longer lists, users go to the farm page.
-const NEEDY: usize = 5 * ROWS;
-const ENDING: usize = 2 * ROWS;
+const MAX_ATTENTION_ROWS: usize = 5 * ROWS_PER_SLIDE;
+const MAX_ENDING_ROWS: usize = 2 * ROWS_PER_SLIDE;
 
 /// One page of printers.
-struct Leaf {
+struct Slide {
     title: &'static str,
     rows: Vec<Tile>,
 }
 
 /// Number of printers in a state.
-struct Number {
-    show: Show,
-    n: usize,
+struct GroupCount {
+    group: StatusGroup,
+    count: usize,
 }
 
 /// Contents of the wall screen at a moment.
@@ -49,9 +52,9 @@ struct Number {
 #[template(path = "wall/_wall.html")]
 pub(super) struct Wall {
     total: usize,
-    needs: usize,
-    numbers: Vec<Number>,
-    leaves: Vec<Leaf>,
+    attention_count: usize,
+    group_counts: Vec<GroupCount>,
+    slides: Vec<Slide>,
     more: usize,
 }
 
@@ -62,64 +65,82 @@ struct WallPage {
     version: String,
     stream: String,
     tag: String,
-    now: Moment,
+    now: TimeElement,
 }
 
 impl Wall {
     /// Returns the contents for the printers that match the tag and the search of the filter.
-    pub fn of(entries: &[Arc<Entry>], filter: &Filter) -> Self {
-        let among: Vec<&Entry> =
-            entries.iter().map(Arc::as_ref).filter(|entry| entry.is_among(&filter.tag, &filter.q)).collect();
-        let count = |show: Show| among.iter().filter(|entry| entry.place == show).count();
-        let numbers = Show::NEEDS.into_iter().chain([Show::Paused, Show::Printing, Show::Ready]);
-        let numbers = numbers.map(|show| Number { show, n: count(show) });
-        let numbers = numbers.filter(|number| number.n > 0 || number.show == Show::Printing).collect();
-        let mut needy: Vec<&Entry> = among.iter().copied().filter(|entry| entry.place.is_need()).collect();
-        needy.sort_by_key(|entry| Show::NEEDS.iter().position(|kind| *kind == entry.place));
-        let mut ending: Vec<&Entry> =
-            among.iter().copied().filter(|entry| entry.place == Show::Printing && entry.ends_at().is_some()).collect();
+    pub fn from_entries(entries: &[Arc<PrinterEntry>], filter: &FarmFilter) -> Self {
+        let matching: Vec<&PrinterEntry> =
+            entries.iter().map(Arc::as_ref).filter(|entry| entry.has_tag_and_text(&filter.tag, &filter.q)).collect();
+        let count = |show: StatusGroup| matching.iter().filter(|entry| entry.group == show).count();
+        let groups =
+            StatusGroup::ATTENTION.into_iter().chain([StatusGroup::Paused, StatusGroup::Printing, StatusGroup::Ready]);
+        let group_counts = groups.map(|show| GroupCount { group: show, count: count(show) });
+        let group_counts =
+            group_counts.filter(|number| number.count > 0 || number.group == StatusGroup::Printing).collect();
+        let mut attention: Vec<&PrinterEntry> =
+            matching.iter().copied().filter(|entry| entry.group.needs_attention()).collect();
+        attention.sort_by_key(|entry| StatusGroup::ATTENTION.iter().position(|kind| *kind == entry.group));
+        let mut ending: Vec<&PrinterEntry> = matching
+            .iter()
+            .copied()
+            .filter(|entry| entry.group == StatusGroup::Printing && entry.ends_at().is_some())
+            .collect();
         ending.sort_by_key(|entry| entry.ends_at());
-        let mut leaves = Vec::new();
-        for (title, entries, most) in
-            [(t("farm-needs-you"), &needy, NEEDY), (t("wall-finishing-next"), &ending, ENDING)]
-        {
-            let rows: Vec<&Entry> = entries.iter().copied().take(most).collect();
-            leaves.extend(rows.chunks(ROWS).map(|rows| {
-                let rows = rows.iter().map(|entry| Tile::of(&entry.view, entry.place));
-                Leaf { title, rows: rows.collect() }
+        let mut slides = Vec::new();
+        for (title, entries, most) in [
+            (t("farm-attention"), &attention, MAX_ATTENTION_ROWS),
+            (t("wall-finishing-next"), &ending, MAX_ENDING_ROWS),
+        ] {
+            let rows: Vec<&PrinterEntry> = entries.iter().copied().take(most).collect();
+            slides.extend(rows.chunks(ROWS_PER_SLIDE).map(|rows| {
+                let rows = rows.iter().map(|entry| Tile::from_view(&entry.view, entry.group));
+                Slide { title, rows: rows.collect() }
             }));
         }
-        Self { total: among.len(), needs: needy.len(), numbers, leaves, more: needy.len().saturating_sub(NEEDY) }
+        Self {
+            total: matching.len(),
+            attention_count: attention.len(),
+            group_counts,
+            slides,
+            more: attention.len().saturating_sub(MAX_ATTENTION_ROWS),
+        }
     }
 }
 
 /// Returns the version of the program. A wall screen that gets another version reloads itself.
-pub(super) fn version() -> String {
+pub(super) fn program_version() -> String {
     format!("{} {} {}", env!("CARGO_PKG_VERSION"), assets::url("app.css"), assets::url("app.js"))
 }
 
 pub(super) async fn show(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
-    Query(filter): Query<Filter>,
+    Query(filter): Query<FarmFilter>,
     headers: HeaderMap,
     request: Extensions,
 ) -> Result<Response, Failure> {
-    let (_, entries) = dashboard.board.all(&who).await?;
-    let page = html(&WallPage {
-        wall: Wall::of(&entries, &filter),
-        version: version(),
-        stream: filter.of_wall("/wall/stream"),
-        now: Moment::clock(clock::now()),
+    let (_, entries) = dashboard.tile_cache.list_visible(&who).await?;
+    let page = render_html(&WallPage {
+        wall: Wall::from_entries(&entries, &filter),
+        version: program_version(),
+        stream: filter.wall_href("/wall/stream"),
+        now: TimeElement::time_of_day(clock::now()),
         tag: filter.tag,
     })?;
-    Ok(staying(&who, &headers, &request, page.into_response()))
+    Ok(extend_cookie(&who, &headers, &request, page.into_response()))
 }
 
 /// Extends the cookie of a screen to the lifetime of its session, which its use extends.
-pub(super) fn staying(who: &Principal, headers: &HeaderMap, request: &Extensions, mut response: Response) -> Response {
+pub(super) fn extend_cookie(
+    who: &Principal,
+    headers: &HeaderMap,
+    request: &Extensions,
+    mut response: Response,
+) -> Response {
     let Some(secret) = auth::session_cookie(headers).filter(|_| who.role == Role::Viewer) else { return response };
-    let cookie = auth::keep_cookie(request, secret, SESSION_LIFE.num_seconds());
+    let cookie = auth::format_session_cookie(request, secret, SESSION_LIFETIME.num_seconds());
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }

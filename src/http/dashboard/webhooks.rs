@@ -11,11 +11,10 @@ use uuid::Uuid;
 
 use super::{
     Dashboard, filters,
-    form::Form,
-    language::said,
-    messages::t,
-    page::{Failure, Frame, Id, Visitor, html},
-    time::Moment,
+    form::FormData,
+    messages::{t, text_of},
+    page::{Failure, PageFrame, PathUuid, Visitor, render_html},
+    time::TimeElement,
 };
 use crate::{
     domain::{
@@ -31,37 +30,37 @@ use crate::{
 };
 
 /// Number of deliveries shown per webhook.
-const LISTED: i64 = 5;
+const DELIVERIES_SHOWN: i64 = 5;
 /// How long the previous secret signs in addition to the new one.
 const OVERLAP: TimeDelta = TimeDelta::days(1);
 
 #[derive(Template)]
 #[template(path = "webhooks/list.html")]
-struct ListPage {
-    frame: Frame,
-    webhooks: Vec<Line>,
-    kinds: Vec<&'static str>,
-    feedback: Feedback,
+struct WebhookListPage {
+    frame: PageFrame,
+    webhooks: Vec<WebhookRow>,
+    event_types: Vec<&'static str>,
+    feedback: FormFeedback,
 }
 
 /// The result of a form.
 #[derive(Default)]
-struct Feedback {
+struct FormFeedback {
     problems: Vec<String>,
     /// A new secret, shown only once, and the address that it is for.
     secret: Option<(String, String)>,
-    tested: Option<Tested>,
+    test_result: Option<WebhookTestResult>,
 }
 
 /// The result of a test.
-struct Tested {
+struct WebhookTestResult {
     url: String,
     latency_ms: i64,
-    /// The error, and what to do about it.
-    trouble: Option<(String, String)>,
+    /// The problem and the next step.
+    failure: Option<(String, String)>,
 }
 
-struct Line {
+struct WebhookRow {
     id: Uuid,
     url: String,
     description: String,
@@ -71,35 +70,35 @@ struct Line {
     enabled: bool,
     tags: String,
     /// Why it is disabled, in a sentence. Empty if it is enabled.
-    off: &'static str,
+    disabled_text: &'static str,
     pending: i64,
-    failing_since: Option<Moment>,
-    last_success: Option<Moment>,
+    failing_since: Option<TimeElement>,
+    last_success: Option<TimeElement>,
     last_error: Option<String>,
-    overlap_until: Option<Moment>,
-    deliveries: Vec<Sent>,
+    overlap_until: Option<TimeElement>,
+    deliveries: Vec<DeliveryRow>,
 }
 
-struct Sent {
+struct DeliveryRow {
     id: Uuid,
-    at: Moment,
-    kind: &'static str,
+    at: TimeElement,
+    event_type: &'static str,
     state: &'static str,
     is_bad: bool,
     attempts: i64,
-    next: Option<Moment>,
+    next_attempt: Option<TimeElement>,
     detail: String,
 }
 
-impl Line {
-    fn of(view: WebhookView, deliveries: Vec<Delivery>) -> Self {
+impl WebhookRow {
+    fn from_view(view: WebhookView, deliveries: Vec<Delivery>) -> Self {
         let WebhookView { webhook, pending, overlap_until } = view;
         let details = webhook.details;
-        let off = t(match webhook.disabled_reason {
+        let disabled_text = t(match webhook.disabled_reason {
             _ if details.enabled => "",
-            Some(DisabledReason::Gone) => "webhook-switched-off-receiver-said",
-            Some(DisabledReason::Failing) => "webhook-switched-off-nothing-got",
-            None => "webhook-switched-off",
+            Some(DisabledReason::Gone) => "webhook-disabled-gone",
+            Some(DisabledReason::Failing) => "webhook-disabled-failing",
+            None => "webhook-disabled",
         });
         Self {
             id: webhook.id,
@@ -109,73 +108,73 @@ impl Line {
             ordered: details.ordered,
             enabled: details.enabled,
             tags: webhook.tags.join(", "),
-            off,
+            disabled_text,
             pending,
-            failing_since: webhook.failing_since.map(Moment::day),
-            last_success: webhook.last_success_at.map(Moment::day),
-            last_error: webhook.last_error.as_deref().map(said),
-            overlap_until: overlap_until.map(Moment::day),
-            deliveries: deliveries.into_iter().map(Sent::of).collect(),
+            failing_since: webhook.failing_since.map(TimeElement::date_and_time),
+            last_success: webhook.last_success_at.map(TimeElement::date_and_time),
+            last_error: webhook.last_error.as_ref().map(text_of),
+            overlap_until: overlap_until.map(TimeElement::date_and_time),
+            deliveries: deliveries.into_iter().map(DeliveryRow::from_delivery).collect(),
         }
     }
 }
 
-impl Sent {
-    fn of(delivery: Delivery) -> Self {
+impl DeliveryRow {
+    fn from_delivery(delivery: Delivery) -> Self {
         let state = t(match delivery.state {
-            DeliveryState::Pending if delivery.attempts == 0 => "webhook-sent",
-            DeliveryState::Pending => "webhook-sent-again",
-            DeliveryState::Delivered => "webhook-taken",
-            DeliveryState::Failed => "webhook-not-taken",
-            DeliveryState::Abandoned => "webhook-given-up",
+            DeliveryState::Pending if delivery.attempts == 0 => "webhook-state-pending",
+            DeliveryState::Pending => "webhook-state-retrying",
+            DeliveryState::Delivered => "webhook-state-delivered",
+            DeliveryState::Failed => "webhook-state-failed",
+            DeliveryState::Abandoned => "webhook-state-abandoned",
         });
         Self {
             id: delivery.id,
-            at: Moment::day(delivery.created_at),
-            kind: delivery.kind.as_str(),
+            at: TimeElement::date_and_time(delivery.created_at),
+            event_type: delivery.kind.as_str(),
             state,
             is_bad: matches!(delivery.state, DeliveryState::Failed | DeliveryState::Abandoned),
             attempts: delivery.attempts,
-            next: delivery.next_at.filter(|_| delivery.attempts > 0).map(Moment::day),
-            detail: delivery.error.as_deref().map(said).unwrap_or_default(),
+            next_attempt: delivery.next_at.filter(|_| delivery.attempts > 0).map(TimeElement::date_and_time),
+            detail: delivery.error.as_ref().map(text_of).unwrap_or_default(),
         }
     }
 }
 
 pub(super) async fn list(State(dashboard): State<Dashboard>, Visitor(who): Visitor) -> Result<Response, Failure> {
-    page(&dashboard, &who, Feedback::default()).await
+    render_page(&dashboard, &who, FormFeedback::default()).await
 }
 
-async fn page(dashboard: &Dashboard, who: &Principal, feedback: Feedback) -> Result<Response, Failure> {
+async fn render_page(dashboard: &Dashboard, who: &Principal, feedback: FormFeedback) -> Result<Response, Failure> {
     let services = &dashboard.services;
     let mut webhooks = Vec::new();
     for view in services.list_webhooks(who).await? {
         let filter = DeliveryFilter::default();
-        let deliveries = services.list_deliveries(who, view.webhook.id, &filter, None, LISTED).await?;
-        webhooks.push(Line::of(view, deliveries));
+        let deliveries = services.list_deliveries(who, view.webhook.id, &filter, None, DELIVERIES_SHOWN).await?;
+        webhooks.push(WebhookRow::from_view(view, deliveries));
     }
     let status = if feedback.problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let kinds = EventType::ALL.iter().map(|kind| kind.as_str()).collect();
-    let page = ListPage { frame: Frame::of(who, "webhooks"), webhooks, kinds, feedback };
-    Ok((status, html(&page)?).into_response())
+    let event_types = EventType::ALL.iter().map(|kind| kind.as_str()).collect();
+    let page = WebhookListPage { frame: PageFrame::new(who, "webhooks"), webhooks, event_types, feedback };
+    Ok((status, render_html(&page)?).into_response())
 }
 
 pub(super) async fn create(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
-    form: Form,
+    form: FormData,
 ) -> Result<Response, Failure> {
     who.require(Role::Manager)?;
     let details = WebhookDetails {
         url: form.text("url").unwrap_or_default().to_owned(),
         description: form.text("description").unwrap_or_default().to_owned(),
-        types: form.all("types").filter_map(EventType::parse).collect(),
+        types: form.values("types").filter_map(EventType::parse).collect(),
         enabled: true,
         ordered: form.is_set("ordered"),
     };
     match dashboard.services.create_webhook(&who, details).await {
-        Ok((view, secret)) => with_secret(&dashboard, &who, view, secret).await,
-        Err(error) => again(&dashboard, &who, error).await,
+        Ok((view, secret)) => render_secret(&dashboard, &who, view, secret).await,
+        Err(error) => render_errors(&dashboard, &who, error).await,
     }
 }
 
@@ -183,68 +182,71 @@ pub(super) async fn create(
 pub(super) async fn change(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
-    Id(id): Id,
-    form: Form,
+    PathUuid(id): PathUuid,
+    form: FormData,
 ) -> Result<Response, Failure> {
     who.require(Role::Manager)?;
     let services = &dashboard.services;
     let switch = |on: bool| WebhookPatch { enabled: Some(on), ..WebhookPatch::default() };
-    let done = match form.text("act") {
+    let result = match form.text("act") {
         Some("test") => {
             let url = services.webhook(&who, id).await?.webhook.details.url;
             match services.test_webhook(&who, id).await {
-                Ok(report) => return page(&dashboard, &who, tested(url, report)).await,
+                Ok(report) => return render_page(&dashboard, &who, test_feedback(url, report)).await,
                 Err(error) => Err(error),
             }
         }
         Some("rotate") => match services.rotate_webhook(&who, id, OVERLAP).await {
-            Ok((view, secret)) => return with_secret(&dashboard, &who, view, secret).await,
+            Ok((view, secret)) => return render_secret(&dashboard, &who, view, secret).await,
             Err(error) => Err(error),
         },
         Some("enable") => services.patch_webhook(&who, id, None, switch(true)).await.map(drop),
         Some("disable") => services.patch_webhook(&who, id, None, switch(false)).await.map(drop),
         Some("redeliver") => {
-            let delivery = form.ids("delivery").first().copied().ok_or_else(Failure::broken_form)?;
+            let delivery = form.ids("delivery").first().copied().ok_or_else(Failure::invalid_form)?;
             services.redeliver(&who, id, delivery).await.map(drop)
         }
-        _ => return Err(Failure::broken_form()),
+        _ => return Err(Failure::invalid_form()),
     };
-    match done {
+    match result {
         Ok(()) => Ok(Redirect::to("/webhooks").into_response()),
-        Err(error) => again(&dashboard, &who, error).await,
+        Err(error) => render_errors(&dashboard, &who, error).await,
     }
 }
 
 pub(super) async fn remove(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
-    Id(id): Id,
+    PathUuid(id): PathUuid,
 ) -> Result<Response, Failure> {
     dashboard.services.remove_webhook(&who, id).await?;
     Ok(Redirect::to("/webhooks").into_response())
 }
 
-fn tested(url: String, report: WebhookReport) -> Feedback {
-    let trouble = report.trouble.map(|(what, todo)| (said(&what), said(&todo)));
-    Feedback { tested: Some(Tested { url, latency_ms: report.latency_ms, trouble }), ..Feedback::default() }
+fn test_feedback(url: String, report: WebhookReport) -> FormFeedback {
+    let failure = report.failure.map(|failure| (text_of(&failure.problem), text_of(&failure.next_step)));
+    FormFeedback {
+        test_result: Some(WebhookTestResult { url, latency_ms: report.latency_ms, failure }),
+        ..FormFeedback::default()
+    }
 }
 
-async fn with_secret(
+async fn render_secret(
     dashboard: &Dashboard,
     who: &Principal,
     view: WebhookView,
     secret: String,
 ) -> Result<Response, Failure> {
-    let feedback = Feedback { secret: Some((secret, view.webhook.details.url)), ..Feedback::default() };
-    page(dashboard, who, feedback).await
+    let feedback = FormFeedback { secret: Some((secret, view.webhook.details.url)), ..FormFeedback::default() };
+    render_page(dashboard, who, feedback).await
 }
 
 /// Shows the page again, with the errors of the request.
-async fn again(dashboard: &Dashboard, who: &Principal, error: Error) -> Result<Response, Failure> {
+async fn render_errors(dashboard: &Dashboard, who: &Principal, error: Error) -> Result<Response, Failure> {
     let problems = match error {
         Error::Invalid(invalid) => Failure::from(Error::Invalid(invalid)).details,
-        Error::Conflict { detail, .. } => vec![said(&detail)],
+        Error::Conflict { detail, .. } => vec![text_of(&detail)],
         other => return Err(other.into()),
     };
-    page(dashboard, who, Feedback { problems, ..Feedback::default() }).await
+    render_page(dashboard, who, FormFeedback { problems, ..FormFeedback::default() }).await
 }

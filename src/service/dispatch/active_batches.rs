@@ -8,7 +8,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::waiting::{BatchWaits, WaitsFor};
+use super::wait_reasons::{BatchWaits, WaitReason};
 use crate::domain::{batch::Batch, command::CommandRow};
 
 /// A batch with commands that are not final.
@@ -31,12 +31,12 @@ pub struct ActiveBatch {
 
 /// Result of [`ActiveBatch::release`].
 #[derive(Debug, Default)]
-pub struct Release {
+pub struct ReleaseResult {
     pub rows: Vec<CommandRow>,
     /// No more rows can be released before this time, unless a command ends earlier.
-    pub again: Option<Instant>,
+    pub check_at: Option<Instant>,
     /// Rows that end unsent, because the window is over.
-    pub over: Vec<CommandRow>,
+    pub expired: Vec<CommandRow>,
 }
 
 impl ActiveBatch {
@@ -65,61 +65,61 @@ impl ActiveBatch {
 
     /// Takes the rows that may be released now. `may_heat` returns whether one more printer in the power group of the
     /// given printer may heat. Its second argument contains the printers that this call has released already.
-    pub fn release(
+    pub fn release_rows(
         &mut self,
         now: Instant,
         wall: DateTime<Utc>,
         mut may_heat: impl FnMut(Uuid, &HashSet<Uuid>) -> bool,
-    ) -> Release {
-        let mut release = Release::default();
+    ) -> ReleaseResult {
+        let mut release = ReleaseResult::default();
         self.waits = BatchWaits::default();
         if self.queued.is_empty() {
             return release;
         }
         if wall < self.batch.due_at() {
-            self.waits.others = Some(WaitsFor::DueTime);
+            self.waits.others = Some(WaitReason::DueTime);
             let wait = (self.batch.due_at() - wall).to_std().unwrap_or_default();
             // A wall clock can be set, so a long wait is checked again before its end.
-            release.again = Some(now + wait.min(Duration::from_secs(60)));
+            release.check_at = Some(now + wait.min(Duration::from_secs(60)));
             return release;
         }
         if wall >= self.closes_at() {
-            release.over = self.queued.drain(..).collect();
+            release.expired = self.queued.drain(..).collect();
             return release;
         }
         let spec = &self.batch.spec;
         let limits_heating = spec.max_heating > 0 && spec.command.heats();
         let max_in_flight = usize::try_from(spec.max_in_flight).unwrap_or(usize::MAX);
-        let mut let_go = HashSet::new();
+        let mut just_released = HashSet::new();
         let mut index = 0;
         while index < self.queued.len() {
             if max_in_flight > 0 && self.open.len() >= max_in_flight {
-                self.waits.others = Some(WaitsFor::InFlightLimit);
+                self.waits.others = Some(WaitReason::InFlightLimit);
                 break;
             }
             if let Some(next) = self.next_release.filter(|next| *next > now) {
-                self.waits.others = Some(WaitsFor::Interval);
-                release.again = Some(next);
+                self.waits.others = Some(WaitReason::Interval);
+                release.check_at = Some(next);
                 break;
             }
-            if limits_heating && !may_heat(self.queued[index].printer_id, &let_go) {
+            if limits_heating && !may_heat(self.queued[index].printer_id, &just_released) {
                 // Another power group may have capacity.
                 self.waits.heating.insert(self.queued[index].printer_id);
                 index += 1;
-                release.again = Some(now + Duration::from_secs(1));
+                release.check_at = Some(now + Duration::from_secs(1));
                 continue;
             }
             let Some(row) = self.queued.remove(index) else { break };
             self.open.insert(row.id, row.printer_id);
-            let_go.insert(row.printer_id);
+            just_released.insert(row.printer_id);
             release.rows.push(row);
             if spec.interval_ms > 0 {
                 self.next_release = Some(now + Duration::from_millis(u64::from(spec.interval_ms)));
             }
         }
-        if release.again.is_none() && !self.queued.is_empty() {
+        if release.check_at.is_none() && !self.queued.is_empty() {
             // Check again soon enough to notice the end of the window.
-            release.again = Some(now + Duration::from_secs(1));
+            release.check_at = Some(now + Duration::from_secs(1));
         }
         release
     }
@@ -133,9 +133,9 @@ mod tests {
         command::Command,
     };
 
-    fn run(rows: u128, change: impl FnOnce(&mut BatchSpec)) -> (ActiveBatch, DateTime<Utc>) {
+    fn active_batch(rows: u128, change: impl FnOnce(&mut BatchSpec)) -> (ActiveBatch, DateTime<Utc>) {
         let wall = DateTime::UNIX_EPOCH;
-        let mut spec = BatchSpec::of(Command::Start);
+        let mut spec = BatchSpec::new(Command::Start);
         change(&mut spec);
         let batch = Batch {
             id: Uuid::nil(),
@@ -153,55 +153,58 @@ mod tests {
         (ActiveBatch::new(batch, (1..=rows).map(row).collect()), wall)
     }
 
-    fn released(release: &Release) -> Vec<u128> {
+    fn released(release: &ReleaseResult) -> Vec<u128> {
         release.rows.iter().map(|row| row.printer_id.as_u128()).collect()
     }
 
     #[test]
-    fn without_limits_everything_goes_at_once() {
-        let (mut run, wall) = run(3, |_| {});
-        assert_eq!(released(&run.release(Instant::now(), wall, |_, _| false)), [1, 2, 3]);
+    fn without_limits_all_rows_are_released_at_once() {
+        let (mut active, wall) = active_batch(3, |_| {});
+        assert_eq!(released(&active.release_rows(Instant::now(), wall, |_, _| false)), [1, 2, 3]);
     }
 
     #[test]
     fn max_in_flight_counts_rows_released_and_not_final() {
-        let (mut run, wall) = run(3, |spec| spec.max_in_flight = 2);
+        let (mut active, wall) = active_batch(3, |spec| spec.max_in_flight = 2);
         let now = Instant::now();
-        assert_eq!(released(&run.release(now, wall, |_, _| true)), [1, 2]);
-        assert!(run.release(now, wall, |_, _| true).rows.is_empty());
-        run.open.remove(&Uuid::from_u128(101));
-        assert_eq!(released(&run.release(now, wall, |_, _| true)), [3]);
+        assert_eq!(released(&active.release_rows(now, wall, |_, _| true)), [1, 2]);
+        assert!(active.release_rows(now, wall, |_, _| true).rows.is_empty());
+        active.open.remove(&Uuid::from_u128(101));
+        assert_eq!(released(&active.release_rows(now, wall, |_, _| true)), [3]);
     }
 
     #[test]
     fn an_interval_spaces_releases() {
-        let (mut run, wall) = run(2, |spec| spec.interval_ms = 500);
+        let (mut active, wall) = active_batch(2, |spec| spec.interval_ms = 500);
         let now = Instant::now();
-        let first = run.release(now, wall, |_, _| true);
-        assert_eq!((released(&first), first.again), (vec![1], Some(now + Duration::from_millis(500))));
+        let first = active.release_rows(now, wall, |_, _| true);
+        assert_eq!((released(&first), first.check_at), (vec![1], Some(now + Duration::from_millis(500))));
         let later = now + Duration::from_millis(500);
-        assert_eq!(released(&run.release(later, wall, |_, _| true)), [2]);
+        assert_eq!(released(&active.release_rows(later, wall, |_, _| true)), [2]);
     }
 
     #[test]
     fn a_full_power_group_does_not_hold_up_another() {
-        let (mut run, wall) = run(3, |spec| spec.max_heating = 1);
-        let release = run.release(Instant::now(), wall, |printer, let_go| printer.as_u128() != 2 && let_go.is_empty());
+        let (mut active, wall) = active_batch(3, |spec| spec.max_heating = 1);
+        let release = active.release_rows(Instant::now(), wall, |printer, just_released| {
+            printer.as_u128() != 2 && just_released.is_empty()
+        });
         assert_eq!(released(&release), [1]);
-        assert!(release.again.is_some());
+        assert!(release.check_at.is_some());
     }
 
     #[test]
-    fn what_was_not_released_within_the_window_ends() {
-        let (mut run, wall) = run(2, |spec| spec.window_s = 10);
-        let release = run.release(Instant::now(), wall + TimeDelta::seconds(10), |_, _| true);
-        assert_eq!((release.rows.len(), release.over.len()), (0, 2));
+    fn rows_not_released_within_the_window_expire() {
+        let (mut active, wall) = active_batch(2, |spec| spec.window_s = 10);
+        let release = active.release_rows(Instant::now(), wall + TimeDelta::seconds(10), |_, _| true);
+        assert_eq!((release.rows.len(), release.expired.len()), (0, 2));
     }
 
     #[test]
-    fn nothing_goes_before_its_time() {
-        let (mut run, wall) = run(1, |spec| spec.not_before = Some(DateTime::UNIX_EPOCH + TimeDelta::seconds(5)));
-        assert!(run.release(Instant::now(), wall, |_, _| true).rows.is_empty());
-        assert_eq!(run.release(Instant::now(), wall + TimeDelta::seconds(5), |_, _| true).rows.len(), 1);
+    fn nothing_is_released_before_it_is_due() {
+        let (mut active, wall) =
+            active_batch(1, |spec| spec.not_before = Some(DateTime::UNIX_EPOCH + TimeDelta::seconds(5)));
+        assert!(active.release_rows(Instant::now(), wall, |_, _| true).rows.is_empty());
+        assert_eq!(active.release_rows(Instant::now(), wall + TimeDelta::seconds(5), |_, _| true).rows.len(), 1);
     }
 }

@@ -10,46 +10,46 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::{
-    Dispatcher, log_storage,
-    printer_queues::{Offer, Ticket},
-    retry::is_repeated,
+    Dispatcher, log_storage_error,
+    printer_queues::{OfferResult, Ticket},
+    retry::is_retryable,
 };
 use crate::{
     clock,
     domain::{
         batch::{BatchSpec, PlatePolicy, WhenUnreachable},
         command::{Command, CommandRow, FileRef, Outcome, Reason},
-        reading::LOCAL,
+        reading::LOCAL_ORIGIN,
         state::PrinterState,
     },
     fleet::{
-        NotTaken,
+        ActorUnavailable,
         in_flight::{UNSETTLED_KEPT, UNSETTLED_LIMIT},
-        message::{ActorCommand, Recover, UnsettledCommand},
+        message::{ActorCommand, Recovery, UnsettledCommand},
     },
     storage::commands,
 };
 
 impl Dispatcher {
     /// Hands a released command to its printer's actor.
-    pub(super) async fn post(&mut self, id: Uuid) {
+    pub(super) async fn deliver(&mut self, id: Uuid) {
         let Some(row) = self.rows.get(&id) else { return };
         let Some(active) = self.active_batches.get(&row.batch_id) else { return };
         let (printer_id, is_queued) = (row.printer_id, row.outcome == Outcome::Queued);
-        let order = order(row, &active.batch.spec, self.others_send_until);
+        let command = actor_command(row, &active.batch.spec, self.others_send_until);
         // A command that the actor still has to drop would block this one.
-        self.undropped.retain(|(printer, dropped)| {
-            *printer != printer_id || self.fleet.drop_command(*printer, *dropped) == Err(NotTaken::Busy)
+        self.pending_drops.retain(|(printer, dropped)| {
+            *printer != printer_id || self.fleet.drop_command(*printer, *dropped) == Err(ActorUnavailable::Busy)
         });
-        let result = if self.undropped.iter().any(|(printer, _)| *printer == printer_id) {
-            Err(NotTaken::Busy)
+        let result = if self.pending_drops.iter().any(|(printer, _)| *printer == printer_id) {
+            Err(ActorUnavailable::Busy)
         } else {
-            self.fleet.perform(printer_id, order)
+            self.fleet.perform(printer_id, command)
         };
         match result {
             Ok(()) => {}
-            Err(NotTaken::Busy) => self.undelivered.push(id),
-            Err(NotTaken::NoActor) => {
+            Err(ActorUnavailable::Busy) => self.undelivered.push(id),
+            Err(ActorUnavailable::NoActor) => {
                 let outcome = if is_queued { Outcome::Rejected } else { Outcome::Unknown };
                 Box::pin(self.end_now(id, outcome, Reason::PrinterDisabled)).await;
             }
@@ -58,29 +58,29 @@ impl Dispatcher {
 
     /// Hands over commands whose actors had no room, and commands that waited for the last sends of the previous
     /// server.
-    pub(super) async fn deliver_again(&mut self) {
+    pub(super) async fn retry_deliveries(&mut self) {
         for ticket in self.printer_queues.end_holds(Instant::now()) {
-            self.post(ticket.command_id).await;
+            self.deliver(ticket.command_id).await;
         }
         let fleet = &self.fleet;
-        self.undropped.retain(|(printer, id)| fleet.drop_command(*printer, *id) == Err(NotTaken::Busy));
+        self.pending_drops.retain(|(printer, id)| fleet.drop_command(*printer, *id) == Err(ActorUnavailable::Busy));
         for id in std::mem::take(&mut self.undelivered) {
-            self.post(id).await;
+            self.deliver(id).await;
         }
     }
 
     /// Hands a command that the previous process sent to its actor, which settles it like a command without a reply.
-    pub(super) async fn recover(&mut self, row: CommandRow) {
-        let ticket = Ticket { sent: true, ..ticket(&row) };
+    pub(super) async fn recover_sent(&mut self, row: CommandRow) {
+        let ticket = Ticket { sent: true, ..ticket_for(&row) };
         let (id, printer_id) = (row.id, row.printer_id);
         self.rows.insert(id, row);
         if let Some(until) = self.others_send_until {
             self.printer_queues.hold(printer_id, until);
         }
         match self.printer_queues.offer(printer_id, ticket) {
-            Offer::Go | Offer::Overtake => self.post(id).await,
-            Offer::Wait => {}
-            Offer::Refuse(_) => self.end_now(id, Outcome::Unknown, Reason::NoAnswer).await,
+            OfferResult::Deliver | OfferResult::Overtake => self.deliver(id).await,
+            OfferResult::Wait => {}
+            OfferResult::Refuse(_) => self.end_now(id, Outcome::Unknown, Reason::NoAnswer).await,
         }
     }
 
@@ -89,11 +89,11 @@ impl Dispatcher {
     pub(super) async fn watch_unsettled(&mut self) {
         if self.unsettled.is_none() {
             let since = clock::now() - TimeDelta::from_std(UNSETTLED_LIMIT).unwrap_or_default();
-            match commands::unsettled_since(&self.db, since).await {
-                Ok(rows) => self.unsettled = Some(late_orders(rows)),
+            match commands::list_unsettled_since(&self.db, since).await {
+                Ok(rows) => self.unsettled = Some(newest_unsettled(rows)),
                 Err(error) => {
-                    log_storage("unsettled commands", &error);
-                    if !is_repeated(&error) {
+                    log_storage_error("unsettled commands", &error);
+                    if !is_retryable(&error) {
                         self.unsettled = Some(Vec::new());
                     }
                 }
@@ -101,13 +101,15 @@ impl Dispatcher {
         }
         let fleet = &self.fleet;
         if let Some(unsettled) = &mut self.unsettled {
-            unsettled.retain(|(printer, order)| fleet.watch_unsettled(*printer, order.clone()) == Err(NotTaken::Busy));
+            unsettled.retain(|(printer, command)| {
+                fleet.watch_unsettled(*printer, command.clone()) == Err(ActorUnavailable::Busy)
+            });
         }
     }
 }
 
 /// Returns the newest unsettled commands of each printer, at most as many as an actor watches.
-fn late_orders(rows: Vec<CommandRow>) -> Vec<(Uuid, UnsettledCommand)> {
+fn newest_unsettled(rows: Vec<CommandRow>) -> Vec<(Uuid, UnsettledCommand)> {
     let now = clock::now();
     let mut by_printer: HashMap<Uuid, Vec<UnsettledCommand>> = HashMap::new();
     for row in rows {
@@ -119,21 +121,21 @@ fn late_orders(rows: Vec<CommandRow>) -> Vec<(Uuid, UnsettledCommand)> {
         by_printer.entry(row.printer_id).or_default().push(UnsettledCommand {
             command_id: row.id,
             step,
-            file: row.file_path.map(|path| FileRef { path, origin: LOCAL.to_owned() }),
+            file: row.file_path.map(|path| FileRef { path, origin: LOCAL_ORIGIN.to_owned() }),
             state_before: row.state_before.unwrap_or(PrinterState::Unknown),
             print_id: row.print_id,
             unanswered: row.outcome == Outcome::Unknown,
             until: Instant::now() + left,
         });
     }
-    let newest = |(printer, mut orders): (Uuid, Vec<UnsettledCommand>)| {
-        let orders = orders.split_off(orders.len().saturating_sub(UNSETTLED_KEPT));
-        orders.into_iter().map(move |order| (printer, order))
+    let newest = |(printer, mut unsettled): (Uuid, Vec<UnsettledCommand>)| {
+        let unsettled = unsettled.split_off(unsettled.len().saturating_sub(UNSETTLED_KEPT));
+        unsettled.into_iter().map(move |command| (printer, command))
     };
     by_printer.into_iter().flat_map(newest).collect()
 }
 
-pub(super) fn ticket(row: &CommandRow) -> Ticket {
+pub(super) fn ticket_for(row: &CommandRow) -> Ticket {
     Ticket {
         command_id: row.id,
         batch_id: row.batch_id,
@@ -144,15 +146,15 @@ pub(super) fn ticket(row: &CommandRow) -> Ticket {
 }
 
 /// Returns the actor's command for a row, with the options of its batch.
-fn order(row: &CommandRow, spec: &BatchSpec, others_send_until: Option<Instant>) -> ActorCommand {
+fn actor_command(row: &CommandRow, spec: &BatchSpec, others_send_until: Option<Instant>) -> ActorCommand {
     let left = row.expires_at.map_or(Duration::ZERO, |at| (at - clock::now()).to_std().unwrap_or_default());
-    let recover = row.step.filter(|_| row.outcome != Outcome::Queued).map(|step| Recover {
+    let recover = row.step.filter(|_| row.outcome != Outcome::Queued).map(|step| Recovery {
         step,
         resolved: row.resolved_command,
         attempts: row.attempts,
         state_before: row.state_before,
         print_id: row.print_id,
-        file: row.file_path.clone().map(|path| FileRef { path, origin: LOCAL.to_owned() }),
+        file: row.file_path.clone().map(|path| FileRef { path, origin: LOCAL_ORIGIN.to_owned() }),
         accepted_at: row.accepted_at,
         others_send_until,
     });
@@ -167,6 +169,6 @@ fn order(row: &CommandRow, spec: &BatchSpec, others_send_until: Option<Instant>)
         confirm_within: Duration::from_secs(u64::from(spec.confirm_within_s)),
         wait_when_unreachable: spec.when_unreachable == WhenUnreachable::Wait,
         expires: Instant::now() + left,
-        recover,
+        recovery: recover,
     }
 }

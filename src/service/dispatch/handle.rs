@@ -11,10 +11,10 @@ use std::{
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use uuid::Uuid;
 
-pub use super::open_batches::NotAdmitted;
+pub use super::open_batches::AdmissionError;
 use super::{
     open_batches::{Admission, OpenBatches},
-    waiting::{BatchWaits, Waits, WaitsFor},
+    wait_reasons::{BatchWaits, WaitReason, WaitsByBatch},
 };
 use crate::domain::{
     batch::Batch,
@@ -22,21 +22,21 @@ use crate::domain::{
 };
 
 /// Capacity of the queue of signals, and of the channel of changed batches.
-const SIGNALS: usize = 1_024;
+const SIGNAL_CAPACITY: usize = 1_024;
 /// Longest wait of a request for the dispatcher. The dispatcher itself waits while the database is unavailable.
-const WITHIN: Duration = Duration::from_secs(5);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum number of rows of new batches in memory. The dispatcher reads further batches from the command log.
-const NEW_ROWS: usize = 20_000;
+const MAX_NEW_ROWS: usize = 20_000;
 
 /// A message to the dispatcher that does not come from an actor.
 #[derive(Debug)]
-pub(super) enum Signal {
+pub(super) enum DispatcherSignal {
     /// These rows have ended in the command log.
     Ended(Vec<Uuid>),
     PrinterDisabled(Uuid),
     PrinterRemoved(Uuid),
     Reserve(Uuid, oneshot::Sender<Result<Reservation, Option<Command>>>),
-    Release(Uuid),
+    EndReservation(Uuid),
 }
 
 /// New batches that the dispatcher has not taken up, each with its open rows.
@@ -50,26 +50,26 @@ pub(super) struct NewBatches {
 
 /// Why a printer was not reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotReserved {
+pub enum ReservationError {
     /// This command is in flight.
     InFlight(Command),
     /// The printer has another reservation.
     Reserved,
     /// The dispatcher did not reply: it waits for the database, or the server stops.
-    NoAnswer,
+    NoReply,
 }
 
 /// A handle on the dispatcher. Cheap to clone.
 #[derive(Clone)]
-pub struct Dispatch {
+pub struct DispatcherHandle {
     pub(super) wake: Arc<Notify>,
     /// In memory, so that the dispatcher need not read them from the command log.
     new_batches: Arc<Mutex<NewBatches>>,
-    signals: mpsc::Sender<Signal>,
+    signals: mpsc::Sender<DispatcherSignal>,
     pub(super) open: OpenBatches,
     pub(super) changed: broadcast::Sender<Uuid>,
     status: Arc<Status>,
-    waits: Arc<Mutex<Waits>>,
+    waits: Arc<Mutex<WaitsByBatch>>,
     /// True while the dispatcher stores requests to send or outcomes.
     is_storing: watch::Sender<bool>,
 }
@@ -83,10 +83,10 @@ struct Status {
     unrecorded: AtomicUsize,
 }
 
-impl Dispatch {
+impl DispatcherHandle {
     /// Returns a handle and the receiver of its signals.
-    pub(super) fn new() -> (Self, mpsc::Receiver<Signal>) {
-        let (signals, receiver) = mpsc::channel(SIGNALS);
+    pub(super) fn new() -> (Self, mpsc::Receiver<DispatcherSignal>) {
+        let (signals, receiver) = mpsc::channel(SIGNAL_CAPACITY);
         let status = Status {
             started: Instant::now(),
             last_turn_ms: AtomicU64::default(),
@@ -98,7 +98,7 @@ impl Dispatch {
             new_batches: Arc::default(),
             signals,
             open: OpenBatches::default(),
-            changed: broadcast::channel(SIGNALS).0,
+            changed: broadcast::channel(SIGNAL_CAPACITY).0,
             status: Arc::new(status),
             waits: Arc::default(),
             is_storing: watch::Sender::default(),
@@ -107,14 +107,14 @@ impl Dispatch {
     }
 
     /// Counts a batch that is about to be stored. Fails if a limit of its principal or of the server is reached.
-    pub fn admit(&self, batch: &Batch) -> Result<Admission, NotAdmitted> {
+    pub fn admit(&self, batch: &Batch) -> Result<Admission, AdmissionError> {
         self.open.admit(batch)
     }
 
     /// Hands a new batch and its open rows to the dispatcher. Both must be in the command log already.
-    pub fn created(&self, batch: Batch, rows: Vec<CommandRow>) {
+    pub fn add_batch(&self, batch: Batch, rows: Vec<CommandRow>) {
         let mut new = self.new_batches();
-        if new.rows + rows.len() > NEW_ROWS {
+        if new.rows + rows.len() > MAX_NEW_ROWS {
             new.overflowed = true;
         } else {
             new.rows += rows.len();
@@ -133,12 +133,12 @@ impl Dispatch {
     }
 
     /// Waits until a batch has ended. Returns at once if the batch is not counted as open.
-    pub async fn until_ended(&self, batch_id: Uuid) {
-        self.open.until_removed(batch_id).await;
+    pub async fn wait_until_ended(&self, batch_id: Uuid) {
+        self.open.wait_until_removed(batch_id).await;
     }
 
     /// Returns a receiver that is true while the dispatcher stores requests to send or outcomes.
-    pub fn storing(&self) -> watch::Receiver<bool> {
+    pub fn subscribe_storing(&self) -> watch::Receiver<bool> {
         self.is_storing.subscribe()
     }
 
@@ -153,33 +153,36 @@ impl Dispatch {
     }
 
     /// Signals that rows have ended in the command log because their batch was stopped.
-    pub async fn ended(&self, commands: Vec<Uuid>) {
-        self.signal(Signal::Ended(commands)).await;
+    pub async fn signal_ended(&self, commands: Vec<Uuid>) {
+        self.signal(DispatcherSignal::Ended(commands)).await;
     }
 
     /// Signals that a printer was disabled. Its queued rows end; commands that were sent are followed to their outcome.
-    pub async fn printer_disabled(&self, printer_id: Uuid) {
-        self.signal(Signal::PrinterDisabled(printer_id)).await;
+    pub async fn signal_printer_disabled(&self, printer_id: Uuid) {
+        self.signal(DispatcherSignal::PrinterDisabled(printer_id)).await;
     }
 
     /// Signals that a printer was removed, and that its rows have ended in the command log.
-    pub async fn printer_removed(&self, printer_id: Uuid) {
-        self.signal(Signal::PrinterRemoved(printer_id)).await;
+    pub async fn signal_printer_removed(&self, printer_id: Uuid) {
+        self.signal(DispatcherSignal::PrinterRemoved(printer_id)).await;
     }
 
     /// Reserves a printer: it gets no command until the reservation is dropped. Waits at most 5 s for the dispatcher.
-    pub async fn reserve(&self, printer_id: Uuid) -> Result<Reservation, NotReserved> {
+    pub async fn reserve(&self, printer_id: Uuid) -> Result<Reservation, ReservationError> {
         let reserve = async {
-            let (reply, answer) = oneshot::channel();
-            self.signals.send(Signal::Reserve(printer_id, reply)).await.map_err(|_| NotReserved::NoAnswer)?;
-            match answer.await {
+            let (reply, response) = oneshot::channel();
+            self.signals
+                .send(DispatcherSignal::Reserve(printer_id, reply))
+                .await
+                .map_err(|_| ReservationError::NoReply)?;
+            match response.await {
                 Ok(Ok(reservation)) => Ok(reservation),
-                Ok(Err(Some(command))) => Err(NotReserved::InFlight(command)),
-                Ok(Err(None)) => Err(NotReserved::Reserved),
-                Err(_) => Err(NotReserved::NoAnswer),
+                Ok(Err(Some(command))) => Err(ReservationError::InFlight(command)),
+                Ok(Err(None)) => Err(ReservationError::Reserved),
+                Err(_) => Err(ReservationError::NoReply),
             }
         };
-        tokio::time::timeout(WITHIN, reserve).await.unwrap_or(Err(NotReserved::NoAnswer))
+        tokio::time::timeout(REPLY_TIMEOUT, reserve).await.unwrap_or(Err(ReservationError::NoReply))
     }
 
     pub(super) fn reservation(&self, printer_id: Uuid) -> Reservation {
@@ -187,12 +190,12 @@ impl Dispatch {
     }
 
     /// Returns the reason why an unreleased row waits.
-    pub(super) fn waits_for(&self, row: &CommandRow) -> WaitsFor {
+    pub(super) fn wait_reason(&self, row: &CommandRow) -> WaitReason {
         let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_batch = waits.get(&row.batch_id);
-        match of_batch {
-            Some(waits) if waits.heating.contains(&row.printer_id) => WaitsFor::HeatingLimit,
-            of_batch => of_batch.and_then(|waits| waits.others).unwrap_or(WaitsFor::Turn),
+        let batch_waits = waits.get(&row.batch_id);
+        match batch_waits {
+            Some(waits) if waits.heating.contains(&row.printer_id) => WaitReason::HeatingLimit,
+            batch_waits => batch_waits.and_then(|waits| waits.others).unwrap_or(WaitReason::Turn),
         }
     }
 
@@ -228,20 +231,20 @@ impl Dispatch {
     }
 
     /// Records the time of a turn of the dispatcher.
-    pub(super) fn beat(&self) {
+    pub(super) fn record_turn(&self) {
         let ms = u64::try_from(self.status.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.status.last_turn_ms.store(ms, Ordering::Relaxed);
     }
 
-    pub(super) fn publish(&self, open_batches: usize, unrecorded: usize) {
+    pub(super) fn publish_counts(&self, open_batches: usize, unrecorded: usize) {
         self.status.open_batches.store(open_batches, Ordering::Relaxed);
         self.status.unrecorded.store(unrecorded, Ordering::Relaxed);
     }
 
     /// Sends a signal. Drops it if the queue stays full for [`WITHIN`]: the dispatcher then finds the change when it compares
     /// its memory with the command log.
-    async fn signal(&self, signal: Signal) {
-        if tokio::time::timeout(WITHIN, self.signals.send(signal)).await.is_err() {
+    async fn signal(&self, signal: DispatcherSignal) {
+        if tokio::time::timeout(REPLY_TIMEOUT, self.signals.send(signal)).await.is_err() {
             tracing::warn!("the dispatcher did not accept a signal in time; it will read the command log instead");
         }
     }
@@ -251,14 +254,14 @@ impl Dispatch {
 #[derive(Debug)]
 pub struct Reservation {
     printer_id: Uuid,
-    signals: mpsc::Sender<Signal>,
+    signals: mpsc::Sender<DispatcherSignal>,
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         let (signals, printer_id) = (self.signals.clone(), self.printer_id);
-        if signals.try_send(Signal::Release(printer_id)).is_err() {
-            tokio::spawn(async move { signals.send(Signal::Release(printer_id)).await });
+        if signals.try_send(DispatcherSignal::EndReservation(printer_id)).is_err() {
+            tokio::spawn(async move { signals.send(DispatcherSignal::EndReservation(printer_id)).await });
         }
     }
 }

@@ -8,7 +8,6 @@
 
 mod active_batches;
 mod delivery;
-mod ends;
 mod handle;
 mod open_batches;
 mod permits;
@@ -17,13 +16,13 @@ mod reconcile;
 mod release;
 mod report;
 mod retry;
-pub mod waiting;
 
 use self::{
-    active_batches::ActiveBatch, handle::Signal, printer_queues::PrinterQueues, reconcile::Unrecorded, retry::Backoff,
+    active_batches::ActiveBatch, handle::DispatcherSignal, printer_queues::PrinterQueues, reconcile::UnrecordedEnd,
+    retry::Backoff,
 };
 pub use self::{
-    handle::{Dispatch, NotAdmitted, NotReserved, Reservation},
+    handle::{AdmissionError, DispatcherHandle, Reservation, ReservationError},
     open_batches::Admission,
 };
 
@@ -41,6 +40,7 @@ use crate::{
     domain::{
         batch::{Batch, BatchState, OnFailure},
         command::{CommandRow, Outcome, Reason},
+        message::Message,
     },
     fleet::{
         Fleet,
@@ -48,28 +48,28 @@ use crate::{
     },
     storage::{
         self, Db,
-        commands::{self, Visible},
+        commands::{self, RowVisibility},
     },
 };
 
 /// Maximum number of actor messages in one turn.
-const GROUP: usize = 2_048;
+const MAX_EVENTS: usize = 2_048;
 /// Number of actor messages that is enough for one statement. The dispatcher does not yield for more.
-const ENOUGH: usize = 64;
+const ENOUGH_EVENTS: usize = 64;
 /// Longest time between two turns.
 const TICK: Duration = Duration::from_secs(1);
 /// Time that work in progress has after a shutdown begins. Then it is aborted, including its retries.
 const GRACE: Duration = Duration::from_secs(1);
 /// Time to write the remaining reports after the shutdown.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The dispatcher's task.
 pub struct Dispatcher {
     db: Db,
     fleet: Fleet,
-    ledger: mpsc::Receiver<ActorEvent>,
-    signals: mpsc::Receiver<Signal>,
-    handle: Dispatch,
+    actor_events: mpsc::Receiver<ActorEvent>,
+    signals: mpsc::Receiver<DispatcherSignal>,
+    handle: DispatcherHandle,
     active_batches: HashMap<Uuid, ActiveBatch>,
     printer_queues: PrinterQueues,
     /// Released commands without a final outcome.
@@ -79,17 +79,17 @@ pub struct Dispatcher {
     /// Until this time, the previous server may still send commands that it has recorded as sent.
     others_send_until: Option<Instant>,
     /// Commands that ended unsent and that their actors must drop, as (printer, command). Their mailboxes had no room.
-    undropped: Vec<(Uuid, Uuid)>,
+    pending_drops: Vec<(Uuid, Uuid)>,
     /// Reports whose statement has started and has not succeeded yet.
-    being_written: Vec<commands::Report>,
+    being_written: Vec<commands::CommandUpdate>,
     /// Ends of commands that the database refuses.
-    unrecorded: VecDeque<Unrecorded>,
+    unrecorded: VecDeque<UnrecordedEnd>,
     /// Time of the next attempt to record these ends, and the pause after it.
-    record_again: (Instant, Duration),
+    next_record_attempt: (Instant, Duration),
     /// Time of the next comparison of overdue commands with the log.
     compare_at: Instant,
     /// Earliest time of the next attempt to check due batches.
-    check_again: Instant,
+    next_due_check: Instant,
     power_groups: HashMap<Uuid, Option<String>>,
     /// The power groups could not be read and must be read again.
     power_groups_stale: bool,
@@ -103,13 +103,18 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// Creates a dispatcher for the command log. `ledger` receives the messages of actors. Until `others_send_until`,
     /// the previous server may still send commands.
-    pub fn new(db: Db, fleet: Fleet, ledger: mpsc::Receiver<ActorEvent>, others_send_until: Option<Instant>) -> Self {
-        let (handle, signals) = Dispatch::new();
+    pub fn new(
+        db: Db,
+        fleet: Fleet,
+        actor_events: mpsc::Receiver<ActorEvent>,
+        others_send_until: Option<Instant>,
+    ) -> Self {
+        let (handle, signals) = DispatcherHandle::new();
         let now = Instant::now();
         Self {
             db,
             fleet,
-            ledger,
+            actor_events,
             signals,
             handle,
             active_batches: HashMap::new(),
@@ -117,12 +122,12 @@ impl Dispatcher {
             rows: HashMap::new(),
             undelivered: Vec::new(),
             others_send_until,
-            undropped: Vec::new(),
+            pending_drops: Vec::new(),
             being_written: Vec::new(),
             unrecorded: VecDeque::new(),
-            record_again: (now, TICK),
+            next_record_attempt: (now, TICK),
             compare_at: now,
-            check_again: now,
+            next_due_check: now,
             power_groups: HashMap::new(),
             power_groups_stale: false,
             unsettled: None,
@@ -132,7 +137,7 @@ impl Dispatcher {
     }
 
     /// Returns the handle for requests.
-    pub fn handle(&self) -> Dispatch {
+    pub fn handle(&self) -> DispatcherHandle {
         self.handle.clone()
     }
 
@@ -148,34 +153,34 @@ impl Dispatcher {
             () = end => {}
         }
         // The next process determines the results of commands whose reports cannot be stored now.
-        let _ = tokio::time::timeout(LAST_WORDS, self.write_reports_left()).await;
+        let _ = tokio::time::timeout(REPORT_TIMEOUT, self.write_remaining_reports()).await;
     }
 
     async fn serve(&mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new();
         // Before anything is sent, every command that the previous process sent must be known.
-        while !self.load().await {
-            self.handle.beat();
+        while !self.load_batches().await {
+            self.handle.record_turn();
             backoff.pause().await;
         }
         self.watch_unsettled().await;
-        let mut group = Vec::with_capacity(GROUP);
+        let mut group = Vec::with_capacity(MAX_EVENTS);
         loop {
-            self.release().await;
-            self.handle.beat();
-            self.handle.publish(self.active_batches.len(), self.unrecorded.len());
+            self.release_commands().await;
+            self.handle.record_turn();
+            self.handle.publish_counts(self.active_batches.len(), self.unrecorded.len());
             let wake = self.handle.wake.clone();
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = self.ledger.recv_many(&mut group, GROUP) => {
+                _ = self.actor_events.recv_many(&mut group, MAX_EVENTS) => {
                     if group.is_empty() {
                         return;
                     }
-                    self.gather(&mut group).await;
-                    self.on_messages(std::mem::take(&mut group)).await;
+                    self.gather_events(&mut group).await;
+                    self.on_actor_events(std::mem::take(&mut group)).await;
                 }
                 Some(signal) = self.signals.recv() => self.on_signal(signal).await,
-                () = wake.notified() => self.take_up_new().await,
+                () = wake.notified() => self.activate_new_batches().await,
                 () = tokio::time::sleep_until(self.wake_at.into()) => self.tick().await,
             }
         }
@@ -183,11 +188,11 @@ impl Dispatcher {
 
     /// Loads every batch of the command log that is not in memory, in the order of creation. Updates the other batches
     /// from the log. Returns `false` if the database is unavailable: then the load must be repeated.
-    async fn load(&mut self) -> bool {
-        let unfinished = match storage::batches::unfinished(&self.db).await {
+    async fn load_batches(&mut self) -> bool {
+        let unfinished = match storage::batches::list_unfinished(&self.db).await {
             Ok(unfinished) => unfinished,
             Err(error) => {
-                log_storage("unfinished batches", &error);
+                log_storage_error("unfinished batches", &error);
                 return false;
             }
         };
@@ -207,17 +212,17 @@ impl Dispatcher {
             };
             match result {
                 Ok(()) => {}
-                Err(error) if retry::is_repeated(&error) => {
-                    log_storage("rows of a batch", &error);
+                Err(error) if retry::is_retryable(&error) => {
+                    log_storage_error("rows of a batch", &error);
                     return false;
                 }
                 // Other batches do not wait for an unreadable one.
-                Err(error) if self.unreadable.insert(id) => log_storage("an unreadable batch", &error),
+                Err(error) if self.unreadable.insert(id) => log_storage_error("an unreadable batch", &error),
                 Err(_) => {}
             }
         }
         for id in differing {
-            self.read_batch_again(id).await;
+            self.sync_batch_with_log(id).await;
         }
         true
     }
@@ -226,33 +231,33 @@ impl Dispatcher {
         if batch.spec.on_failure == OnFailure::Stop && batch.state == BatchState::Running {
             // The previous process may have ended between the failure and the stop.
             let failures: Vec<Outcome> = Outcome::ALL.iter().copied().filter(|outcome| is_failure(*outcome)).collect();
-            let rows = commands::outcomes_of(&self.db, batch.id, &failures, &Visible::default()).await?;
+            let rows = commands::list_by_outcome(&self.db, batch.id, &failures, &RowVisibility::default()).await?;
             if rows.iter().any(|row| row.released_at.is_some()) {
                 self.commit_stop(batch.id).await?;
             }
         }
-        let rows = commands::open_of_batch(&self.db, batch.id).await?;
-        self.learn_power_groups(std::slice::from_ref(&batch)).await;
-        self.take_up(batch, rows).await;
+        let rows = commands::list_open_of_batch(&self.db, batch.id).await?;
+        self.load_power_groups(std::slice::from_ref(&batch)).await;
+        self.activate_batch(batch, rows).await;
         Ok(())
     }
 
     /// Takes up batches that were just created, in the state of their creation. If one has changed since, the command
     /// log refuses its sends.
-    async fn take_up_new(&mut self) {
+    async fn activate_new_batches(&mut self) {
         let new = self.handle.take_new_batches();
         for (batch, rows) in new.batches {
             if batch.finished_at.is_none() && !self.active_batches.contains_key(&batch.id) {
-                self.learn_power_groups(std::slice::from_ref(&batch)).await;
-                self.take_up(batch, rows).await;
+                self.load_power_groups(std::slice::from_ref(&batch)).await;
+                self.activate_batch(batch, rows).await;
             }
         }
         if new.overflowed {
-            self.load().await;
+            self.load_batches().await;
         }
     }
 
-    async fn take_up(&mut self, batch: Batch, mut rows: Vec<CommandRow>) {
+    async fn activate_batch(&mut self, batch: Batch, mut rows: Vec<CommandRow>) {
         if !batch.spec.named {
             // Printers that are known to be unreachable come last.
             let view = self.fleet.view();
@@ -266,74 +271,74 @@ impl Dispatcher {
         self.active_batches.insert(id, active);
         let (sent, released): (Vec<_>, Vec<_>) = released.into_iter().partition(|row| row.outcome != Outcome::Queued);
         for row in sent {
-            self.recover(row).await;
+            self.recover_sent(row).await;
         }
-        self.offer(released).await;
+        self.offer_rows(released).await;
         self.close_if_over(vec![id]).await;
     }
 
     /// Yields to actors that are about to send a message. So a thousand actors that wake at the same time share a few
     /// statements. In an idle farm no other task is ready, and the yield returns at once.
-    async fn gather(&mut self, group: &mut Vec<ActorEvent>) {
+    async fn gather_events(&mut self, group: &mut Vec<ActorEvent>) {
         let mut gathered = 0;
-        while gathered < group.len() && group.len() < ENOUGH {
+        while gathered < group.len() && group.len() < ENOUGH_EVENTS {
             gathered = group.len();
             tokio::task::yield_now().await;
-            while group.len() < GROUP
-                && let Ok(up) = self.ledger.try_recv()
+            while group.len() < MAX_EVENTS
+                && let Ok(event) = self.actor_events.try_recv()
             {
-                group.push(up);
+                group.push(event);
             }
         }
     }
 
     async fn tick(&mut self) {
-        self.deliver_again().await;
+        self.retry_deliveries().await;
         // Loads batches without a signal, and those that could not be read at their signal.
-        if !self.load().await {
+        if !self.load_batches().await {
             return;
         }
-        self.learn_stale_power_groups().await;
+        self.reload_stale_power_groups().await;
         let expired: Vec<Uuid> =
             self.printer_queues.expired(clock::now()).into_iter().map(|(_, ticket)| ticket.command_id).collect();
-        let detail = "Another command to this printer took longer than this one was to wait.";
-        self.end_rows(&expired, Outcome::Expired, Some(Reason::CommandInFlight), detail).await;
+        let detail = Message::new("refusal-waited-for-command");
+        self.end_rows(&expired, Outcome::Expired, Some(Reason::CommandInFlight), Some(&detail)).await;
         let stopping = self.active_batches.iter().filter(|(_, active)| active.stopping).map(|(id, _)| *id).collect();
-        self.stop_failed(stopping).await;
+        self.stop_failed_batches(stopping).await;
         let over = self.active_batches.iter().filter(|(_, active)| active.is_over()).map(|(id, _)| *id).collect();
         self.close_if_over(over).await;
         self.compare_overdue().await;
-        self.record_unrecorded().await;
+        self.retry_unrecorded().await;
         self.watch_unsettled().await;
     }
 
-    async fn on_signal(&mut self, signal: Signal) {
+    async fn on_signal(&mut self, signal: DispatcherSignal) {
         // The signal may concern a batch that was created just before.
-        self.take_up_new().await;
+        self.activate_new_batches().await;
         match signal {
-            Signal::Ended(ids) => {
-                self.drop_orders(&ids);
-                self.forget(&ids, None).await;
+            DispatcherSignal::Ended(ids) => {
+                self.drop_commands(&ids);
+                self.remove_ended(&ids, None).await;
             }
-            Signal::PrinterDisabled(printer_id) => {
+            DispatcherSignal::PrinterDisabled(printer_id) => {
                 let mut ids = self.unreleased_on(printer_id);
                 ids.extend(self.printer_queues.unsent(printer_id));
                 self.end_queued(&ids, Outcome::Rejected, Reason::PrinterDisabled).await;
             }
-            Signal::PrinterRemoved(printer_id) => {
-                self.printer_queues.forget(printer_id);
+            DispatcherSignal::PrinterRemoved(printer_id) => {
+                self.printer_queues.remove(printer_id);
                 let mut ids = self.unreleased_on(printer_id);
                 ids.extend(self.rows.values().filter(|row| row.printer_id == printer_id).map(|row| row.id));
-                self.forget(&ids, None).await;
+                self.remove_ended(&ids, None).await;
             }
-            Signal::Reserve(printer_id, reply) => {
+            DispatcherSignal::Reserve(printer_id, reply) => {
                 let result = self.printer_queues.reserve(printer_id);
                 // If the request was dropped, `send` returns the reservation, and dropping it ends the reservation.
                 let _ = reply.send(result.map(|()| self.handle.reservation(printer_id)));
             }
-            Signal::Release(printer_id) => {
-                if let Some(ticket) = self.printer_queues.release(printer_id) {
-                    self.post(ticket.command_id).await;
+            DispatcherSignal::EndReservation(printer_id) => {
+                if let Some(ticket) = self.printer_queues.end_reservation(printer_id) {
+                    self.deliver(ticket.command_id).await;
                 }
             }
         }
@@ -350,9 +355,11 @@ fn is_failure(outcome: Outcome) -> bool {
     outcome.is_final() && !matches!(outcome, Outcome::Confirmed | Outcome::Unchanged)
 }
 
-fn log_storage(what: &str, error: &storage::Error) {
+fn log_storage_error(what: &str, error: &storage::Error) {
     tracing::error!(error = ?error, "the command log cannot be used ({what})");
 }
 
+mod completion;
 #[cfg(test)]
 mod tests;
+pub mod wait_reasons;

@@ -20,13 +20,13 @@ const SCHEDULED_EACH: usize = 100;
 /// Maximum number of running batches of one principal. Batches that stop printers have a second limit of this size.
 const RUNNING_EACH: usize = 500;
 /// Maximum number of scheduled batches of all principals; running batches have a second limit of this size.
-const ALL: usize = 1_000;
+const MAX_ALL: usize = 1_000;
 /// Batches of each principal and class that are admitted even if [`ALL`] is reached.
-const RESERVED: usize = 10;
+const RESERVED_EACH: usize = 10;
 
 /// Why a batch is not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotAdmitted {
+pub enum AdmissionError {
     /// The principal has too many scheduled batches.
     TooManyScheduled,
     /// The principal has too many running batches.
@@ -36,7 +36,7 @@ pub enum NotAdmitted {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
+enum BatchClass {
     Scheduled,
     Running,
     Stopping,
@@ -62,11 +62,11 @@ impl OpenBatch {
     }
 
     /// Returns the class at a time. A scheduled batch counts as running as soon as it is due.
-    fn class(&self, now: DateTime<Utc>) -> Class {
+    fn class(&self, now: DateTime<Utc>) -> BatchClass {
         match (self.due_at > now, self.stops_printers) {
-            (true, _) => Class::Scheduled,
-            (false, true) => Class::Stopping,
-            (false, false) => Class::Running,
+            (true, _) => BatchClass::Scheduled,
+            (false, true) => BatchClass::Stopping,
+            (false, false) => BatchClass::Running,
         }
     }
 }
@@ -99,7 +99,7 @@ impl Drop for Admission {
 
 impl OpenBatches {
     /// Checks the limits and counts a batch that is about to be stored, in one step.
-    pub fn admit(&self, batch: &Batch) -> Result<Admission, NotAdmitted> {
+    pub fn admit(&self, batch: &Batch) -> Result<Admission, AdmissionError> {
         let now = clock::now();
         let new = OpenBatch::new(batch);
         let class = new.class(now);
@@ -108,10 +108,14 @@ impl OpenBatches {
         let (own, all) =
             same_class.fold((0, 0), |(own, all), other| (own + usize::from(other.owner == new.owner), all + 1));
         match class {
-            Class::Scheduled if own >= SCHEDULED_EACH => return Err(NotAdmitted::TooManyScheduled),
-            Class::Running | Class::Stopping if own >= RUNNING_EACH => return Err(NotAdmitted::TooManyRunning),
-            Class::Scheduled | Class::Running if all >= ALL && own >= RESERVED => return Err(NotAdmitted::ServerFull),
-            Class::Scheduled | Class::Running | Class::Stopping => {}
+            BatchClass::Scheduled if own >= SCHEDULED_EACH => return Err(AdmissionError::TooManyScheduled),
+            BatchClass::Running | BatchClass::Stopping if own >= RUNNING_EACH => {
+                return Err(AdmissionError::TooManyRunning);
+            }
+            BatchClass::Scheduled | BatchClass::Running if all >= MAX_ALL && own >= RESERVED_EACH => {
+                return Err(AdmissionError::ServerFull);
+            }
+            BatchClass::Scheduled | BatchClass::Running | BatchClass::Stopping => {}
         }
         open.insert(batch.id, new);
         Ok(Admission { open: self.clone(), batch_id: Some(batch.id) })
@@ -124,7 +128,7 @@ impl OpenBatches {
     }
 
     /// Waits until a batch is no longer counted.
-    pub async fn until_removed(&self, id: Uuid) {
+    pub async fn wait_until_removed(&self, id: Uuid) {
         let end = self.lock().get(&id).map(|batch| batch.end.subscribe());
         if let Some(mut end) = end {
             while end.changed().await.is_ok() {}
@@ -156,7 +160,7 @@ mod tests {
 
     fn batch(owner: u128, command: Command, is_scheduled: bool) -> Batch {
         let now = clock::now();
-        let mut spec = BatchSpec::of(command);
+        let mut spec = BatchSpec::new(command);
         spec.user_id = Some(Uuid::from_u128(owner));
         spec.not_before = is_scheduled.then(|| now + TimeDelta::days(300));
         Batch {
@@ -176,11 +180,11 @@ mod tests {
     }
 
     #[test]
-    fn a_principal_has_its_own_bound_of_scheduled_batches_and_can_still_run_and_stop() {
+    fn a_principal_at_its_limit_of_scheduled_batches_can_still_run_and_stop() {
         let open = OpenBatches::default();
         assert_eq!(admit_many(&open, 1, Command::Start, true, 150), SCHEDULED_EACH);
         let refused = open.admit(&batch(1, Command::Start, true)).map(drop);
-        assert_eq!(refused, Err(NotAdmitted::TooManyScheduled));
+        assert_eq!(refused, Err(AdmissionError::TooManyScheduled));
         assert_eq!(admit_many(&open, 1, Command::Start, false, 1), 1, "running batches are counted separately");
         assert_eq!(admit_many(&open, 2, Command::Start, true, 1), 1, "another principal has its own limit");
     }
@@ -190,11 +194,11 @@ mod tests {
         let open = OpenBatches::default();
         for owner in 1..=2 {
             assert_eq!(admit_many(&open, owner, Command::Start, false, 1_000), RUNNING_EACH);
-            assert_eq!(open.admit(&batch(owner, Command::Start, false)).map(drop), Err(NotAdmitted::TooManyRunning));
+            assert_eq!(open.admit(&batch(owner, Command::Start, false)).map(drop), Err(AdmissionError::TooManyRunning));
             assert_eq!(admit_many(&open, owner, Command::Cancel, false, 10), 10, "starts do not refuse cancels");
         }
-        assert_eq!(admit_many(&open, 3, Command::Start, false, 50), RESERVED);
-        assert_eq!(open.admit(&batch(3, Command::Start, false)).map(drop), Err(NotAdmitted::ServerFull));
+        assert_eq!(admit_many(&open, 3, Command::Start, false, 50), RESERVED_EACH);
+        assert_eq!(open.admit(&batch(3, Command::Start, false)).map(drop), Err(AdmissionError::ServerFull));
         assert_eq!(admit_many(&open, 3, Command::Cancel, false, 300), 300);
         assert_eq!(admit_many(&open, 4, Command::Pause, false, 300), 300);
     }

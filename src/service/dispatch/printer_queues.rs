@@ -26,9 +26,9 @@ pub struct Ticket {
 
 /// What to do with a released command.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Offer {
+pub enum OfferResult {
     /// Hand it to the printer's actor.
-    Go,
+    Deliver,
     /// Hand it to the printer's actor, which ends the command in flight first.
     Overtake,
     /// The same command is in flight. This one is decided after its end.
@@ -69,31 +69,31 @@ pub struct PrinterQueues(HashMap<Uuid, PrinterQueue>);
 
 impl PrinterQueues {
     /// Offers a released command to its printer's queue.
-    pub fn offer(&mut self, printer_id: Uuid, ticket: Ticket) -> Offer {
+    pub fn offer(&mut self, printer_id: Uuid, ticket: Ticket) -> OfferResult {
         let queue = self.0.entry(printer_id).or_default();
         let Some(in_flight) = queue.in_flight.as_ref() else {
             // A recovered command is already in flight: the previous server sent it.
             if !ticket.sent && !queue.admits(ticket.command, Instant::now()) {
                 queue.waiting.push_back(ticket);
-                return Offer::Wait;
+                return OfferResult::Wait;
             }
             queue.in_flight = Some(ticket);
-            return Offer::Go;
+            return OfferResult::Deliver;
         };
         let last = queue.overtaking.as_ref().unwrap_or(in_flight).command;
         if ticket.command == last {
             queue.waiting.push_back(ticket);
-            Offer::Wait
+            OfferResult::Wait
         } else if ticket.command == Command::Cancel {
             queue.overtaking = Some(ticket);
-            Offer::Overtake
+            OfferResult::Overtake
         } else {
-            Offer::Refuse(last)
+            OfferResult::Refuse(last)
         }
     }
 
     /// Removes a command that has ended. Returns the command to hand over next.
-    pub fn end(&mut self, printer_id: Uuid, command_id: Uuid) -> Option<Ticket> {
+    pub fn end_command(&mut self, printer_id: Uuid, command_id: Uuid) -> Option<Ticket> {
         let queue = self.0.get_mut(&printer_id)?;
         queue.waiting.retain(|ticket| ticket.command_id != command_id);
         if queue.overtaking.as_ref().is_some_and(|ticket| ticket.command_id == command_id) {
@@ -103,15 +103,15 @@ impl PrinterQueues {
             // The actor already has the overtaking command.
             queue.in_flight = queue.overtaking.take();
         }
-        self.next(printer_id)
+        self.take_next(printer_id)
     }
 
-    fn next(&mut self, printer_id: Uuid) -> Option<Ticket> {
+    fn take_next(&mut self, printer_id: Uuid) -> Option<Ticket> {
         let queue = self.0.get_mut(&printer_id)?;
         if queue.in_flight.is_none() && !queue.reserved {
             let now = Instant::now();
-            let place = queue.waiting.iter().position(|ticket| queue.admits(ticket.command, now));
-            let next = place.and_then(|place| queue.waiting.remove(place));
+            let position = queue.waiting.iter().position(|ticket| queue.admits(ticket.command, now));
+            let next = position.and_then(|position| queue.waiting.remove(position));
             queue.in_flight.clone_from(&next);
             if queue.is_empty() {
                 self.0.remove(&printer_id);
@@ -137,7 +137,7 @@ impl PrinterQueues {
                 *printer_id
             })
             .collect();
-        over.into_iter().filter_map(|printer_id| self.next(printer_id)).collect()
+        over.into_iter().filter_map(|printer_id| self.take_next(printer_id)).collect()
     }
 
     /// Marks a command as sent: its send is committed in the command log.
@@ -158,7 +158,7 @@ impl PrinterQueues {
     }
 
     /// Returns the commands that a printer's actor has: the one in flight and the cancel that overtakes it.
-    pub fn held(&self, printer_id: Uuid) -> Vec<Uuid> {
+    pub fn actor_commands(&self, printer_id: Uuid) -> Vec<Uuid> {
         let Some(queue) = self.0.get(&printer_id) else { return Vec::new() };
         queue.in_flight.iter().chain(queue.overtaking.iter()).map(|ticket| ticket.command_id).collect()
     }
@@ -210,13 +210,13 @@ impl PrinterQueues {
     }
 
     /// Ends a reservation. Returns the command to hand over next.
-    pub fn release(&mut self, printer_id: Uuid) -> Option<Ticket> {
+    pub fn end_reservation(&mut self, printer_id: Uuid) -> Option<Ticket> {
         self.0.get_mut(&printer_id)?.reserved = false;
-        self.next(printer_id)
+        self.take_next(printer_id)
     }
 
     /// Drops the queue of a printer that was removed and whose rows have ended.
-    pub fn forget(&mut self, printer_id: Uuid) {
+    pub fn remove(&mut self, printer_id: Uuid) {
         self.0.remove(&printer_id);
     }
 }
@@ -234,23 +234,23 @@ mod tests {
     #[test]
     fn the_same_command_again_waits_and_goes_afterwards() {
         let mut queues = PrinterQueues::default();
-        assert_eq!(queues.offer(PRINTER, ticket(1, Command::Pause)), Offer::Go);
-        assert_eq!(queues.offer(PRINTER, ticket(2, Command::Pause)), Offer::Wait);
-        let next = queues.end(PRINTER, Uuid::from_u128(1)).map(|ticket| ticket.command_id);
+        assert_eq!(queues.offer(PRINTER, ticket(1, Command::Pause)), OfferResult::Deliver);
+        assert_eq!(queues.offer(PRINTER, ticket(2, Command::Pause)), OfferResult::Wait);
+        let next = queues.end_command(PRINTER, Uuid::from_u128(1)).map(|ticket| ticket.command_id);
         assert_eq!(next, Some(Uuid::from_u128(2)));
-        assert_eq!(queues.end(PRINTER, Uuid::from_u128(2)), None);
+        assert_eq!(queues.end_command(PRINTER, Uuid::from_u128(2)), None);
         assert!(queues.0.is_empty());
     }
 
     #[test]
     fn another_command_is_refused_and_a_cancel_overtakes() {
         let mut queues = PrinterQueues::default();
-        assert_eq!(queues.offer(PRINTER, ticket(1, Command::Start)), Offer::Go);
-        assert_eq!(queues.offer(PRINTER, ticket(2, Command::Pause)), Offer::Refuse(Command::Start));
-        assert_eq!(queues.offer(PRINTER, ticket(3, Command::Cancel)), Offer::Overtake);
-        assert_eq!(queues.offer(PRINTER, ticket(4, Command::Cancel)), Offer::Wait);
-        assert_eq!(queues.offer(PRINTER, ticket(5, Command::Start)), Offer::Refuse(Command::Cancel));
-        assert_eq!(queues.end(PRINTER, Uuid::from_u128(1)), None, "the actor already has the cancel");
+        assert_eq!(queues.offer(PRINTER, ticket(1, Command::Start)), OfferResult::Deliver);
+        assert_eq!(queues.offer(PRINTER, ticket(2, Command::Pause)), OfferResult::Refuse(Command::Start));
+        assert_eq!(queues.offer(PRINTER, ticket(3, Command::Cancel)), OfferResult::Overtake);
+        assert_eq!(queues.offer(PRINTER, ticket(4, Command::Cancel)), OfferResult::Wait);
+        assert_eq!(queues.offer(PRINTER, ticket(5, Command::Start)), OfferResult::Refuse(Command::Cancel));
+        assert_eq!(queues.end_command(PRINTER, Uuid::from_u128(1)), None, "the actor already has the cancel");
         assert_eq!(queues.in_flight(PRINTER).map(|ticket| ticket.command_id), Some(Uuid::from_u128(3)));
     }
 
@@ -268,8 +268,8 @@ mod tests {
     fn a_reserved_printer_makes_commands_wait() {
         let mut queues = PrinterQueues::default();
         assert_eq!(queues.reserve(PRINTER), Ok(()));
-        assert_eq!(queues.offer(PRINTER, ticket(1, Command::Cancel)), Offer::Wait);
-        assert_eq!(queues.release(PRINTER).map(|ticket| ticket.command), Some(Command::Cancel));
+        assert_eq!(queues.offer(PRINTER, ticket(1, Command::Cancel)), OfferResult::Wait);
+        assert_eq!(queues.end_reservation(PRINTER).map(|ticket| ticket.command), Some(Command::Cancel));
         assert_eq!(queues.reserve(PRINTER), Err(Some(Command::Cancel)));
     }
 }

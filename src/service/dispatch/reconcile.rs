@@ -10,35 +10,36 @@ use uuid::Uuid;
 
 use super::{
     Dispatcher, TICK,
-    retry::{Group, Part},
+    retry::{GroupPart, RowGroup},
 };
 use crate::{
     clock,
     domain::{
         batch::BatchState,
         command::{CommandRow, Outcome, Reason},
+        message::Message,
     },
     fleet::in_flight::MOVING_LIMIT,
     storage::{self, commands},
 };
 
 /// Time after their expiry at which commands are compared with the log, and interval of this comparison.
-const OVERDUE: Duration = Duration::from_secs(10);
+const OVERDUE_AFTER: Duration = Duration::from_secs(10);
 /// Maximum number of refused ends in one attempt.
-const TRIED_AT_ONCE: usize = 100;
+const MAX_ENDS_AT_ONCE: usize = 100;
 /// Longest pause between attempts to record a refused end.
-const RECORD_MAX: Duration = Duration::from_secs(60);
+const MAX_RECORD_PAUSE: Duration = Duration::from_secs(60);
 
 /// The end of a command that the database refuses. It stays in memory and is tried again. Meanwhile the command blocks
 /// its printer's queue, except for a cancel.
 #[derive(Debug)]
-pub(super) struct Unrecorded {
+pub(super) struct UnrecordedEnd {
     pub id: Uuid,
     /// The report to record. `None`: the permit was refused, or the row cannot be read.
-    pub report: Option<commands::Report>,
+    pub report: Option<commands::CommandUpdate>,
 }
 
-impl From<Uuid> for Unrecorded {
+impl From<Uuid> for UnrecordedEnd {
     fn from(id: Uuid) -> Self {
         Self { id, report: None }
     }
@@ -47,7 +48,8 @@ impl From<Uuid> for Unrecorded {
 impl Dispatcher {
     /// Counts the unfinished batches of the command log for their principals. An unreadable batch does not count.
     pub async fn count_unfinished(&self) -> Result<(), storage::Error> {
-        for batch in storage::batches::unfinished(&self.db).await?.into_iter().filter_map(|(_, batch)| batch.ok()) {
+        for batch in storage::batches::list_unfinished(&self.db).await?.into_iter().filter_map(|(_, batch)| batch.ok())
+        {
             self.handle.open.add(&batch);
         }
         Ok(())
@@ -55,10 +57,10 @@ impl Dispatcher {
 
     /// Ends commands whose rows the database refuses, with a statement that stores no data from the printer. The outcome
     /// is `rejected` if nothing was sent, and `unknown` otherwise. An end that is refused again is tried later.
-    pub(super) async fn end_as_not_recorded(&mut self, ends: Vec<Unrecorded>) {
-        let mut group = Group::new(ends);
+    pub(super) async fn end_as_not_recorded(&mut self, ends: Vec<UnrecordedEnd>) {
+        let mut group = RowGroup::new(ends);
         while let Some(part) = self
-            .next_part("commands that are not recorded", &mut group, |ends: Vec<Unrecorded>| async {
+            .next_part("commands that are not recorded", &mut group, |ends: Vec<UnrecordedEnd>| async {
                 let ids: Vec<Uuid> = ends.iter().map(|end| end.id).collect();
                 let ended = commands::end_not_recorded(&self.db, &ids, clock::now()).await;
                 (ends, ended)
@@ -66,49 +68,48 @@ impl Dispatcher {
             .await
         {
             match part {
-                Part::Done(ends, stored) => {
+                GroupPart::Done(ends, stored) => {
                     let mut by_outcome: HashMap<Option<Outcome>, Vec<Uuid>> = HashMap::new();
-                    for Unrecorded { id, .. } in ends {
+                    for UnrecordedEnd { id, .. } in ends {
                         let outcome = stored.get(&id).copied();
                         if let (Some(row), Some(outcome)) = (self.rows.get_mut(&id), outcome) {
-                            let detail = Reason::NotRecorded.sentence().to_owned();
-                            (row.outcome, row.reason, row.detail) = (outcome, Some(Reason::NotRecorded), Some(detail));
+                            (row.outcome, row.reason, row.detail) = (outcome, Some(Reason::NotRecorded), None);
                         }
                         by_outcome.entry(outcome).or_default().push(id);
                     }
                     for (outcome, ids) in by_outcome {
                         tracing::error!(commands = ?ids, ?outcome, "commands ended as not recorded");
-                        self.drop_orders(&ids);
-                        self.forget(&ids, outcome).await;
+                        self.drop_commands(&ids);
+                        self.remove_ended(&ids, outcome).await;
                     }
                 }
-                Part::Refused(end) if self.unrecorded.iter().all(|other| other.id != end.id) => {
+                GroupPart::Refused(end) if self.unrecorded.iter().all(|other| other.id != end.id) => {
                     self.unrecorded.push_back(end);
                 }
-                Part::Refused(_) => {}
+                GroupPart::Refused(_) => {}
             }
         }
     }
 
     /// Tries to record refused ends again, if an attempt is due.
-    pub(super) async fn record_unrecorded(&mut self) {
-        let (due, pause) = self.record_again;
+    pub(super) async fn retry_unrecorded(&mut self) {
+        let (due, pause) = self.next_record_attempt;
         if self.unrecorded.is_empty() || Instant::now() < due {
             return;
         }
         let before = self.unrecorded.len();
-        let tried: Vec<Unrecorded> = self.unrecorded.drain(..before.min(TRIED_AT_ONCE)).collect();
+        let tried: Vec<UnrecordedEnd> = self.unrecorded.drain(..before.min(MAX_ENDS_AT_ONCE)).collect();
         let (reports, others): (Vec<_>, Vec<_>) = tried.into_iter().partition(|end| end.report.is_some());
         self.write_reports(reports.into_iter().filter_map(|end| end.report).collect()).await;
         self.end_as_not_recorded(others).await;
-        let pause = if self.unrecorded.len() < before { TICK } else { RECORD_MAX.min(pause * 2) };
-        self.record_again = (Instant::now() + pause, pause);
+        let pause = if self.unrecorded.len() < before { TICK } else { MAX_RECORD_PAUSE.min(pause * 2) };
+        self.next_record_attempt = (Instant::now() + pause, pause);
     }
 
     /// Reads rows of the command log. The second list contains the ids of unreadable rows.
     pub(super) async fn read_rows(&self, ids: &[Uuid]) -> (HashMap<Uuid, CommandRow>, Vec<Uuid>) {
         let (mut rows, mut unreadable) = (HashMap::new(), Vec::new());
-        let mut group = Group::new(ids.to_vec());
+        let mut group = RowGroup::new(ids.to_vec());
         while let Some(part) = self
             .next_part("commands", &mut group, |ids| async {
                 let rows = commands::get_many(&self.db, &ids).await;
@@ -117,8 +118,8 @@ impl Dispatcher {
             .await
         {
             match part {
-                Part::Done(_, found) => rows.extend(found.into_iter().map(|row| (row.id, row))),
-                Part::Refused(id) => unreadable.push(id),
+                GroupPart::Done(_, found) => rows.extend(found.into_iter().map(|row| (row.id, row))),
+                GroupPart::Refused(id) => unreadable.push(id),
             }
         }
         (rows, unreadable)
@@ -126,16 +127,16 @@ impl Dispatcher {
 
     /// Reads commands again, and applies the state in the command log. Ended commands are removed. Commands that were
     /// sent without the dispatcher's knowledge go to their actors, which settle them.
-    pub(super) async fn read_again(&mut self, ids: &[Uuid]) {
+    pub(super) async fn sync_with_log(&mut self, ids: &[Uuid]) {
         self.apply_log(ids, false).await;
     }
 
     /// Reads commands again, and hands the open ones to their actors. An actor ignores a command that it already has.
-    pub(super) async fn give_again(&mut self, ids: &[Uuid]) {
+    pub(super) async fn redeliver_open(&mut self, ids: &[Uuid]) {
         self.apply_log(ids, true).await;
     }
 
-    async fn apply_log(&mut self, ids: &[Uuid], gives_again: bool) {
+    async fn apply_log(&mut self, ids: &[Uuid], redelivers: bool) {
         if ids.is_empty() {
             return;
         }
@@ -146,7 +147,7 @@ impl Dispatcher {
                 row.clone_from(stored);
             }
         }
-        let mut given = Vec::new();
+        let mut redelivered = Vec::new();
         for id in ids.iter().filter(|id| !unreadable.contains(id)) {
             let Some(row) = stored.remove(id) else {
                 ended.entry(None).or_default().push(*id);
@@ -160,34 +161,34 @@ impl Dispatcher {
                     *known = row;
                 }
             } else if let Some(known) = self.rows.get_mut(id)
-                && (gives_again || (known.outcome == Outcome::Queued && row.outcome != Outcome::Queued))
+                && (redelivers || (known.outcome == Outcome::Queued && row.outcome != Outcome::Queued))
             {
                 if row.outcome != Outcome::Queued {
                     self.printer_queues.mark_sent(row.printer_id, *id);
                 }
                 *known = row;
-                given.push(*id);
+                redelivered.push(*id);
             }
         }
         for (outcome, ids) in ended {
-            self.drop_orders(&ids);
-            Box::pin(self.forget(&ids, outcome)).await;
+            self.drop_commands(&ids);
+            Box::pin(self.remove_ended(&ids, outcome)).await;
         }
-        for id in given {
-            self.post(id).await;
+        for id in redelivered {
+            self.deliver(id).await;
         }
-        let unreadable = unreadable.into_iter().map(Unrecorded::from).collect();
+        let unreadable = unreadable.into_iter().map(UnrecordedEnd::from).collect();
         Box::pin(self.end_as_not_recorded(unreadable)).await;
     }
 
     /// Compares all rows of a batch that is stopped or finished in the command log.
-    pub(super) async fn read_batch_again(&mut self, id: Uuid) {
+    pub(super) async fn sync_batch_with_log(&mut self, id: Uuid) {
         let Some(active) = self.active_batches.get_mut(&id) else { return };
         active.batch.state = BatchState::Stopped;
         active.stopping = false;
         let mut ids: Vec<Uuid> = active.queued.iter().map(|row| row.id).collect();
         ids.extend(active.open.keys());
-        self.read_again(&ids).await;
+        self.sync_with_log(&ids).await;
         Box::pin(self.close_if_over(vec![id])).await;
     }
 
@@ -196,15 +197,15 @@ impl Dispatcher {
         if Instant::now() < self.compare_at {
             return;
         }
-        self.compare_at = Instant::now() + OVERDUE;
-        self.read_again(&self.overdue(OVERDUE, |_| true)).await;
+        self.compare_at = Instant::now() + OVERDUE_AFTER;
+        self.sync_with_log(&self.overdue(OVERDUE_AFTER, |_| true)).await;
         // An actor holds no unsent command for longer, so a queue must not either.
-        let limit = OVERDUE + MOVING_LIMIT;
+        let limit = OVERDUE_AFTER + MOVING_LIMIT;
         let unsent = self.overdue(limit, |row| row.outcome == Outcome::Queued);
-        self.end_rows(&unsent, Outcome::Expired, None, "Its time passed before it could be sent.").await;
+        self.end_rows(&unsent, Outcome::Expired, None, Some(&Message::new("refusal-expired"))).await;
         // No sent command takes longer to confirm, including both halves of a restart.
         let sent = self.overdue(limit * 3, |row| row.outcome != Outcome::Queued);
-        self.give_again(&sent).await;
+        self.redeliver_open(&sent).await;
     }
 
     fn overdue(&self, by: Duration, concerns: impl Fn(&CommandRow) -> bool) -> Vec<Uuid> {

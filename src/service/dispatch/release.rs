@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use super::{
     Dispatcher, TICK,
-    delivery::ticket,
-    log_storage,
-    printer_queues::Offer,
-    retry::{Group, Part},
+    delivery::ticket_for,
+    log_storage_error,
+    printer_queues::OfferResult,
+    retry::{GroupPart, RowGroup},
 };
 use crate::{
     clock,
@@ -21,6 +21,7 @@ use crate::{
         access::Role,
         batch::{Batch, BatchSpec, BatchState},
         command::{Command, CommandRow, Outcome, Reason},
+        message::Message,
     },
     storage::{self, commands},
 };
@@ -28,11 +29,11 @@ use crate::{
 impl Dispatcher {
     /// Reads the power groups of printers if a batch limits heating. Until they can be read, all printers count as one
     /// group: too few printers may heat at once, but never too many.
-    pub(super) async fn learn_power_groups(&mut self, batches: &[Batch]) {
+    pub(super) async fn load_power_groups(&mut self, batches: &[Batch]) {
         if batches.iter().all(|batch| batch.spec.max_heating == 0) {
             return;
         }
-        let printers = self.retry("power groups", || storage::printers::all(&self.db)).await;
+        let printers = self.retry("power groups", || storage::printers::list_printers(&self.db)).await;
         self.power_groups_stale = printers.is_err();
         match printers {
             Ok(printers) => {
@@ -40,21 +41,21 @@ impl Dispatcher {
                     printers.into_iter().map(|printer| (printer.id, printer.details.power_group)).collect();
             }
             Err(error) => {
-                log_storage("power groups", &error);
+                log_storage_error("power groups", &error);
                 self.power_groups.clear();
             }
         }
     }
 
-    pub(super) async fn learn_stale_power_groups(&mut self) {
+    pub(super) async fn reload_stale_power_groups(&mut self) {
         if self.power_groups_stale {
             let batches: Vec<Batch> = self.active_batches.values().map(|active| active.batch.clone()).collect();
-            self.learn_power_groups(&batches).await;
+            self.load_power_groups(&batches).await;
         }
     }
 
     /// Releases the commands that the limits allow.
-    pub(super) async fn release(&mut self) {
+    pub(super) async fn release_commands(&mut self) {
         let (now, wall) = (Instant::now(), clock::now());
         self.wake_at = now + TICK;
         let waiting = self.active_batches.iter().filter(|(_, active)| !active.queued.is_empty() && !active.stopping);
@@ -66,22 +67,22 @@ impl Dispatcher {
                 continue;
             }
             let limits_heating = self.active_batches.get(&id).is_some_and(|active| active.batch.spec.max_heating > 0);
-            let heating = if limits_heating { self.heating(now) } else { HashSet::new() };
+            let heating = if limits_heating { self.heating_printers(now) } else { HashSet::new() };
             let groups = &self.power_groups;
             let Some(active) = self.active_batches.get_mut(&id) else { continue };
             let limit = usize::try_from(active.batch.spec.max_heating).unwrap_or(usize::MAX);
             let group_of = |printer: &Uuid| groups.get(printer).cloned().flatten();
-            let released = active.release(now, wall, |printer, let_go| {
+            let released = active.release_rows(now, wall, |printer, just_released| {
                 let group = group_of(&printer);
-                let busy = heating.iter().chain(let_go.iter().filter(|id| !heating.contains(*id)));
+                let busy = heating.iter().chain(just_released.iter().filter(|id| !heating.contains(*id)));
                 let others = busy.filter(|id| **id != printer && group_of(id) == group).count();
                 others < limit
             });
             self.handle.publish_waits(id, &active.waits);
-            if let Some(again) = released.again {
+            if let Some(again) = released.check_at {
                 self.wake_at = self.wake_at.min(again);
             }
-            self.end_unreleased(id, released.over).await;
+            self.end_unreleased(id, released.expired).await;
             self.record_release(id, released.rows).await;
         }
     }
@@ -92,13 +93,13 @@ impl Dispatcher {
             return;
         }
         let ids: Vec<Uuid> = over.iter().map(|row| row.id).collect();
-        self.adopt(over);
+        self.keep_open(over);
         self.end_queued(&ids, Outcome::Expired, Reason::WindowOver).await;
         self.close_if_over(vec![id]).await;
     }
 
     /// Keeps rows that left the queue of their batch as open, until their end is in the command log.
-    fn adopt(&mut self, rows: Vec<CommandRow>) {
+    fn keep_open(&mut self, rows: Vec<CommandRow>) {
         for row in rows {
             if let Some(active) = self.active_batches.get_mut(&row.batch_id) {
                 active.open.insert(row.id, row.printer_id);
@@ -111,7 +112,7 @@ impl Dispatcher {
         let Some(active) = self.active_batches.get(&id) else { return };
         let expires_in = TimeDelta::seconds(i64::from(active.batch.spec.expires_in_s));
         let closes_at = active.closes_at();
-        let mut group = Group::new(rows);
+        let mut group = RowGroup::new(rows);
         while let Some(part) = self
             .next_part("release", &mut group, |rows: Vec<CommandRow>| async {
                 let at = clock::now();
@@ -120,28 +121,28 @@ impl Dispatcher {
                     return (rows, Ok(None));
                 }
                 let times: Vec<_> = rows.iter().map(|row| (row.id, at + expires_in)).collect();
-                let released = commands::release(&self.db, &times, at).await;
+                let released = commands::release_queued(&self.db, &times, at).await;
                 (rows, released.map(|released| Some((at, released))))
             })
             .await
         {
             match part {
-                Part::Done(over, None) => self.end_unreleased(id, over).await,
-                Part::Done(mut rows, Some((at, released))) => {
+                GroupPart::Done(over, None) => self.end_unreleased(id, over).await,
+                GroupPart::Done(mut rows, Some((at, released))) => {
                     let released: HashSet<Uuid> = released.into_iter().map(|row| row.id).collect();
                     for row in &mut rows {
                         (row.released_at, row.expires_at) = (Some(at), Some(at + expires_in));
                     }
                     let (rows, ended): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| released.contains(&row.id));
-                    self.offer(rows).await;
+                    self.offer_rows(rows).await;
                     // These rows have ended in the meantime: by a stop, or because their printer was removed.
                     let ids: Vec<Uuid> = ended.iter().map(|row| row.id).collect();
-                    self.adopt(ended);
-                    self.read_again(&ids).await;
+                    self.keep_open(ended);
+                    self.sync_with_log(&ids).await;
                 }
-                Part::Refused(row) => {
+                GroupPart::Refused(row) => {
                     let id = row.id;
-                    self.adopt(vec![row]);
+                    self.keep_open(vec![row]);
                     self.end_as_not_recorded(vec![id.into()]).await;
                 }
             }
@@ -159,18 +160,18 @@ impl Dispatcher {
             active.checked = true;
             return true;
         }
-        if Instant::now() < self.check_again {
+        if Instant::now() < self.next_due_check {
             return false;
         }
         let spec = active.batch.spec.clone();
         let printers: Vec<(Uuid, Uuid)> = active.queued.iter().map(|row| (row.id, row.printer_id)).collect();
-        let may_still = match self.may_still(&spec, wall).await {
-            Ok(may_still) => may_still,
+        let is_permitted = match self.may_still_create(&spec, wall).await {
+            Ok(is_permitted) => is_permitted,
             Err(error) => return self.check_later("rights", &error),
         };
         // The rows end before the batch becomes running. If the process ends in between, the next one repeats the
         // checks.
-        if !may_still {
+        if !is_permitted {
             let all: Vec<Uuid> = printers.iter().map(|(id, _)| *id).collect();
             self.end_queued(&all, Outcome::Rejected, Reason::Forbidden).await;
         } else if !spec.states.is_empty() {
@@ -185,7 +186,7 @@ impl Dispatcher {
         if !self.active_batches.contains_key(&id) {
             return false;
         }
-        if let Err(error) = storage::batches::run(&self.db, id).await {
+        if let Err(error) = storage::batches::mark_running(&self.db, id).await {
             return self.check_later("start of a batch", &error);
         }
         if let Some(active) = self.active_batches.get_mut(&id) {
@@ -198,13 +199,13 @@ impl Dispatcher {
     }
 
     fn check_later(&mut self, what: &str, error: &storage::Error) -> bool {
-        log_storage(what, error);
-        self.check_again = Instant::now() + TICK;
+        log_storage_error(what, error);
+        self.next_due_check = Instant::now() + TICK;
         false
     }
 
     /// Returns whether the creator of a batch still has the right to create it.
-    async fn may_still(&self, spec: &BatchSpec, wall: DateTime<Utc>) -> Result<bool, storage::Error> {
+    async fn may_still_create(&self, spec: &BatchSpec, wall: DateTime<Utc>) -> Result<bool, storage::Error> {
         if let Some(user_id) = spec.user_id {
             let user = storage::users::get(&self.db, user_id).await?;
             return Ok(user.is_some_and(|user| user.details.enabled && user.details.role >= Role::Operator));
@@ -215,13 +216,14 @@ impl Dispatcher {
     }
 
     /// Returns the printers that are heating, or have a command in flight that makes them heat.
-    pub(super) fn heating(&self, now: Instant) -> HashSet<Uuid> {
-        let seen = self.fleet.view().all();
+    pub(super) fn heating_printers(&self, now: Instant) -> HashSet<Uuid> {
+        let views = self.fleet.view().printers();
         let commanded = self.rows.values().filter(|row| {
             row.command.heats()
                 && self.printer_queues.in_flight(row.printer_id).is_some_and(|ticket| ticket.command_id == row.id)
         });
-        seen.iter()
+        views
+            .iter()
             .filter(|live| live.is_heating(now))
             .map(|live| live.id)
             .chain(commanded.map(|row| row.printer_id))
@@ -229,22 +231,22 @@ impl Dispatcher {
     }
 
     /// Offers released rows to the queues of their printers.
-    pub(super) async fn offer(&mut self, rows: Vec<CommandRow>) {
+    pub(super) async fn offer_rows(&mut self, rows: Vec<CommandRow>) {
         self.withdraw_before_cancels(&rows).await;
         let mut refused: HashMap<Command, Vec<Uuid>> = HashMap::new();
         for row in rows {
             let (id, printer_id) = (row.id, row.printer_id);
-            let offer = self.printer_queues.offer(printer_id, ticket(&row));
+            let offer = self.printer_queues.offer(printer_id, ticket_for(&row));
             self.rows.insert(id, row);
             match offer {
-                Offer::Go | Offer::Overtake => self.post(id).await,
-                Offer::Wait => {}
-                Offer::Refuse(in_flight) => refused.entry(in_flight).or_default().push(id),
+                OfferResult::Deliver | OfferResult::Overtake => self.deliver(id).await,
+                OfferResult::Wait => {}
+                OfferResult::Refuse(in_flight) => refused.entry(in_flight).or_default().push(id),
             }
         }
         for (in_flight, ids) in refused {
-            let detail = format!("Another command to this printer has not ended yet: {in_flight}.");
-            self.end_rows(&ids, Outcome::Rejected, Some(Reason::CommandInFlight), &detail).await;
+            let detail = Message::new("refusal-command-in-flight").with("command", in_flight);
+            self.end_rows(&ids, Outcome::Rejected, Some(Reason::CommandInFlight), Some(&detail)).await;
         }
     }
 

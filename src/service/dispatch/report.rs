@@ -5,42 +5,42 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::{
-    Dispatcher, log_storage,
-    reconcile::Unrecorded,
-    retry::{Group, Part, is_repeated},
+    Dispatcher, log_storage_error,
+    reconcile::UnrecordedEnd,
+    retry::{GroupPart, RowGroup, is_retryable},
 };
 use crate::{
     domain::{
         batch::OnFailure,
-        command::{CommandRow, Outcome, Settled},
+        command::{CommandRow, Outcome, SettledEffect},
     },
-    fleet::message::{ActorEvent, Report},
-    storage::commands::{self, Touched},
+    fleet::message::{ActorEvent, CommandReport},
+    storage::commands::{self, ChangedRow},
 };
 
 impl Dispatcher {
     /// Processes a group of messages from actors.
-    pub(super) async fn on_messages(&mut self, group: Vec<ActorEvent>) {
+    pub(super) async fn on_actor_events(&mut self, group: Vec<ActorEvent>) {
         self.handle.set_storing(true);
-        let mut readies = Vec::new();
+        let mut requests = Vec::new();
         let (mut settled_later, mut restarted) = (Vec::new(), Vec::new());
-        for up in group {
-            match up {
-                ActorEvent::SendRequest(ready) => readies.push(ready),
+        for event in group {
+            match event {
+                ActorEvent::SendRequest(request) => requests.push(request),
                 ActorEvent::Report(report) => {
-                    let row = self.rows.get(&report.command_id).map(touched);
-                    self.being_written.push(stored(report, row));
+                    let row = self.rows.get(&report.command_id).map(changed_row);
+                    self.being_written.push(stored_report(report, row));
                 }
                 ActorEvent::Settled { command_id, settled } => settled_later.push((command_id, settled)),
                 ActorEvent::Restarted { printer_id } => restarted.push(printer_id),
             }
         }
         // A second send is committed after the reports of the first send.
-        if readies.iter().any(|ready| ready.attempt > 1) {
-            self.write_reports_left().await;
+        if requests.iter().any(|request| request.attempt > 1) {
+            self.write_remaining_reports().await;
         }
-        self.on_readies(readies).await;
-        self.write_reports_left().await;
+        self.on_send_requests(requests).await;
+        self.write_remaining_reports().await;
         // Only an ended row can be settled, so the reports are stored first.
         for (command_id, settled) in settled_later {
             self.on_settled(command_id, settled).await;
@@ -48,12 +48,12 @@ impl Dispatcher {
         for printer_id in restarted {
             self.on_restarted(printer_id).await;
         }
-        self.handle.set_storing(!self.ledger.is_empty());
+        self.handle.set_storing(!self.actor_events.is_empty());
     }
 
     /// Stores the reports in `being_written` and keeps them until they are stored. If a shutdown interrupts this
     /// function, it is called again to store them.
-    pub(super) async fn write_reports_left(&mut self) {
+    pub(super) async fn write_remaining_reports(&mut self) {
         if !self.being_written.is_empty() {
             self.write_reports(self.being_written.clone()).await;
             self.being_written.clear();
@@ -61,15 +61,15 @@ impl Dispatcher {
     }
 
     /// Stores reports, and removes the commands that ended with them from memory.
-    pub(super) async fn write_reports(&mut self, reports: Vec<commands::Report>) {
-        let mut group = Group::new(reports);
+    pub(super) async fn write_reports(&mut self, reports: Vec<commands::CommandUpdate>) {
+        let mut group = RowGroup::new(reports);
         while let Some(part) = self
             .next_part("outcomes", &mut group, |reports| async {
-                let over = self.over_with(&reports);
-                let reported = match commands::report(&self.db, &reports, &over).await {
+                let over = self.batches_ended_by(&reports);
+                let reported = match commands::store_updates(&self.db, &reports, &over).await {
                     // The outcomes are stored even if the end of their batch cannot be stored.
-                    Err(error) if !over.is_empty() && !is_repeated(&error) => {
-                        commands::report(&self.db, &reports, &[]).await
+                    Err(error) if !over.is_empty() && !is_retryable(&error) => {
+                        commands::store_updates(&self.db, &reports, &[]).await
                     }
                     result => result,
                 };
@@ -78,18 +78,18 @@ impl Dispatcher {
             .await
         {
             match part {
-                Part::Done(reports, reported) => self.on_written(reports, &reported).await,
-                Part::Refused(report) if report.outcome.is_final() => {
-                    self.end_as_not_recorded(vec![Unrecorded { id: report.id, report: Some(report) }]).await;
+                GroupPart::Done(reports, reported) => self.on_reports_written(reports, &reported).await,
+                GroupPart::Refused(report) if report.outcome.is_final() => {
+                    self.end_as_not_recorded(vec![UnrecordedEnd { id: report.id, report: Some(report) }]).await;
                 }
                 // Nothing is lost: the final report repeats these facts.
-                Part::Refused(_) => {}
+                GroupPart::Refused(_) => {}
             }
         }
     }
 
     /// Returns the batches that end with these reports. A batch with `on_failure: stop` is finished in its own transaction.
-    fn over_with(&self, reports: &[commands::Report]) -> Vec<Uuid> {
+    fn batches_ended_by(&self, reports: &[commands::CommandUpdate]) -> Vec<Uuid> {
         let mut ending: HashMap<Uuid, HashSet<Uuid>> = HashMap::new();
         for report in reports.iter().filter(|report| report.outcome.is_final()) {
             let Some(row) = self.rows.get(&report.id) else { continue };
@@ -105,7 +105,7 @@ impl Dispatcher {
         ending.into_iter().filter(is_over).map(|(batch_id, _)| batch_id).collect()
     }
 
-    async fn on_written(&mut self, reports: Vec<commands::Report>, written: &commands::Reported) {
+    async fn on_reports_written(&mut self, reports: Vec<commands::CommandUpdate>, written: &commands::UpdateSummary) {
         self.drop_finished(&written.finished);
         let mut by_outcome: HashMap<Outcome, Vec<Uuid>> = HashMap::new();
         let mut others = Vec::new();
@@ -128,38 +128,38 @@ impl Dispatcher {
             }
         }
         for (outcome, ids) in by_outcome {
-            self.forget(&ids, Some(outcome)).await;
+            self.remove_ended(&ids, Some(outcome)).await;
         }
-        self.read_again(&others).await;
+        self.sync_with_log(&others).await;
     }
 
-    async fn on_settled(&self, command_id: Uuid, settled: Settled) {
-        match self.retry("settled", || commands::settle(&self.db, command_id, &settled)).await {
+    async fn on_settled(&self, command_id: Uuid, settled: SettledEffect) {
+        match self.retry("settled", || commands::store_settled_effect(&self.db, command_id, &settled)).await {
             Ok(_) => {
                 tracing::info!(command.id = %command_id, effect = %settled.effect, "settled later");
-                self.fleet.view().settle(command_id, settled);
+                self.fleet.view().show_settled(command_id, settled);
             }
             // The row keeps an unknown effect, which is still correct.
-            Err(error) => log_storage("settled", &error),
+            Err(error) => log_storage_error("settled", &error),
         }
     }
 
     /// Hands an actor that was restarted its commands again. It settles those that were sent.
     async fn on_restarted(&mut self, printer_id: Uuid) {
-        let mut held = self.printer_queues.held(printer_id);
+        let mut held = self.printer_queues.actor_commands(printer_id);
         // Undelivered commands are handed to the new actor anyway, and must not arrive twice.
         held.retain(|id| self.rows.contains_key(id) && !self.undelivered.contains(id));
-        self.give_again(&held).await;
+        self.redeliver_open(&held).await;
     }
 }
 
-pub(super) fn touched(row: &CommandRow) -> Touched {
-    Touched { id: row.id, batch_id: row.batch_id, printer_id: row.printer_id }
+pub(super) fn changed_row(row: &CommandRow) -> ChangedRow {
+    ChangedRow { id: row.id, batch_id: row.batch_id, printer_id: row.printer_id }
 }
 
 /// Returns an actor's report in the form in which it is stored.
-fn stored(report: Report, row: Option<Touched>) -> commands::Report {
-    commands::Report {
+fn stored_report(report: CommandReport, row: Option<ChangedRow>) -> commands::CommandUpdate {
+    commands::CommandUpdate {
         id: report.command_id,
         row,
         outcome: report.outcome,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Dispatcher, log_storage};
+use super::{Dispatcher, log_storage_error};
 use crate::storage;
 
 /// First pause between attempts while the database is unavailable. Nothing may be sent without the command log.
@@ -12,19 +12,19 @@ pub(super) const RETRY_MIN: Duration = Duration::from_millis(100);
 pub(super) const RETRY_MAX: Duration = Duration::from_secs(2);
 
 /// Rows that are written in parts, each as large as the database accepts.
-pub(super) struct Group<T> {
+pub(super) struct RowGroup<T> {
     /// A stack: the last element is the next part.
     parts: Vec<Vec<T>>,
 }
 
 /// Result of one part of a [`Group`].
-pub(super) enum Part<T, R> {
+pub(super) enum GroupPart<T, R> {
     Done(Vec<T>, R),
     /// The database refuses this row permanently. The error is logged.
     Refused(T),
 }
 
-impl<T> Group<T> {
+impl<T> RowGroup<T> {
     pub(super) fn new(rows: Vec<T>) -> Self {
         Self { parts: if rows.is_empty() { Vec::new() } else { vec![rows] } }
     }
@@ -53,7 +53,7 @@ impl Dispatcher {
         let mut backoff = Backoff::new();
         loop {
             match attempt().await {
-                Err(error) if is_repeated(&error) => self.wait(what, &error, &mut backoff).await,
+                Err(error) if is_retryable(&error) => self.wait_before_retry(what, &error, &mut backoff).await,
                 result => return result,
             }
         }
@@ -64,9 +64,9 @@ impl Dispatcher {
     pub(super) async fn next_part<T, R, F>(
         &self,
         what: &str,
-        group: &mut Group<T>,
+        group: &mut RowGroup<T>,
         attempt: impl Fn(Vec<T>) -> F,
-    ) -> Option<Part<T, R>>
+    ) -> Option<GroupPart<T, R>>
     where
         F: Future<Output = (Vec<T>, Result<R, storage::Error>)>,
     {
@@ -74,14 +74,14 @@ impl Dispatcher {
         while let Some(rows) = group.parts.pop() {
             let (mut rows, result) = attempt(rows).await;
             match result {
-                Ok(result) => return Some(Part::Done(rows, result)),
-                Err(error) if is_repeated(&error) => {
+                Ok(result) => return Some(GroupPart::Done(rows, result)),
+                Err(error) if is_retryable(&error) => {
                     group.parts.push(rows);
-                    self.wait(what, &error, &mut backoff).await;
+                    self.wait_before_retry(what, &error, &mut backoff).await;
                 }
                 Err(error) if rows.len() == 1 => {
-                    log_storage(what, &error);
-                    return rows.pop().map(Part::Refused);
+                    log_storage_error(what, &error);
+                    return rows.pop().map(GroupPart::Refused);
                 }
                 Err(_) => {
                     let rest = rows.split_off(rows.len() / 2);
@@ -92,10 +92,10 @@ impl Dispatcher {
         None
     }
 
-    async fn wait(&self, what: &str, error: &storage::Error, backoff: &mut Backoff) {
-        log_storage(what, error);
+    async fn wait_before_retry(&self, what: &str, error: &storage::Error, backoff: &mut Backoff) {
+        log_storage_error(what, error);
         // Report progress: a wait for the database is not a hang.
-        self.handle.beat();
+        self.handle.record_turn();
         backoff.pause().await;
     }
 }
@@ -103,6 +103,6 @@ impl Dispatcher {
 /// Returns whether a database operation is repeated. `Superseded` has two causes. If another server has taken over
 /// the farm, nothing is committed any more, and this process ends. If this server has just taken the next epoch itself,
 /// the next attempt succeeds.
-pub(super) fn is_repeated(error: &storage::Error) -> bool {
+pub(super) fn is_retryable(error: &storage::Error) -> bool {
     error.is_transient() || matches!(error, storage::Error::Superseded)
 }

@@ -14,40 +14,40 @@ use crate::{
         print::PrintFact,
         state::Reachability,
     },
-    fleet::recorder_queue::Observed,
+    fleet::recorder_queue::LatestObservations,
     storage::{
         self, Db, Error,
-        printer_observations::{Sighting, Told},
+        printer_observations::{FeedState, PrinterObservation},
     },
 };
 
 /// Observations that wait to be stored.
 #[derive(Default)]
 pub(super) struct ObservationBuffer {
-    observations: HashMap<Uuid, Sighting>,
-    reach: HashMap<Uuid, (Reachability, DateTime<Utc>)>,
+    observations: HashMap<Uuid, PrinterObservation>,
+    reachabilities: HashMap<Uuid, (Reachability, DateTime<Utc>)>,
     /// The last published events of each printer. `None` until they are read: without them, events would be repeated.
-    published: Option<HashMap<Uuid, Told>>,
+    published: Option<HashMap<Uuid, FeedState>>,
 }
 
 impl ObservationBuffer {
     /// Adds observations. Only the newest one of each printer is kept.
-    pub fn add(&mut self, observed: Observed) {
+    pub fn add(&mut self, observed: LatestObservations) {
         self.observations.extend(observed.observations.into_iter().map(|(printer_id, observation)| {
-            let sighting = Sighting {
+            let stored = PrinterObservation {
                 printer_id,
                 state: observation.state,
                 mark: observation.mark,
                 observed_at: observation.at,
                 octoprint_version: observation.octoprint_version.map(|version| version.to_string()),
             };
-            (printer_id, sighting)
+            (printer_id, stored)
         }));
-        self.reach.extend(observed.reach);
+        self.reachabilities.extend(observed.reachability);
     }
 
     /// Updates the marks of waiting observations from stored facts, because the facts are newer.
-    pub fn outdate(&mut self, facts: &[(Uuid, PrintFact)]) {
+    pub fn update_marks(&mut self, facts: &[(Uuid, PrintFact)]) {
         for (printer_id, fact) in facts {
             if let (Some((mark, at)), Some(older)) = (fact.mark(), self.observations.get_mut(printer_id)) {
                 (older.mark, older.observed_at) = (mark, at);
@@ -57,7 +57,7 @@ impl ObservationBuffer {
 
     /// Returns whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.observations.is_empty() && self.reach.is_empty()
+        self.observations.is_empty() && self.reachabilities.is_empty()
     }
 
     /// Stores the waiting observations with their events. A group that the database refuses is split until the refused
@@ -69,11 +69,11 @@ impl ObservationBuffer {
         if self.published.is_none() {
             self.published = Some(storage::printer_observations::last_published(db).await?);
         }
-        let printers: BTreeSet<Uuid> = self.observations.keys().chain(self.reach.keys()).copied().collect();
+        let printers: BTreeSet<Uuid> = self.observations.keys().chain(self.reachabilities.keys()).copied().collect();
         let mut parts = vec![printers.into_iter().collect::<Vec<_>>()];
         while let Some(mut part) = parts.pop() {
             match self.write(db, &part).await {
-                Ok(()) => part.iter().for_each(|printer_id| self.note_stored(*printer_id)),
+                Ok(()) => part.iter().for_each(|printer_id| self.mark_stored(*printer_id)),
                 Err(error) if is_transient(&error) => {
                     // If only the reply was lost, the events are in the feed. So the published events are read again.
                     self.published = None;
@@ -84,7 +84,7 @@ impl ObservationBuffer {
                     [printer_id] => {
                         tracing::error!(printer.id = %printer_id, ?error, "an observation is refused and dropped");
                         self.observations.remove(printer_id);
-                        self.reach.remove(printer_id);
+                        self.reachabilities.remove(printer_id);
                     }
                     [_, _, ..] => {
                         let second = part.split_off(part.len() / 2);
@@ -97,42 +97,46 @@ impl ObservationBuffer {
     }
 
     async fn write(&self, db: &Db, printers: &[Uuid]) -> Result<(), Error> {
-        let observations: Vec<Sighting> =
+        let observations: Vec<PrinterObservation> =
             printers.iter().filter_map(|printer_id| self.observations.get(printer_id).cloned()).collect();
-        let reach: Vec<(Uuid, Reachability)> =
-            printers.iter().filter_map(|printer_id| Some((*printer_id, self.reach.get(printer_id)?.0))).collect();
-        storage::printer_observations::save(db, &observations, &reach, &self.events(printers)).await
+        let reach: Vec<(Uuid, Reachability)> = printers
+            .iter()
+            .filter_map(|printer_id| Some((*printer_id, self.reachabilities.get(printer_id)?.0)))
+            .collect();
+        storage::printer_observations::store_observations(db, &observations, &reach, &self.pending_events(printers))
+            .await
     }
 
     /// Removes the stored observations of a printer from the buffer, and remembers their events as published.
-    fn note_stored(&mut self, printer_id: Uuid) {
+    fn mark_stored(&mut self, printer_id: Uuid) {
         let published = self.published.get_or_insert_default().entry(printer_id).or_default();
         if let Some(observation) = self.observations.remove(&printer_id) {
             published.state = Some(observation.state);
         }
-        if let Some((reachability, _)) = self.reach.remove(&printer_id) {
+        if let Some((reachability, _)) = self.reachabilities.remove(&printer_id) {
             published.reachability = Some(reachability);
         }
     }
 
-    fn events(&self, printers: &[Uuid]) -> Vec<NewEvent> {
+    fn pending_events(&self, printers: &[Uuid]) -> Vec<NewEvent> {
         let published = |printer_id: &Uuid| {
             self.published.as_ref().and_then(|published| published.get(printer_id)).copied().unwrap_or_default()
         };
         let reached = printers.iter().filter_map(|printer_id| {
-            let (reachability, at) = self.reach.get(printer_id)?;
+            let (reachability, at) = self.reachabilities.get(printer_id)?;
             let before = published(printer_id).reachability;
             if before.is_some_and(|before| is_online(before) == is_online(*reachability)) {
                 return None;
             }
             let kind = if is_online(*reachability) { EventType::PrinterOnline } else { EventType::PrinterOffline };
-            Some(event(kind, *printer_id, *at, json!({"reachability": reachability, "before": before})))
+            Some(printer_event(kind, *printer_id, *at, json!({"reachability": reachability, "before": before})))
         });
         let changed = printers.iter().filter_map(|printer_id| {
             let state = self.observations.get(printer_id)?.state;
             let before = published(printer_id).state;
             let data = json!({"state": state, "before": before});
-            (before != Some(state)).then(|| event(EventType::PrinterStateChanged, *printer_id, clock::now(), data))
+            (before != Some(state))
+                .then(|| printer_event(EventType::PrinterStateChanged, *printer_id, clock::now(), data))
         });
         reached.chain(changed).collect()
     }
@@ -142,7 +146,7 @@ fn is_online(reachability: Reachability) -> bool {
     reachability == Reachability::Online
 }
 
-fn event(kind: EventType, printer_id: Uuid, at: DateTime<Utc>, data: Value) -> NewEvent {
+fn printer_event(kind: EventType, printer_id: Uuid, at: DateTime<Utc>, data: Value) -> NewEvent {
     let data: Option<Map<String, Value>> = data.as_object().cloned();
     NewEvent { printer_id: Some(printer_id), data, ..NewEvent::new(kind, at) }
 }

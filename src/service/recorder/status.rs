@@ -11,7 +11,7 @@ use std::{
 use crate::fleet::recorder_queue::RecorderQueue;
 
 /// The recorder is behind if a fact waits longer than this.
-const LATE: Duration = Duration::from_secs(5);
+const MAX_FACT_AGE: Duration = Duration::from_secs(5);
 
 /// Handle for the status of the recorder. Cheap to clone.
 #[derive(Clone, Default)]
@@ -32,7 +32,7 @@ impl RecorderStatus {
     }
 
     /// Returns how long the oldest of them has waited, by the monotonic clock. `None`: no fact waits.
-    pub fn oldest_waits(&self) -> Option<Duration> {
+    pub fn oldest_wait(&self) -> Option<Duration> {
         self.queue.backlog().since.map(|since| since.elapsed())
     }
 
@@ -43,7 +43,7 @@ impl RecorderStatus {
 
     /// Returns whether the last write succeeded and no fact waits longer than 5 s.
     pub fn is_ok(&self) -> bool {
-        !self.last_write_failed() && self.oldest_waits().is_none_or(|waits| waits <= LATE)
+        !self.last_write_failed() && self.oldest_wait().is_none_or(|waits| waits <= MAX_FACT_AGE)
     }
 
     /// Sets whether the last write failed. Returns the previous value.

@@ -6,10 +6,10 @@
 //! it is due again. So a receiver gets an event at least once. It gets the event twice, with the same `webhook-id`, if
 //! the server ends between the response and its commit.
 
-mod attempt;
-mod rounds;
+mod delivery;
+mod failure;
+mod scheduler;
 mod sender;
-mod trouble;
 
 use std::sync::{
     Arc,
@@ -17,6 +17,7 @@ use std::sync::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+pub use failure::DeliveryFailure;
 use serde_json::{Map, json};
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
@@ -28,18 +29,19 @@ use crate::{
     clock,
     domain::{
         access::Role,
-        audit::{Action, Entry, differences, fields},
+        audit::{Action, AuditEntry, changed_fields, object_fields},
         event::EventType,
-        invalid::Invalid,
-        webhook::{Delivery, MOST_WEBHOOKS, TEST_TYPE, Webhook, WebhookDetails},
+        message::Message,
+        validation::ValidationErrors,
+        webhook::{Delivery, MAX_WEBHOOKS, TEST_EVENT_TYPE, Webhook, WebhookDetails},
     },
     outbound::Outbound,
     secrets,
-    storage::{self, webhooks::Secret},
+    storage::{self, webhooks::SigningSecret},
 };
 
 /// Maximum number of concurrent requests to all receivers.
-const AT_ONCE: usize = 64;
+const MAX_REQUESTS: usize = 64;
 
 /// Longest overlap of two secrets. Two valid secrets must not become permanent.
 const LONGEST_OVERLAP: TimeDelta = TimeDelta::days(30);
@@ -52,19 +54,24 @@ pub(crate) struct Webhooks {
     /// Signals that a webhook has changed, or that a delivery is requested.
     changed: Arc<Notify>,
     slots: Arc<Semaphore>,
-    counts: Arc<Counts>,
+    counts: Arc<AttemptCounts>,
 }
 
 impl Webhooks {
     /// Creates the state. Nothing is sent before [`Services::deliver_webhooks`] runs.
     pub fn new(outbound: Outbound) -> Self {
-        Self { outbound, changed: Arc::default(), slots: Arc::new(Semaphore::new(AT_ONCE)), counts: Arc::default() }
+        Self {
+            outbound,
+            changed: Arc::default(),
+            slots: Arc::new(Semaphore::new(MAX_REQUESTS)),
+            counts: Arc::default(),
+        }
     }
 }
 
 /// Attempts since the start, by result.
 #[derive(Default)]
-struct Counts {
+struct AttemptCounts {
     delivered: AtomicU64,
     failed: AtomicU64,
     abandoned: AtomicU64,
@@ -95,8 +102,8 @@ pub struct WebhookReport {
     pub delivered: bool,
     pub status: Option<u16>,
     pub latency_ms: i64,
-    /// What is wrong, and what to do about it.
-    pub trouble: Option<(String, String)>,
+    /// None: the receiver accepted the event.
+    pub failure: Option<DeliveryFailure>,
 }
 
 /// Returns whether the principal may see a webhook. With a tag limit, the webhook's limit must be within it.
@@ -105,12 +112,12 @@ fn may_see(who: &Principal, webhook: &Webhook) -> bool {
 }
 
 /// Returns an audit entry about a webhook.
-fn entry_of(who: &Principal, action: Action, id: Uuid, changes: Map<String, serde_json::Value>) -> Entry {
-    Entry { subject: Some(id), ..who.entry(action, changes) }
+fn webhook_entry(who: &Principal, action: Action, id: Uuid, changes: Map<String, serde_json::Value>) -> AuditEntry {
+    AuditEntry { subject: Some(id), ..who.audit_entry(action, changes) }
 }
 
-fn named(webhook: &Webhook) -> Map<String, serde_json::Value> {
-    fields(&json!({"url": webhook.details.url}))
+fn url_field(webhook: &Webhook) -> Map<String, serde_json::Value> {
+    object_fields(&json!({"url": webhook.details.url}))
 }
 
 impl Services {
@@ -122,7 +129,7 @@ impl Services {
         details: WebhookDetails,
     ) -> Result<(WebhookView, String), Error> {
         who.require(Role::Manager)?;
-        let details = details.checked()?;
+        let details = details.validate()?;
         let now = clock::now();
         let webhook = Webhook {
             id: clock::new_id(),
@@ -139,10 +146,10 @@ impl Services {
             updated_at: now,
         };
         let (secret, plain) = self.new_secret()?;
-        let entry = entry_of(who, Action::WebhookCreated, webhook.id, fields(&webhook.details));
-        let most = i64::try_from(MOST_WEBHOOKS).unwrap_or(i64::MAX);
+        let entry = webhook_entry(who, Action::WebhookCreated, webhook.id, object_fields(&webhook.details));
+        let most = i64::try_from(MAX_WEBHOOKS).unwrap_or(i64::MAX);
         if !storage::webhooks::insert(&self.db, &webhook, &secret, most, &entry).await? {
-            let detail = format!("There are {MOST_WEBHOOKS} webhooks already, which is the most. Remove one first.");
+            let detail = Message::new("refusal-too-many-webhooks").with("limit", MAX_WEBHOOKS);
             return Err(Error::Conflict { code: "too_many_webhooks", detail });
         }
         self.webhooks.changed.notify_one();
@@ -151,17 +158,17 @@ impl Services {
     }
 
     /// Returns a new secret: sealed, and in plain text.
-    fn new_secret(&self) -> Result<(Secret, String), Error> {
+    fn new_secret(&self) -> Result<(SigningSecret, String), Error> {
         let (id, plain) = (clock::new_id(), secrets::new_signing_secret()?);
-        Ok((Secret { id, sealed: self.vault.seal(id, &plain)?, until: None }, plain))
+        Ok((SigningSecret { id, sealed: self.vault.seal(id, &plain)?, until: None }, plain))
     }
 
     /// Returns the webhooks that the principal may see, oldest first.
     pub async fn list_webhooks(&self, who: &Principal) -> Result<Vec<WebhookView>, Error> {
         who.require(Role::Manager)?;
-        let pending = storage::webhooks::pending(&self.db).await?;
+        let pending = storage::webhooks::count_pending(&self.db).await?;
         let mut views = Vec::new();
-        for webhook in storage::webhooks::all(&self.db).await? {
+        for webhook in storage::webhooks::list_webhooks(&self.db).await? {
             if may_see(who, &webhook) {
                 let count = pending.iter().find(|(id, _)| *id == webhook.id).map_or(0, |(_, count)| *count);
                 views.push(self.view_of_webhook(webhook, count).await?);
@@ -173,8 +180,8 @@ impl Services {
     /// Returns one webhook. A webhook that the principal may not see does not exist.
     pub async fn webhook(&self, who: &Principal, id: Uuid) -> Result<WebhookView, Error> {
         let webhook = self.visible_webhook(who, id).await?;
-        let pending = storage::webhooks::pending(&self.db).await?;
-        let count = pending.iter().find(|(of, _)| *of == id).map_or(0, |(_, count)| *count);
+        let pending = storage::webhooks::count_pending(&self.db).await?;
+        let count = pending.iter().find(|(webhook_id, _)| *webhook_id == id).map_or(0, |(_, count)| *count);
         self.view_of_webhook(webhook, count).await
     }
 
@@ -185,7 +192,7 @@ impl Services {
     }
 
     async fn view_of_webhook(&self, webhook: Webhook, pending: i64) -> Result<WebhookView, Error> {
-        let secrets = storage::webhooks::secrets(&self.db, webhook.id, clock::now()).await?;
+        let secrets = storage::webhooks::list_secrets(&self.db, webhook.id, clock::now()).await?;
         Ok(WebhookView { webhook, pending, overlap_until: secrets.iter().filter_map(|secret| secret.until).max() })
     }
 
@@ -211,13 +218,13 @@ impl Services {
             ordered: patch.ordered.unwrap_or(was.ordered),
         };
         let webhook = Webhook {
-            details: details.checked()?,
+            details: details.validate()?,
             version: before.version + 1,
             updated_at: clock::now(),
             ..before.clone()
         };
-        let changes = differences(&json!(before.details), &json!(webhook.details));
-        let entry = entry_of(who, Action::WebhookChanged, id, changes);
+        let changes = changed_fields(&json!(before.details), &json!(webhook.details));
+        let entry = webhook_entry(who, Action::WebhookChanged, id, changes);
         if !storage::webhooks::update(&self.db, &webhook, before.version, &entry).await? {
             return Err(Error::Stale);
         }
@@ -229,7 +236,7 @@ impl Services {
     /// Removes a webhook and its pending deliveries.
     pub async fn remove_webhook(&self, who: &Principal, id: Uuid) -> Result<(), Error> {
         let webhook = self.visible_webhook(who, id).await?;
-        let entry = entry_of(who, Action::WebhookRemoved, id, fields(&webhook.details));
+        let entry = webhook_entry(who, Action::WebhookRemoved, id, object_fields(&webhook.details));
         if !storage::webhooks::remove(&self.db, id, &entry).await? {
             return Err(Error::NotFound("webhook"));
         }
@@ -247,14 +254,14 @@ impl Services {
     ) -> Result<(WebhookView, String), Error> {
         let webhook = self.visible_webhook(who, id).await?;
         if overlap < TimeDelta::zero() || overlap > LONGEST_OVERLAP {
-            let rule = format!("must be 0 to {} seconds", LONGEST_OVERLAP.num_seconds());
-            return Err(Invalid::one("/overlap_s", "range", rule).into());
+            let rule = Message::new("rule-range-seconds").with("min", 0).with("max", LONGEST_OVERLAP.num_seconds());
+            return Err(ValidationErrors::single("/overlap_s", "range", rule).into());
         }
         let until = clock::now() + overlap;
         let (secret, plain) = self.new_secret()?;
-        let told = fields(&json!({"url": webhook.details.url, "former_until": until}));
-        let entry = entry_of(who, Action::WebhookRotated, id, told);
-        if !storage::webhooks::rotate(&self.db, id, &secret, until, &entry).await? {
+        let changes = object_fields(&json!({"url": webhook.details.url, "former_until": until}));
+        let entry = webhook_entry(who, Action::WebhookRotated, id, changes);
+        if !storage::webhooks::rotate_secret(&self.db, id, &secret, until, &entry).await? {
             return Err(Error::NotFound("webhook"));
         }
         tracing::info!(webhook.id = %id, by = %who.name, "webhook's secret rotated");
@@ -264,21 +271,21 @@ impl Services {
     /// Sends an event of the type `webhook.test` now, even if the webhook is disabled, and returns the result.
     pub async fn test_webhook(&self, who: &Principal, id: Uuid) -> Result<WebhookReport, Error> {
         let webhook = self.visible_webhook(who, id).await?;
-        let busy = "Too many requests to receivers are under way. Try again in a minute.";
-        let _slot = self.webhooks.slots.try_acquire().map_err(|_| Error::Busy(busy))?;
-        let entry = entry_of(who, Action::WebhookTested, id, named(&webhook));
-        storage::audit::add(&self.db, &entry).await?;
+        let busy = |_| Error::Busy(Message::new("refusal-too-many-deliveries"));
+        let _slot = self.webhooks.slots.try_acquire().map_err(busy)?;
+        let entry = webhook_entry(who, Action::WebhookTested, id, url_field(&webhook));
+        storage::audit::append_single(&self.db, &entry).await?;
         let event_id = clock::new_id();
         let body = json!({
-            "id": event_id, "cursor": self.feed_end().await?.to_string(), "type": TEST_TYPE, "at": entry.at,
+            "id": event_id, "cursor": self.feed_end().await?.to_string(), "type": TEST_EVENT_TYPE, "at": entry.at,
             "actor": entry.actor, "external_ref": null, "data": {"webhook_id": id},
         });
-        let sent = attempt::send(self, &webhook, event_id, &body.to_string()).await?;
+        let sent = delivery::send_once(self, &webhook, event_id, &body.to_string()).await?;
         Ok(WebhookReport {
-            delivered: sent.trouble.is_none(),
+            delivered: sent.failure.is_none(),
             status: sent.status,
             latency_ms: sent.latency_ms,
-            trouble: sent.trouble.map(|trouble| (trouble.sentence(), trouble.advice())),
+            failure: sent.failure,
         })
     }
 
@@ -292,24 +299,25 @@ impl Services {
         limit: i64,
     ) -> Result<Vec<Delivery>, Error> {
         self.visible_webhook(who, id).await?;
-        Ok(storage::webhooks::page_of_deliveries(&self.db, id, filter, after, limit).await?)
+        Ok(storage::webhooks::list_deliveries(&self.db, id, filter, after, limit).await?)
     }
 
     /// Sends the event of a delivery again, with the same id. Fails with `webhook_disabled`, `event_expired`.
     pub async fn redeliver(&self, who: &Principal, id: Uuid, delivery_id: Uuid) -> Result<Delivery, Error> {
         let webhook = self.visible_webhook(who, id).await?;
-        let found = storage::webhooks::delivery(&self.db, id, delivery_id).await?.ok_or(Error::NotFound("delivery"))?;
+        let found =
+            storage::webhooks::get_delivery(&self.db, id, delivery_id).await?.ok_or(Error::NotFound("delivery"))?;
         if !webhook.details.enabled {
-            let detail = "The webhook is switched off. Switch it on first.".to_owned();
+            let detail = Message::new("refusal-webhook-disabled");
             return Err(Error::Conflict { code: "webhook_disabled", detail });
         }
         if storage::events::get(&self.db, found.event_seq).await?.is_none() {
-            let detail = "The event is not kept any more.".to_owned();
+            let detail = Message::new("refusal-event-expired");
             return Err(Error::Conflict { code: "event_expired", detail });
         }
-        let mut told = named(&webhook);
-        told.insert("event_id".to_owned(), json!(found.event_id));
-        let entry = entry_of(who, Action::WebhookRedelivered, id, told);
+        let mut changes = url_field(&webhook);
+        changes.insert("event_id".to_owned(), json!(found.event_id));
+        let entry = webhook_entry(who, Action::WebhookRedelivered, id, changes);
         let delivery = storage::webhooks::redeliver(&self.db, id, delivery_id, entry.at, &entry).await?;
         self.webhooks.changed.notify_one();
         delivery.ok_or(Error::NotFound("delivery"))
@@ -317,7 +325,7 @@ impl Services {
 
     /// Returns the attempts to deliver since the start, by result.
     pub fn webhook_attempts(&self) -> [(&'static str, u64); 3] {
-        let Counts { delivered, failed, abandoned } = &*self.webhooks.counts;
+        let AttemptCounts { delivered, failed, abandoned } = &*self.webhooks.counts;
         [("delivered", delivered), ("failed", failed), ("abandoned", abandoned)]
             .map(|(result, count)| (result, count.load(Ordering::Relaxed)))
     }

@@ -8,21 +8,21 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{At, Body, Refused, accepted};
-use crate::simulator::app_keys::Poll;
+use super::{ErrorResponse, JsonBody, RequestPrinter, accepted_response};
+use crate::simulator::app_keys::PollResult;
 
 /// `GET /plugin/appkeys/probe`.
 pub async fn probe() -> Response {
-    accepted(false)
+    accepted_response(false)
 }
 
 /// `POST /plugin/appkeys/request {"app": …}`.
-pub async fn request(At(printer): At, body: Body) -> Result<Response, Refused> {
-    if body.text("app").is_none_or(str::is_empty) {
-        return Err(Refused::new(400, "No app name provided"));
+pub async fn request_key(RequestPrinter(printer): RequestPrinter, body: JsonBody) -> Result<Response, ErrorResponse> {
+    if body.text_field("app").is_none_or(str::is_empty) {
+        return Err(ErrorResponse::new(400, "No app name provided"));
     }
-    let token = printer.with(|inner, now| inner.app_keys.request(now));
-    let token = token.ok_or_else(|| Refused::new(429, "Too many requests wait for a decision"))?;
+    let token = printer.with_inner(|inner, now| inner.app_keys.add_request(now));
+    let token = token.ok_or_else(|| ErrorResponse::new(429, "Too many requests wait for a decision"))?;
     let url = printer.url();
     let location = format!("{url}/plugin/appkeys/request/{token}");
     let body = json!({"app_token": token, "auth_dialog": format!("{url}/plugin/appkeys/auth/{token}")});
@@ -30,10 +30,15 @@ pub async fn request(At(printer): At, body: Body) -> Result<Response, Refused> {
 }
 
 /// `GET /plugin/appkeys/request/<token>`.
-pub async fn poll(At(printer): At, Path(token): Path<String>) -> Result<Response, Refused> {
-    match printer.with(|inner, now| inner.app_keys.poll(&token, now)) {
-        Poll::Awaiting => Ok((StatusCode::ACCEPTED, Json(json!({"message": "Awaiting decision"}))).into_response()),
-        Poll::Granted(key) => Ok(Json(json!({"api_key": key})).into_response()),
-        Poll::Gone => Err(Refused::not_found()),
+pub async fn poll_request(
+    RequestPrinter(printer): RequestPrinter,
+    Path(token): Path<String>,
+) -> Result<Response, ErrorResponse> {
+    match printer.with_inner(|inner, now| inner.app_keys.poll(&token, now)) {
+        PollResult::Awaiting => {
+            Ok((StatusCode::ACCEPTED, Json(json!({"message": "Awaiting decision"}))).into_response())
+        }
+        PollResult::Granted(key) => Ok(Json(json!({"api_key": key})).into_response()),
+        PollResult::Gone => Err(ErrorResponse::not_found()),
     }
 }

@@ -14,9 +14,9 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{At, Body, Refused, accepted};
+use super::{ErrorResponse, JsonBody, RequestPrinter, accepted_response};
 use crate::simulator::{
-    config::{Act, Fault},
+    config::{Fault, MachineAction},
     printer::SimulatedPrinter,
 };
 
@@ -25,29 +25,32 @@ type Printers = Arc<[SimulatedPrinter]>;
 /// Returns the router of the control port.
 pub fn router(printers: Printers) -> Router {
     Router::new()
-        .route("/sim/printers", get(list))
+        .route("/sim/printers", get(list_printers))
         .route("/sim/printers/{name}/fault", post(set_fault))
-        .route("/sim/printers/{name}/act", post(act))
-        .route("/sim/printers/{name}/log", get(log))
+        .route("/sim/printers/{name}/act", post(perform_action))
+        .route("/sim/printers/{name}/log", get(get_log))
         .with_state(printers)
 }
 
 /// `POST /sim/fault {"fault": …}`.
-pub async fn set_own_fault(At(printer): At, body: Body) -> Result<Response, Refused> {
+pub async fn set_own_fault(RequestPrinter(printer): RequestPrinter, body: JsonBody) -> Result<Response, ErrorResponse> {
     apply_fault(&printer, &body)
 }
 
 /// `POST /sim/act {"act": …}`.
-pub async fn act_here(At(printer): At, body: Body) -> Result<Response, Refused> {
-    apply_act(&printer, &body)
+pub async fn perform_own_action(
+    RequestPrinter(printer): RequestPrinter,
+    body: JsonBody,
+) -> Result<Response, ErrorResponse> {
+    apply_action(&printer, &body)
 }
 
 /// `GET /sim/log`.
-pub async fn own_log(At(printer): At) -> Json<Value> {
-    Json(log_of(&printer))
+pub async fn get_own_log(RequestPrinter(printer): RequestPrinter) -> Json<Value> {
+    Json(log_body(&printer))
 }
 
-async fn list(State(printers): State<Printers>) -> Json<Value> {
+async fn list_printers(State(printers): State<Printers>) -> Json<Value> {
     let rows = printers.iter().map(|printer| {
         json!({
             "name": printer.name(), "url": printer.url(), "api_key": printer.api_key(), "state": printer.state_text(),
@@ -56,47 +59,49 @@ async fn list(State(printers): State<Printers>) -> Json<Value> {
     Json(rows.collect())
 }
 
-async fn set_fault(Named(printer): Named, body: Body) -> Result<Response, Refused> {
+async fn set_fault(NamedPrinter(printer): NamedPrinter, body: JsonBody) -> Result<Response, ErrorResponse> {
     apply_fault(&printer, &body)
 }
 
-async fn act(Named(printer): Named, body: Body) -> Result<Response, Refused> {
-    apply_act(&printer, &body)
+async fn perform_action(NamedPrinter(printer): NamedPrinter, body: JsonBody) -> Result<Response, ErrorResponse> {
+    apply_action(&printer, &body)
 }
 
-async fn log(Named(printer): Named) -> Json<Value> {
-    Json(log_of(&printer))
+async fn get_log(NamedPrinter(printer): NamedPrinter) -> Json<Value> {
+    Json(log_body(&printer))
 }
 
 /// The printer named in the path.
-struct Named(SimulatedPrinter);
+struct NamedPrinter(SimulatedPrinter);
 
-impl FromRequestParts<Printers> for Named {
-    type Rejection = Refused;
+impl FromRequestParts<Printers> for NamedPrinter {
+    type Rejection = ErrorResponse;
 
     async fn from_request_parts(parts: &mut Parts, printers: &Printers) -> Result<Self, Self::Rejection> {
-        let Path(name) = Path::<String>::from_request_parts(parts, printers).await.map_err(|_| Refused::not_found())?;
-        printers.iter().find(|printer| printer.name() == name).cloned().map(Self).ok_or_else(Refused::not_found)
+        let Path(name) =
+            Path::<String>::from_request_parts(parts, printers).await.map_err(|_| ErrorResponse::not_found())?;
+        printers.iter().find(|printer| printer.name() == name).cloned().map(Self).ok_or_else(ErrorResponse::not_found)
     }
 }
 
 /// `{"fault": …}` lasts. `{"fault": …, "once": true}` applies to the next command only.
-fn apply_fault(printer: &SimulatedPrinter, body: &Body) -> Result<Response, Refused> {
-    let fault = Fault::from_json(body.0.get("fault").unwrap_or(&Value::Null)).map_err(|it| Refused::new(400, it))?;
+fn apply_fault(printer: &SimulatedPrinter, body: &JsonBody) -> Result<Response, ErrorResponse> {
+    let fault =
+        Fault::from_json(body.0.get("fault").unwrap_or(&Value::Null)).map_err(|it| ErrorResponse::new(400, it))?;
     match (fault, body.is_true("once")) {
-        (Some(fault), true) => printer.fault_next_command(fault),
+        (Some(fault), true) => printer.queue_command_fault(fault),
         (fault, _) => printer.set_fault(fault),
     }
-    Ok(accepted(true))
+    Ok(accepted_response(true))
 }
 
-fn apply_act(printer: &SimulatedPrinter, body: &Body) -> Result<Response, Refused> {
-    let act = Act::from_json(&body.0).ok_or_else(|| Refused::new(400, "no such act"))?;
-    printer.at_printer(act);
-    Ok(accepted(true))
+fn apply_action(printer: &SimulatedPrinter, body: &JsonBody) -> Result<Response, ErrorResponse> {
+    let action = MachineAction::from_json(&body.0).ok_or_else(|| ErrorResponse::new(400, "no such act"))?;
+    printer.perform(action);
+    Ok(accepted_response(true))
 }
 
-fn log_of(printer: &SimulatedPrinter) -> Value {
-    let started = printer.common().started;
-    printer.received().iter().map(|received| received.to_json(started)).collect()
+fn log_body(printer: &SimulatedPrinter) -> Value {
+    let started = printer.context().started;
+    printer.received_requests().iter().map(|request| request.to_json(started)).collect()
 }

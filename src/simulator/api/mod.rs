@@ -3,9 +3,9 @@
 mod app_keys;
 pub mod control;
 mod files;
-mod gate;
 mod job;
 mod printer;
+mod request_middleware;
 mod system;
 mod upload;
 
@@ -19,47 +19,52 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{printer::SimulatedPrinter, push, wire::Conn};
+use super::{event_socket, faulty_stream::ConnectionHandle, printer::SimulatedPrinter};
 
 /// Returns the router for all printers of a farm.
 pub fn router() -> Router {
     Router::new()
-        .route("/api/version", get(system::version))
-        .route("/api/server", get(system::server))
-        .route("/api/login", post(system::login))
-        .route("/api/settings", get(system::settings).post(system::change_settings))
-        .route("/api/timelapse", get(system::timelapse))
-        .route("/api/job", get(job::show).post(job::command))
-        .route("/api/printer", get(printer::show))
-        .route("/api/printer/error", get(printer::error))
-        .route("/api/printer/command", post(printer::command))
-        .route("/api/connection", get(printer::connection).post(printer::connect))
-        .route("/api/files", get(files::list))
-        .route("/api/files/local", get(files::list).post(upload::upload))
-        .route("/api/files/local/{*path}", get(files::show).post(files::command).delete(files::remove))
+        .route("/api/version", get(system::get_version))
+        .route("/api/server", get(system::get_server))
+        .route("/api/login", post(system::log_in))
+        .route("/api/settings", get(system::get_settings).post(system::change_settings))
+        .route("/api/timelapse", get(system::get_timelapse))
+        .route("/api/job", get(job::get_job).post(job::run_job_command))
+        .route("/api/printer", get(printer::get_printer))
+        .route("/api/printer/error", get(printer::get_connection_error))
+        .route("/api/printer/command", post(printer::send_gcode))
+        .route("/api/connection", get(printer::get_connection).post(printer::change_connection))
+        .route("/api/files", get(files::list_files))
+        .route("/api/files/local", get(files::list_files).post(upload::upload_file))
+        .route(
+            "/api/files/local/{*path}",
+            get(files::get_file).post(files::run_file_command).delete(files::delete_file),
+        )
         .route("/plugin/appkeys/probe", get(app_keys::probe))
-        .route("/plugin/appkeys/request", post(app_keys::request))
-        .route("/plugin/appkeys/request/{token}", get(app_keys::poll))
-        .route("/webcam/", get(system::snapshot))
-        .route("/sockjs/websocket", get(push::socket))
+        .route("/plugin/appkeys/request", post(app_keys::request_key))
+        .route("/plugin/appkeys/request/{token}", get(app_keys::poll_request))
+        .route("/webcam/", get(system::get_snapshot))
+        .route("/sockjs/websocket", get(event_socket::open_event_socket))
         .route("/sim/fault", post(control::set_own_fault))
-        .route("/sim/act", post(control::act_here))
-        .route("/sim/log", get(control::own_log))
-        .fallback(async || Refused::not_found())
-        .method_not_allowed_fallback(async || Refused::new(405, "The method is not allowed for the requested URL."))
-        .layer(middleware::from_fn(gate::gate))
+        .route("/sim/act", post(control::perform_own_action))
+        .route("/sim/log", get(control::get_own_log))
+        .fallback(async || ErrorResponse::not_found())
+        .method_not_allowed_fallback(async || {
+            ErrorResponse::new(405, "The method is not allowed for the requested URL.")
+        })
+        .layer(middleware::from_fn(request_middleware::handle_request))
         // The middleware has OctoPrint's own limits.
         .layer(DefaultBodyLimit::disable())
 }
 
 /// The printer that received a request.
-pub struct At(pub SimulatedPrinter);
+pub struct RequestPrinter(pub SimulatedPrinter);
 
-impl<S: Send + Sync> FromRequestParts<S> for At {
+impl<S: Send + Sync> FromRequestParts<S> for RequestPrinter {
     type Rejection = StatusCode;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        match parts.extensions.get::<ConnectInfo<Conn>>() {
+        match parts.extensions.get::<ConnectInfo<ConnectionHandle>>() {
             Some(ConnectInfo(conn)) => Ok(Self(conn.printer.clone())),
             None => Err(StatusCode::INTERNAL_SERVER_ERROR),
         }
@@ -68,24 +73,24 @@ impl<S: Send + Sync> FromRequestParts<S> for At {
 
 /// Whether a request changed anything. A handler attaches this value to its response.
 #[derive(Debug, Clone, Copy)]
-pub struct Acted(pub bool);
+pub struct ActedMarker(pub bool);
 
 /// OctoPrint's `204`: accepted. `acted` is whether the request had an effect.
-pub fn accepted(acted: bool) -> Response {
-    let mut answer = StatusCode::NO_CONTENT.into_response();
-    answer.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain"));
-    answer.extensions_mut().insert(Acted(acted));
-    answer
+pub fn accepted_response(acted: bool) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain"));
+    response.extensions_mut().insert(ActedMarker(acted));
+    response
 }
 
 /// An error response with `{"error": …}`.
 #[derive(Debug)]
-pub struct Refused {
+pub struct ErrorResponse {
     status: u16,
     text: String,
 }
 
-impl Refused {
+impl ErrorResponse {
     /// Creates any error response.
     pub fn new(status: u16, text: impl Into<String>) -> Self {
         Self { status, text: text.into() }
@@ -111,7 +116,7 @@ impl Refused {
     }
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for ErrorResponse {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         (status, Json(json!({"error": self.text}))).into_response()
@@ -119,30 +124,30 @@ impl IntoResponse for Refused {
 }
 
 /// A JSON body, with OctoPrint's errors: 415 for the content type, 400 for the content.
-pub struct Body(pub Value);
+pub struct JsonBody(pub Value);
 
-impl<S: Send + Sync> axum::extract::FromRequest<S> for Body {
-    type Rejection = Refused;
+impl<S: Send + Sync> axum::extract::FromRequest<S> for JsonBody {
+    type Rejection = ErrorResponse;
 
     async fn from_request(mut request: axum::extract::Request, state: &S) -> Result<Self, Self::Rejection> {
-        if !gate::is_of_type(request.headers(), "application/json") {
-            return Err(Refused::new(
+        if !request_middleware::has_content_type(request.headers(), "application/json") {
+            return Err(ErrorResponse::new(
                 415,
                 "Did not attempt to load JSON data because the request Content-Type was not 'application/json'.",
             ));
         }
-        if let Some(gate::Parsed(json)) = request.extensions_mut().remove() {
+        if let Some(request_middleware::ParsedJson(json)) = request.extensions_mut().remove() {
             return Ok(Self(json));
         }
-        let malformed = || Refused::new(400, "Malformed JSON body in request");
+        let malformed = || ErrorResponse::new(400, "Malformed JSON body in request");
         let bytes = axum::body::Bytes::from_request(request, state).await.map_err(|_| malformed())?;
         serde_json::from_slice(&bytes).map(Self).map_err(|_| malformed())
     }
 }
 
-impl Body {
+impl JsonBody {
     /// Returns a text field.
-    pub fn text(&self, name: &str) -> Option<&str> {
+    pub fn text_field(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Value::as_str)
     }
 

@@ -8,19 +8,19 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{At, Refused, files::is_in_print};
+use super::{ErrorResponse, RequestPrinter, files::is_printing_path};
 use crate::simulator::{
     bodies,
-    files::{name_of, sanitised},
-    machine::{Event, JobCommand, State},
+    files::{file_name, sanitise_name},
+    machine::{JobCommand, MachineState, PushEvent},
 };
 
 /// Extensions that OctoPrint accepts as G-code.
-const EXTENSIONS: [&str; 3] = ["gcode", "gco", "g"];
+const GCODE_EXTENSIONS: [&str; 3] = ["gcode", "gco", "g"];
 
 /// Fields of the form.
 #[derive(Default)]
-struct Form {
+struct UploadForm {
     file: Option<(String, Vec<u8>)>,
     folder: Option<String>,
     path: String,
@@ -30,18 +30,18 @@ struct Form {
     userdata: Option<Value>,
 }
 
-impl Form {
-    async fn read(mut multipart: Multipart) -> Result<Self, Refused> {
-        let broken = |_| Refused::new(400, "Malformed multipart body in request");
+impl UploadForm {
+    async fn from_multipart(mut multipart: Multipart) -> Result<Self, ErrorResponse> {
+        let malformed = |_| ErrorResponse::new(400, "Malformed multipart body in request");
         let mut form = Self::default();
-        while let Some(field) = multipart.next_field().await.map_err(broken)? {
+        while let Some(field) = multipart.next_field().await.map_err(malformed)? {
             let name = field.name().unwrap_or_default().to_owned();
             if name == "file" {
                 let filename = field.file_name().unwrap_or_default().to_owned();
-                form.file = Some((filename, field.bytes().await.map_err(broken)?.to_vec()));
+                form.file = Some((filename, field.bytes().await.map_err(malformed)?.to_vec()));
                 continue;
             }
-            let text = field.text().await.map_err(broken)?;
+            let text = field.text().await.map_err(malformed)?;
             let is_true = matches!(text.trim().to_lowercase().as_str(), "true" | "yes" | "y" | "1");
             match name.as_str() {
                 "foldername" => form.folder = Some(text),
@@ -51,7 +51,8 @@ impl Form {
                 "noOverwrite" => form.no_overwrite = is_true,
                 "userdata" => {
                     let userdata = serde_json::from_str(&text);
-                    form.userdata = Some(userdata.map_err(|_| Refused::new(400, "userdata contains invalid JSON"))?);
+                    form.userdata =
+                        Some(userdata.map_err(|_| ErrorResponse::new(400, "userdata contains invalid JSON"))?);
                 }
                 _ => {}
             }
@@ -61,73 +62,73 @@ impl Form {
 }
 
 /// Handles an upload.
-pub async fn upload(
-    At(printer): At,
+pub async fn upload_file(
+    RequestPrinter(printer): RequestPrinter,
     multipart: Result<Multipart, axum::extract::multipart::MultipartRejection>,
-) -> Result<Response, Refused> {
-    let nothing = || Refused::new(400, "No file to upload and no folder to create");
-    let form = Form::read(multipart.map_err(|_| nothing())?).await?;
-    let folder = folder_path(&form.path)?;
+) -> Result<Response, ErrorResponse> {
+    let missing_file = || ErrorResponse::new(400, "No file to upload and no folder to create");
+    let form = UploadForm::from_multipart(multipart.map_err(|_| missing_file())?).await?;
+    let folder = sanitise_folder(&form.path)?;
     let url = printer.url().to_owned();
     let Some((name, bytes)) = form.file else {
-        let name = form.folder.filter(|name| !name.is_empty()).ok_or_else(nothing)?;
-        let path = join(&folder, &folder_path(&name)?);
-        printer.with(|inner, _| inner.files.put_folder(&path));
-        let made = json!({
-            "name": name_of(&path), "path": path, "origin": "local",
+        let name = form.folder.filter(|name| !name.is_empty()).ok_or_else(missing_file)?;
+        let path = join_path(&folder, &sanitise_folder(&name)?);
+        printer.with_inner(|inner, _| inner.files.put_folder(&path));
+        let created_folder = json!({
+            "name": file_name(&path), "path": path, "origin": "local",
             "refs": {"resource": format!("{url}/api/files/local/{path}")},
         });
-        return Ok(created(&url, &path, json!({"done": true, "folder": made})));
+        return Ok(created_response(&url, &path, json!({"done": true, "folder": created_folder})));
     };
     // The name of a file may contain its folder.
     let (below, name) = name.rsplit_once('/').unwrap_or(("", &name));
-    let name = sanitised(name);
-    let path = join(&join(&folder, &folder_path(below)?), &name);
+    let name = sanitise_name(name);
+    let path = join_path(&join_path(&folder, &sanitise_folder(below)?), &name);
     let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_lowercase()).unwrap_or_default();
-    if !EXTENSIONS.contains(&extension.as_str()) {
-        return Err(Refused::new(415, "Could not upload file, invalid type"));
+    if !GCODE_EXTENSIONS.contains(&extension.as_str()) {
+        return Err(ErrorResponse::new(415, "Could not upload file, invalid type"));
     }
-    let blob = printer.common().blobs.intern(bytes);
-    let (selected, printing) = printer.with(|inner, now| {
+    let blob = printer.context().blobs.intern(bytes);
+    let (selected, printing) = printer.with_inner(|inner, now| {
         if form.no_overwrite && inner.files.get(&path).is_some() {
-            return Err(Refused::new(409, "File already exists and noOverwrite was set"));
+            return Err(ErrorResponse::new(409, "File already exists and noOverwrite was set"));
         }
-        if is_in_print(inner, &path) {
-            return Err(Refused::new(409, "Trying to overwrite file that is currently being printed"));
+        if is_printing_path(inner, &path) {
+            return Err(ErrorResponse::new(409, "Trying to overwrite file that is currently being printed"));
         }
         inner.files.put(&path, blob, form.userdata);
         let added = json!({"storage": "local", "name": name, "path": path, "type": ["machinecode", "gcode"]});
-        inner.hub.publish(&Event { kind: "FileAdded", payload: added });
-        inner.hub.publish(&Event { kind: "UpdatedFiles", payload: json!({"type": "printables"}) });
+        inner.hub.publish(&PushEvent { kind: "FileAdded", payload: added });
+        inner.hub.publish(&PushEvent { kind: "UpdatedFiles", payload: json!({"type": "printables"}) });
         // A selected file that is overwritten is selected again, because its bytes have changed.
-        let again = inner.machine.selected().is_some_and(|file| file.path == path);
-        let idle = inner.machine.state() == State::Operational;
+        let is_reselected = inner.machine.selected().is_some_and(|file| file.path == path);
+        let idle = inner.machine.state() == MachineState::Operational;
         if idle
-            && (form.select || form.print || again)
-            && let Some(file) = inner.files.selection(&path)
+            && (form.select || form.print || is_reselected)
+            && let Some(file) = inner.files.to_selected(&path)
         {
             inner.machine.select(file);
         }
         if idle && form.print {
-            let _ = inner.machine.command(JobCommand::Start, now);
+            let _ = inner.machine.run_command(JobCommand::Start, now);
         }
         // Measured: if `print` has an effect, `effectiveSelect` is false.
         Ok((idle && form.select && !form.print, idle && form.print))
     })?;
-    let file = json!({"name": name, "origin": "local", "path": path, "refs": bodies::refs(&path, &url)});
+    let file = json!({"name": name, "origin": "local", "path": path, "refs": bodies::file_refs(&path, &url)});
     let body = json!({
         "done": true, "effectivePrint": printing, "effectiveSelect": selected, "files": {"local": file},
     });
-    Ok(created(&url, &path, body))
+    Ok(created_response(&url, &path, body))
 }
 
-fn created(url: &str, path: &str, body: Value) -> Response {
+fn created_response(url: &str, path: &str, body: Value) -> Response {
     let location: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
     let location = location.replace("%2F", "/").replace('+', "%20");
     (StatusCode::CREATED, [(header::LOCATION, format!("{url}/api/files/local/{location}"))], Json(body)).into_response()
 }
 
-fn join(folder: &str, name: &str) -> String {
+fn join_path(folder: &str, name: &str) -> String {
     match (folder.is_empty(), name.is_empty()) {
         (true, _) => name.to_owned(),
         (_, true) => folder.to_owned(),
@@ -135,10 +136,10 @@ fn join(folder: &str, name: &str) -> String {
     }
 }
 
-fn folder_path(path: &str) -> Result<String, Refused> {
+fn sanitise_folder(path: &str) -> Result<String, ErrorResponse> {
     let parts: Vec<&str> = path.split('/').map(str::trim).filter(|part| !part.is_empty() && *part != ".").collect();
     if parts.contains(&"..") {
-        return Err(Refused::new(400, "Invalid path"));
+        return Err(ErrorResponse::new(400, "Invalid path"));
     }
-    Ok(parts.into_iter().map(sanitised).collect::<Vec<_>>().join("/"))
+    Ok(parts.into_iter().map(sanitise_name).collect::<Vec<_>>().join("/"))
 }

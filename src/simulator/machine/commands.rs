@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::{Ended, Job, Machine, STEP, State};
+use super::{EndedPrint, Machine, MachineState, PrintJob, TRANSITION_TIME};
 use crate::simulator::config::Flavor;
 
 /// `command` and `action` of the body.
@@ -67,7 +67,7 @@ impl Machine {
     ///
     /// # Errors
     /// A refusal, as in the table.
-    pub fn command(&mut self, command: JobCommand, now: Instant) -> Result<bool, Refusal> {
+    pub fn run_command(&mut self, command: JobCommand, now: Instant) -> Result<bool, Refusal> {
         self.advance(now);
         if !self.state.is_operational() {
             return Err(Refusal::NotOperational);
@@ -76,7 +76,7 @@ impl Machine {
         match command {
             JobCommand::Start if busy => Err(Refusal::AlreadyActive),
             JobCommand::Start => Ok(self.start(now)),
-            JobCommand::Restart if self.state != State::Paused => Err(Refusal::NotPaused),
+            JobCommand::Restart if self.state != MachineState::Paused => Err(Refusal::NotPaused),
             JobCommand::Restart => Ok(self.flavor == Flavor::V1_11 && self.start(now)),
             JobCommand::Cancel if !busy => Err(Refusal::NotActive("cancel")),
             JobCommand::Cancel => Ok(self.cancel(now)),
@@ -86,7 +86,7 @@ impl Machine {
                 PauseAction::Pause => Ok(self.pause(now)),
                 PauseAction::Resume => Ok(self.resume(now)),
                 // 2.0.0rc7 treats a paused print as a printing one, and pauses it again.
-                PauseAction::Toggle if self.state == State::Paused => {
+                PauseAction::Toggle if self.state == MachineState::Paused => {
                     Ok(self.flavor == Flavor::V1_11 && self.resume(now))
                 }
                 PauseAction::Toggle => Ok(self.pause(now)),
@@ -99,30 +99,36 @@ impl Machine {
         if self.selected.is_none() {
             return false;
         }
-        self.job = Some(Job { sent: 0, line_done: now, began: now, held: std::time::Duration::ZERO, held_since: None });
-        self.last = None;
-        self.head = crate::simulator::gcode::Head::default();
-        self.enter(State::Starting);
-        self.tell_of_file("PrintStarted", self.people());
-        let script = self.script_time("beforePrintStarted", now);
-        self.until = Some(now + STEP + script);
+        self.job = Some(PrintJob {
+            sent_bytes: 0,
+            line_done_at: now,
+            started_at: now,
+            paused_for: std::time::Duration::ZERO,
+            paused_since: None,
+        });
+        self.last_progress = None;
+        self.head = crate::simulator::gcode::PrintHead::default();
+        self.enter_state(MachineState::Starting);
+        self.emit_file_event("PrintStarted", self.user_fields());
+        let script = self.run_script("beforePrintStarted", now);
+        self.state_ends_at = Some(now + TRANSITION_TIME + script);
         true
     }
 
     pub(super) fn pause(&mut self, now: Instant) -> bool {
         match self.state {
-            State::Starting => {
+            MachineState::Starting => {
                 // The start continues while `Pausing` is reported, and will win.
                 self.pause_lost = true;
-                self.enter(State::Pausing);
+                self.enter_state(MachineState::Pausing);
                 true
             }
-            State::Printing | State::Resuming => {
-                let ready = self.queue_empty(now);
-                self.enter(State::Pausing);
-                self.until = ready.map(|ready| {
-                    let at = ready + self.pause_answer;
-                    at + self.script_time("afterPrintPaused", at)
+            MachineState::Printing | MachineState::Resuming => {
+                let ready = self.queue_empty_at(now);
+                self.enter_state(MachineState::Pausing);
+                self.state_ends_at = ready.map(|ready| {
+                    let at = ready + self.pause_reply_delay;
+                    at + self.run_script("afterPrintPaused", at)
                 });
                 true
             }
@@ -131,53 +137,55 @@ impl Machine {
     }
 
     pub(super) fn resume(&mut self, now: Instant) -> bool {
-        if self.state != State::Paused {
+        if self.state != MachineState::Paused {
             return false;
         }
         if let Some(job) = &mut self.job
-            && let Some(since) = job.held_since.take()
+            && let Some(since) = job.paused_since.take()
         {
-            job.held += now.saturating_duration_since(since);
+            job.paused_for += now.saturating_duration_since(since);
         }
-        self.enter(State::Resuming);
-        self.tell_of_file("PrintResumed", self.people());
-        let script = self.script_time("beforePrintResumed", now);
-        self.until = Some(now + STEP + script);
+        self.enter_state(MachineState::Resuming);
+        self.emit_file_event("PrintResumed", self.user_fields());
+        let script = self.run_script("beforePrintResumed", now);
+        self.state_ends_at = Some(now + TRANSITION_TIME + script);
         true
     }
 
     pub(super) fn cancel(&mut self, now: Instant) -> bool {
-        if self.state == State::Cancelling || !self.state.is_busy() {
+        if self.state == MachineState::Cancelling || !self.state.is_busy() {
             return false;
         }
-        if self.state == State::Transferring {
+        if self.state == MachineState::Transferring {
             // Measured: there is no print event, and the partial file is removed.
-            self.until = Some(now + STEP);
+            self.state_ends_at = Some(now + TRANSITION_TIME);
             return true;
         }
-        let ready = self.queue_empty(now);
-        if let (State::Pausing, false, false, Some(at)) = (self.state, self.pause_lost, self.pause_told, self.until) {
+        let ready = self.queue_empty_at(now);
+        if let (MachineState::Pausing, false, false, Some(at)) =
+            (self.state, self.pause_lost, self.pause_reported, self.state_ends_at)
+        {
             // Measured: the position that the pause requested still arrives, and causes the event. It arrives before
             // the script that would have followed.
-            let at = ready.map_or(at, |ready| at.min(ready + self.pause_answer));
+            let at = ready.map_or(at, |ready| at.min(ready + self.pause_reply_delay));
             let paused = self.paused_event();
-            self.late.push((at, paused));
+            self.delayed_events.push((at, paused));
         }
-        self.cancelled_in_start = self.state == State::Starting;
+        self.cancelled_in_start = self.state == MachineState::Starting;
         self.pause_lost = false;
-        self.pause_told = false;
-        self.tell_of_file("PrintCancelling", json!({"owner": "admin", "user": "admin"}));
-        self.enter(State::Cancelling);
-        self.tell_cancelled(now);
+        self.pause_reported = false;
+        self.emit_file_event("PrintCancelling", json!({"owner": "admin", "user": "admin"}));
+        self.enter_state(MachineState::Cancelling);
+        self.emit_cancelled(now);
         // `afterPrintCancelled` is sent when the printer is `Operational` again.
-        self.until = ready.map(|ready| ready + STEP);
+        self.state_ends_at = ready.map(|ready| ready + TRANSITION_TIME);
         true
     }
 
     /// Sends `PrintCancelled`, and `PrintFailed` too, as OctoPrint does.
-    pub(super) fn tell_cancelled(&mut self, now: Instant) {
+    pub(super) fn emit_cancelled(&mut self, now: Instant) {
         let position = json!({"x": null, "y": null, "z": null, "e": null, "t": null, "f": null});
-        let sent = self.job.as_ref().map_or(0, |job| job.sent);
+        let sent = self.job.as_ref().map_or(0, |job| job.sent_bytes);
         let time = self.print_time(now);
         let payload = json!({
             "position": position, "fileposition": sent, "time": time, "reason": "cancelled", "owner": "admin",
@@ -187,30 +195,32 @@ impl Machine {
             cancelled.remove("reason");
             cancelled.insert("user".to_owned(), "admin".into());
         }
-        self.tell_of_file("PrintCancelled", cancelled);
-        self.tell_of_file("PrintFailed", payload);
-        self.last = None;
-        self.note_failure();
+        self.emit_file_event("PrintCancelled", cancelled);
+        self.emit_file_event("PrintFailed", payload);
+        self.last_progress = None;
+        self.count_failure();
     }
 
     /// Counts a failed print of the selected file.
-    pub(super) fn note_failure(&mut self) {
+    pub(super) fn count_failure(&mut self) {
         if let Some(path) = self.selected.as_ref().map(|file| file.path.clone()) {
-            self.ended.push(Ended { path, success: false, print_time: 0.0 });
+            self.ended_prints.push(EndedPrint { path, success: false, print_time: 0.0 });
         }
     }
 
     /// Returns when the line in flight, or the script that is being sent, is done. `None`: never, because the firmware
     /// hangs.
-    fn queue_empty(&self, now: Instant) -> Option<Instant> {
-        if self.awol {
+    fn queue_empty_at(&self, now: Instant) -> Option<Instant> {
+        if self.firmware_hung {
             return None;
         }
-        let line_done = self.job.as_ref().map_or(now, |job| job.line_done);
+        let line_done = self.job.as_ref().map_or(now, |job| job.line_done_at);
         let ready = match self.state {
-            State::Starting | State::Resuming | State::Finishing => self.until.unwrap_or(now),
-            State::Pausing if self.pause_lost => self.until.unwrap_or(now),
-            State::Printing | State::Pausing => line_done,
+            MachineState::Starting | MachineState::Resuming | MachineState::Finishing => {
+                self.state_ends_at.unwrap_or(now)
+            }
+            MachineState::Pausing if self.pause_lost => self.state_ends_at.unwrap_or(now),
+            MachineState::Printing | MachineState::Pausing => line_done,
             _ => now,
         };
         Some(ready.max(now))

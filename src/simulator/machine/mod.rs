@@ -9,10 +9,10 @@
 //! * `running.rs`: the lines of a file and of the scripts
 
 mod commands;
-mod heat;
+mod gcode_runner;
+mod heater;
 mod printer_side;
 mod progress;
-mod running;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -26,17 +26,17 @@ use std::{
 #[cfg(test)]
 use commands::Refusal;
 pub use commands::{JobCommand, PauseAction};
-use heat::HeaterModel;
-pub use printer_side::{CANNOT_SELECT, Trouble};
+use heater::HeaterModel;
+pub use printer_side::{CANNOT_SELECT, ConnectionError};
 pub use progress::Progress;
 use serde::Serialize;
 use serde_json::{Value, json};
-pub use state::State;
+pub use state::MachineState;
 
-use super::{config::Flavor, files::Blob, gcode::Head};
+use super::{config::Flavor, files::Blob, gcode::PrintHead};
 
 /// Time from a command to the next state, if there is no script and no line in flight.
-const STEP: Duration = Duration::from_millis(5);
+const TRANSITION_TIME: Duration = Duration::from_millis(5);
 /// Duration of each of the two steps of connecting.
 const CONNECT_STEP: Duration = Duration::from_millis(25);
 /// Longest duration of a line. It keeps the sums of times from overflowing, whatever the G-code.
@@ -46,7 +46,7 @@ const LOST_PAUSE_REPORT: Duration = Duration::from_millis(100);
 
 /// An event for the event socket.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Event {
+pub struct PushEvent {
     #[serde(rename = "type")]
     pub kind: &'static str,
     pub payload: Value,
@@ -54,7 +54,7 @@ pub struct Event {
 
 /// A print that has ended, for the counters of its file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ended {
+pub struct EndedPrint {
     pub path: String,
     pub success: bool,
     /// Print time of a success, in seconds.
@@ -63,7 +63,7 @@ pub struct Ended {
 
 /// The selected file.
 #[derive(Debug, Clone)]
-pub struct Selected {
+pub struct SelectedFile {
     pub name: String,
     pub path: String,
     /// Seconds since 1970.
@@ -73,15 +73,15 @@ pub struct Selected {
 
 /// A print in progress.
 #[derive(Debug, Clone)]
-struct Job {
+struct PrintJob {
     /// Position in the file after the line in flight.
-    sent: usize,
+    sent_bytes: usize,
     /// When the line in flight is acknowledged.
-    line_done: Instant,
-    began: Instant,
+    line_done_at: Instant,
+    started_at: Instant,
     /// Duration of the ended pauses.
-    held: Duration,
-    held_since: Option<Instant>,
+    paused_for: Duration,
+    paused_since: Option<Instant>,
 }
 
 /// A printer, and the state that its OctoPrint reports.
@@ -89,73 +89,73 @@ struct Job {
 pub struct Machine {
     flavor: Flavor,
     scale: f64,
-    pause_answer: Duration,
-    state: State,
+    pause_reply_delay: Duration,
+    state: MachineState,
     /// When a transient state ends. Also `None` for a state that never ends (hung firmware).
-    until: Option<Instant>,
+    state_ends_at: Option<Instant>,
     /// `Pausing` is reported, but the start continues: the pause was too early and is lost.
     pause_lost: bool,
     /// The job was cancelled in `Starting`. Measured: then `Printing` is reported for some 8 ms before `Operational`.
     cancelled_in_start: bool,
     /// `PrintPaused` was sent before `Paused` was reached (`M600`).
-    pause_told: bool,
+    pause_reported: bool,
     /// The firmware does not reply any more.
-    awol: bool,
-    selected: Option<Selected>,
-    job: Option<Job>,
+    firmware_hung: bool,
+    selected: Option<SelectedFile>,
+    job: Option<PrintJob>,
     /// Progress of the last print, which is still reported.
-    last: Option<Progress>,
-    trouble: Trouble,
+    last_progress: Option<Progress>,
+    connection_error: ConnectionError,
     tool: HeaterModel,
     bed: HeaterModel,
-    head: Head,
+    head: PrintHead,
     scripts: BTreeMap<String, String>,
     /// Delayed events. They are sent whatever happens meanwhile.
-    late: Vec<(Instant, Event)>,
-    events: Vec<Event>,
-    ended: Vec<Ended>,
+    delayed_events: Vec<(Instant, PushEvent)>,
+    pending_events: Vec<PushEvent>,
+    ended_prints: Vec<EndedPrint>,
 }
 
 impl Machine {
     /// Creates a connected, idle printer.
-    pub fn new(now: Instant, flavor: Flavor, scale: f64, pause_answer: Duration) -> Self {
+    pub fn new(now: Instant, flavor: Flavor, scale: f64, pause_reply_delay: Duration) -> Self {
         Self {
             flavor,
             scale: if scale.is_finite() && scale > 0.0 { scale } else { 1.0 },
-            pause_answer,
-            state: State::Operational,
-            until: None,
+            pause_reply_delay,
+            state: MachineState::Operational,
+            state_ends_at: None,
             pause_lost: false,
             cancelled_in_start: false,
-            pause_told: false,
-            awol: false,
+            pause_reported: false,
+            firmware_hung: false,
             selected: None,
             job: None,
-            last: None,
-            trouble: Trouble::default(),
+            last_progress: None,
+            connection_error: ConnectionError::default(),
             tool: HeaterModel::new(now),
             bed: HeaterModel::new(now),
-            head: Head::default(),
+            head: PrintHead::default(),
             scripts: BTreeMap::new(),
-            late: Vec::new(),
-            events: Vec::new(),
-            ended: Vec::new(),
+            delayed_events: Vec::new(),
+            pending_events: Vec::new(),
+            ended_prints: Vec::new(),
         }
     }
 
     /// Returns the state as of the last [`Machine::advance`].
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> MachineState {
         self.state
     }
 
     /// Returns the selected file, which prints or would print.
-    pub fn selected(&self) -> Option<&Selected> {
+    pub fn selected(&self) -> Option<&SelectedFile> {
         self.selected.as_ref()
     }
 
     /// Returns why the connection was closed.
-    pub fn trouble(&self) -> &Trouble {
-        &self.trouble
+    pub fn connection_error(&self) -> &ConnectionError {
+        &self.connection_error
     }
 
     /// Returns the G-code scripts by their OctoPrint names.
@@ -179,138 +179,142 @@ impl Machine {
 
     /// Returns the same at a moment in the past. `None` if it is not stored any more.
     pub fn past_temperatures(&self, at: Instant) -> Option<[(f64, f64); 2]> {
-        Some([self.tool.had(at, self.scale)?, self.bed.had(at, self.scale)?])
+        Some([self.tool.reading_at(at, self.scale)?, self.bed.reading_at(at, self.scale)?])
     }
 
     /// Returns the events since the last call.
-    pub fn take_events(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.events)
+    pub fn take_events(&mut self) -> Vec<PushEvent> {
+        std::mem::take(&mut self.pending_events)
     }
 
     /// Returns the prints that ended since the last call.
-    pub fn take_ended(&mut self) -> Vec<Ended> {
-        std::mem::take(&mut self.ended)
+    pub fn take_ended_prints(&mut self) -> Vec<EndedPrint> {
+        std::mem::take(&mut self.ended_prints)
     }
 
     /// Returns when the next change without a command is due.
     pub fn next_due(&self) -> Option<Instant> {
         let line = match &self.job {
-            Some(job) if self.state == State::Printing && !self.awol => Some(job.line_done),
+            Some(job) if self.state == MachineState::Printing && !self.firmware_hung => Some(job.line_done_at),
             _ => None,
         };
-        let late = self.late.iter().map(|(at, _)| *at).min();
-        [line, late, self.until].into_iter().flatten().min()
+        let delayed_event = self.delayed_events.iter().map(|(at, _)| *at).min();
+        [line, delayed_event, self.state_ends_at].into_iter().flatten().min()
     }
 
     /// Processes everything that was due until `now`.
     pub fn advance(&mut self, now: Instant) {
         while let Some(due) = self.next_due().filter(|due| *due <= now) {
-            if let Some(index) = self.late.iter().position(|(at, _)| *at == due) {
-                let (_, event) = self.late.remove(index);
-                self.events.push(event);
-            } else if self.until == Some(due) {
-                self.until = None;
+            if let Some(index) = self.delayed_events.iter().position(|(at, _)| *at == due) {
+                let (_, event) = self.delayed_events.remove(index);
+                self.pending_events.push(event);
+            } else if self.state_ends_at == Some(due) {
+                self.state_ends_at = None;
                 self.leave_transient_state(due);
             } else {
-                self.next_line(due);
+                self.run_next_line(due);
             }
         }
     }
 
     fn leave_transient_state(&mut self, at: Instant) {
         match self.state {
-            State::Opening => {
-                self.enter(State::Connecting);
-                self.until = Some(at + CONNECT_STEP);
+            MachineState::Opening => {
+                self.enter_state(MachineState::Connecting);
+                self.state_ends_at = Some(at + CONNECT_STEP);
             }
-            State::Connecting => {
-                self.enter(State::Operational);
-                self.tell("Connected", json!({"port": "VIRTUAL", "baudrate": 115_200}));
+            MachineState::Connecting => {
+                self.enter_state(MachineState::Operational);
+                self.emit_event("Connected", json!({"port": "VIRTUAL", "baudrate": 115_200}));
             }
-            State::Pausing if !self.pause_lost => {
+            MachineState::Pausing if !self.pause_lost => {
                 if let Some(job) = &mut self.job {
-                    job.held_since = Some(at);
+                    job.paused_since = Some(at);
                 }
-                if !std::mem::take(&mut self.pause_told) {
+                if !std::mem::take(&mut self.pause_reported) {
                     let paused = self.paused_event();
-                    self.events.push(paused);
+                    self.pending_events.push(paused);
                 }
-                self.enter(State::Paused);
+                self.enter_state(MachineState::Paused);
             }
-            State::Starting | State::Pausing | State::Resuming => {
+            MachineState::Starting | MachineState::Pausing | MachineState::Resuming => {
                 if let Some(job) = &mut self.job {
-                    job.line_done = at;
+                    job.line_done_at = at;
                 }
-                self.enter(State::Printing);
+                self.enter_state(MachineState::Printing);
                 if std::mem::take(&mut self.pause_lost) {
                     let paused = self.paused_event();
-                    self.late.push((at + LOST_PAUSE_REPORT, paused));
+                    self.delayed_events.push((at + LOST_PAUSE_REPORT, paused));
                 }
             }
-            State::Cancelling | State::Finishing => {
+            MachineState::Cancelling | MachineState::Finishing => {
                 self.job = None;
                 if std::mem::take(&mut self.cancelled_in_start) {
-                    self.enter(State::Printing);
+                    self.enter_state(MachineState::Printing);
                 }
-                self.enter(State::Operational);
+                self.enter_state(MachineState::Operational);
             }
-            State::Transferring => {
+            MachineState::Transferring => {
                 self.selected = None;
-                self.tell("TransferFailed", Value::Null);
-                self.enter(State::Operational);
+                self.emit_event("TransferFailed", Value::Null);
+                self.enter_state(MachineState::Operational);
             }
-            State::Offline | State::OfflineAfterError | State::Operational | State::Printing | State::Paused => {}
+            MachineState::Offline
+            | MachineState::OfflineAfterError
+            | MachineState::Operational
+            | MachineState::Printing
+            | MachineState::Paused => {}
         }
     }
 
-    fn enter(&mut self, state: State) {
+    fn enter_state(&mut self, state: MachineState) {
         self.state = state;
         let id = match (self.flavor, state) {
-            (Flavor::V2_0, State::OfflineAfterError) => "CLOSED_WITH_ERROR",
+            (Flavor::V2_0, MachineState::OfflineAfterError) => "CLOSED_WITH_ERROR",
             _ => state.id(),
         };
-        self.tell("PrinterStateChanged", json!({"state_id": id, "state_string": state.text()}));
+        self.emit_event("PrinterStateChanged", json!({"state_id": id, "state_string": state.text()}));
     }
 
-    fn tell(&mut self, kind: &'static str, payload: Value) {
-        self.events.push(Event { kind, payload });
+    fn emit_event(&mut self, kind: &'static str, payload: Value) {
+        self.pending_events.push(PushEvent { kind, payload });
     }
 
     /// Sends an event about the selected file. `more` adds fields.
-    fn tell_of_file(&mut self, kind: &'static str, more: Value) {
-        let payload = self.file_payload(more);
-        self.tell(kind, payload);
+    fn emit_file_event(&mut self, kind: &'static str, extra_fields: Value) {
+        let payload = self.file_payload(extra_fields);
+        self.emit_event(kind, payload);
     }
 
-    fn file_payload(&self, more: Value) -> Value {
+    fn file_payload(&self, extra_fields: Value) -> Value {
         let mut payload = match &self.selected {
             Some(file) => json!({
                 "name": file.name, "path": file.path, "origin": "local", "size": file.blob.bytes().len(),
             }),
             None => json!({}),
         };
-        if let (Some(payload), Value::Object(more)) = (payload.as_object_mut(), more) {
-            payload.extend(more);
+        if let (Some(payload), Value::Object(extra_fields)) = (payload.as_object_mut(), extra_fields) {
+            payload.extend(extra_fields);
         }
         payload
     }
 
     /// `owner` and `user`, which 2.x leaves out of `PrintStarted`.
-    fn people(&self) -> Value {
+    fn user_fields(&self) -> Value {
         match self.flavor {
             Flavor::V1_11 => json!({"owner": "admin", "user": "admin"}),
             Flavor::V2_0 => json!({}),
         }
     }
 
-    fn paused_event(&self) -> Event {
+    fn paused_event(&self) -> PushEvent {
         let position = json!({"x": 0.0, "y": 0.0, "z": 0.0, "e": 0.0, "t": 0, "f": null});
-        let sent = self.job.as_ref().map_or(0, |job| job.sent);
+        let sent = self.job.as_ref().map_or(0, |job| job.sent_bytes);
         let payload = self.file_payload(json!({"position": position, "fileposition": sent}));
-        Event { kind: "PrintPaused", payload }
+        PushEvent { kind: "PrintPaused", payload }
     }
 
-    fn scaled(&self, time: Duration) -> Duration {
+    fn scale_time(&self, time: Duration) -> Duration {
         Duration::try_from_secs_f64(time.as_secs_f64() / self.scale).unwrap_or(LONGEST_LINE).min(LONGEST_LINE)
     }
 }

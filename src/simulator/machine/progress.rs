@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::{Machine, State};
+use super::{Machine, MachineState};
 
 /// Progress of a print that runs or has ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,35 +15,35 @@ pub struct Progress {
     /// Seconds.
     pub print_time: f64,
     /// Seconds that are left, and the origin of this estimate.
-    pub left: Option<(f64, &'static str)>,
+    pub time_left: Option<(f64, &'static str)>,
 }
 
 impl Progress {
     /// Measured: 100 percent and no time left, until the next job.
-    pub fn of_a_done_print(size: usize, print_time: f64) -> Self {
-        Self { completion: 100.0, filepos: size, print_time, left: Some((0.0, "")) }
+    pub fn for_done_print(size: usize, print_time: f64) -> Self {
+        Self { completion: 100.0, filepos: size, print_time, time_left: Some((0.0, "")) }
     }
 
     /// What OctoPrint reports for an empty file, whose print begins and ends within 10 ms.
-    pub fn of_an_empty_file() -> Self {
-        Self { completion: -100.0, filepos: 0, print_time: 0.0, left: None }
+    pub fn for_empty_file() -> Self {
+        Self { completion: -100.0, filepos: 0, print_time: 0.0, time_left: None }
     }
 
     /// Returns the body. All fields are null if there is no progress.
     pub fn to_json(progress: Option<Self>) -> Value {
-        let origin = progress.and_then(|it| it.left).map(|(_, origin)| origin).filter(|origin| !origin.is_empty());
+        let origin = progress.and_then(|it| it.time_left).map(|(_, origin)| origin).filter(|origin| !origin.is_empty());
         json!({
             "completion": progress.map(|it| it.completion),
             "filepos": progress.map(|it| it.filepos),
-            "printTime": progress.map(|it| it.print_time.floor()).map(whole),
-            "printTimeLeft": progress.and_then(|it| it.left).map(|(left, _)| whole(left.floor())),
+            "printTime": progress.map(|it| it.print_time.floor()).map(whole_seconds),
+            "printTimeLeft": progress.and_then(|it| it.time_left).map(|(left, _)| whole_seconds(left.floor())),
             "printTimeLeftOrigin": origin,
         })
     }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "seconds of a print, far below 2^53")]
-fn whole(seconds: f64) -> i64 {
+fn whole_seconds(seconds: f64) -> i64 {
     seconds as i64
 }
 
@@ -51,26 +51,26 @@ impl Machine {
     /// Returns the progress at `now`. `average` is the mean print time of earlier prints of this file.
     #[expect(clippy::cast_precision_loss, reason = "file sizes are far below 2^53")]
     pub fn progress(&self, now: Instant, average: Option<f64>) -> Option<Progress> {
-        let (Some(job), Some(selected)) = (&self.job, &self.selected) else { return self.last };
-        if matches!(self.state, State::Cancelling | State::Finishing) {
-            return self.last;
+        let (Some(job), Some(selected)) = (&self.job, &self.selected) else { return self.last_progress };
+        if matches!(self.state, MachineState::Cancelling | MachineState::Finishing) {
+            return self.last_progress;
         }
         let size = selected.blob.bytes().len();
-        let done = job.sent as f64 / size.max(1) as f64;
+        let done = job.sent_bytes as f64 / size.max(1) as f64;
         let print_time = self.print_time(now);
-        let left = match average {
+        let time_left = match average {
             Some(average) => Some(((average - print_time).max(0.0), "average")),
             None if done > 0.0 => Some((print_time * (1.0 - done) / done, "linear")),
             None => None,
         };
-        Some(Progress { completion: done * 100.0, filepos: job.sent, print_time, left })
+        Some(Progress { completion: done * 100.0, filepos: job.sent_bytes, print_time, time_left })
     }
 
     /// Returns the print time so far in seconds, without pauses.
     pub(super) fn print_time(&self, now: Instant) -> f64 {
         self.job.as_ref().map_or(0.0, |job| {
-            let until = job.held_since.unwrap_or(now);
-            until.saturating_duration_since(job.began).saturating_sub(job.held).as_secs_f64()
+            let until = job.paused_since.unwrap_or(now);
+            until.saturating_duration_since(job.started_at).saturating_sub(job.paused_for).as_secs_f64()
         })
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// State of the printer, as OctoPrint reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum MachineState {
     Offline,
     OfflineAfterError,
     Opening,
@@ -21,7 +21,7 @@ pub enum State {
     Transferring,
 }
 
-impl State {
+impl MachineState {
     /// `state` of `GET /api/job`.
     pub fn text(self) -> &'static str {
         match self {

@@ -1,14 +1,14 @@
 //! Tests of the measured table of `POST /api/job`, row by row, with the time as a value.
 
+mod failures;
+
 use std::time::{Duration, Instant};
 
-use super::{JobCommand, Machine, PauseAction, Refusal, Selected, State};
+use super::{JobCommand, Machine, MachineState, PauseAction, Refusal, SelectedFile};
 use crate::simulator::{
-    config::{Act, Flavor},
-    files::Blobs,
+    config::{Flavor, MachineAction},
+    files::BlobStore,
 };
-
-mod trouble;
 
 const PAUSE: JobCommand = JobCommand::Pause(PauseAction::Pause);
 const RESUME: JobCommand = JobCommand::Pause(PauseAction::Resume);
@@ -19,61 +19,61 @@ const CANCEL: JobCommand = JobCommand::Cancel;
 const RESTART: JobCommand = JobCommand::Restart;
 
 /// A machine and its current time.
-struct Bench {
+struct TestBench {
     machine: Machine,
     now: Instant,
 }
 
-impl Bench {
-    fn with(flavor: Flavor, gcode: Option<&str>) -> Self {
+impl TestBench {
+    fn with_gcode(flavor: Flavor, gcode: Option<&str>) -> Self {
         let now = Instant::now();
         let mut machine = Machine::new(now, flavor, 1.0, Duration::from_millis(40));
         if let Some(gcode) = gcode {
-            let blob = Blobs::default().intern(gcode.into());
-            machine.select(Selected { name: "a.gcode".into(), path: "a.gcode".into(), date: 0, blob });
+            let blob = BlobStore::default().intern(gcode.into());
+            machine.select(SelectedFile { name: "a.gcode".into(), path: "a.gcode".into(), date: 0, blob });
         }
         Self { machine, now }
     }
 
     fn idle() -> Self {
-        Self::with(Flavor::V1_11, Some(&"G4 P489\n".repeat(20)))
+        Self::with_gcode(Flavor::V1_11, Some(&"G4 P489\n".repeat(20)))
     }
 
     /// Creates a machine in this state. Scripts make a transient state last two seconds.
-    fn in_state(state: State) -> Self {
+    fn in_state(state: MachineState) -> Self {
         let mut bench = Self::idle();
         let script = |bench: &mut Self, name| bench.machine.set_script(name, "G4 S2");
         match state {
-            State::Offline => {
+            MachineState::Offline => {
                 bench.machine.disconnect(bench.now);
             }
-            State::OfflineAfterError => bench.machine.fail("Thermal Runaway", bench.now),
-            State::Starting => {
+            MachineState::OfflineAfterError => bench.machine.halt_firmware("Thermal Runaway", bench.now),
+            MachineState::Starting => {
                 script(&mut bench, "beforePrintStarted");
                 bench.send(START);
             }
-            State::Printing => {
+            MachineState::Printing => {
                 bench.send(START);
                 bench.wait(1_200);
             }
-            State::Pausing => {
-                bench = Self::in_state(State::Printing);
+            MachineState::Pausing => {
+                bench = Self::in_state(MachineState::Printing);
                 bench.send(PAUSE);
             }
-            State::Paused => {
-                bench = Self::in_state(State::Pausing);
+            MachineState::Paused => {
+                bench = Self::in_state(MachineState::Pausing);
                 bench.wait(1_000);
             }
-            State::Resuming => {
-                bench = Self::in_state(State::Paused);
+            MachineState::Resuming => {
+                bench = Self::in_state(MachineState::Paused);
                 script(&mut bench, "beforePrintResumed");
                 bench.send(RESUME);
             }
-            State::Cancelling => {
-                bench = Self::in_state(State::Printing);
+            MachineState::Cancelling => {
+                bench = Self::in_state(MachineState::Printing);
                 bench.send(CANCEL);
             }
-            State::Finishing => {
+            MachineState::Finishing => {
                 script(&mut bench, "afterPrintDone");
                 bench.send(START);
                 bench.wait(10_500);
@@ -86,7 +86,7 @@ impl Bench {
     }
 
     fn send(&mut self, command: JobCommand) {
-        assert!(self.machine.command(command, self.now).is_ok(), "{command:?}");
+        assert!(self.machine.run_command(command, self.now).is_ok(), "{command:?}");
     }
 
     fn wait(&mut self, ms: u64) {
@@ -95,14 +95,14 @@ impl Bench {
     }
 
     /// Returns the reply, the state right after the command, and the state a long time after it.
-    fn after(mut self, command: JobCommand) -> (Result<bool, Refusal>, State, State) {
-        let answer = self.machine.command(command, self.now);
+    fn states_after(mut self, command: JobCommand) -> (Result<bool, Refusal>, MachineState, MachineState) {
+        let reply = self.machine.run_command(command, self.now);
         let at_once = self.machine.state();
         self.wait(3_000);
-        (answer, at_once, self.machine.state())
+        (reply, at_once, self.machine.state())
     }
 
-    fn told(&mut self) -> Vec<String> {
+    fn event_kinds(&mut self) -> Vec<String> {
         let events = self.machine.take_events().into_iter();
         events
             .map(|event| match event.payload.get("state_id").and_then(|id| id.as_str()) {
@@ -115,77 +115,77 @@ impl Bench {
 }
 
 #[test]
-fn offline_refuses_everything_with_a() {
-    for state in [State::Offline, State::OfflineAfterError] {
+fn offline_refuses_every_command() {
+    for state in [MachineState::Offline, MachineState::OfflineAfterError] {
         for command in [START, RESTART, CANCEL, TOGGLE, PAUSE, RESUME, NONSENSE] {
-            assert_eq!(Bench::in_state(state).after(command).0, Err(Refusal::NotOperational));
+            assert_eq!(TestBench::in_state(state).states_after(command).0, Err(Refusal::NotOperational));
         }
     }
 }
 
 #[test]
 fn start_without_a_file_is_accepted_and_nothing_happens() {
-    let bench = Bench::with(Flavor::V1_11, None);
-    assert_eq!(bench.after(START), (Ok(false), State::Operational, State::Operational));
+    let bench = TestBench::with_gcode(Flavor::V1_11, None);
+    assert_eq!(bench.states_after(START), (Ok(false), MachineState::Operational, MachineState::Operational));
 }
 
 #[test]
 fn an_empty_file_is_printed_at_once_and_ends_at_minus_a_hundred_percent() {
-    let mut bench = Bench::with(Flavor::V1_11, Some(""));
+    let mut bench = TestBench::with_gcode(Flavor::V1_11, Some(""));
     bench.machine.take_events();
     bench.send(START);
     bench.wait(20);
-    let told = ["STARTING", "PrintStarted", "PRINTING", "FINISHING", "PrintDone", "MetadataStatisticsUpdated"];
-    assert_eq!(bench.told(), [told.as_slice(), &["OPERATIONAL"]].concat());
+    let expected = ["STARTING", "PrintStarted", "PRINTING", "FINISHING", "PrintDone", "MetadataStatisticsUpdated"];
+    assert_eq!(bench.event_kinds(), [expected.as_slice(), &["OPERATIONAL"]].concat());
     assert_eq!(bench.machine.progress(bench.now, None).map(|it| it.completion), Some(-100.0));
 }
 
 #[test]
 fn a_cancel_in_starting_shows_printing_for_a_moment() {
-    let mut bench = Bench::in_state(State::Starting);
+    let mut bench = TestBench::in_state(MachineState::Starting);
     bench.send(CANCEL);
     bench.wait(3_000);
-    let told = ["PrintCancelling", "CANCELLING", "PrintCancelled", "PrintFailed", "PRINTING", "OPERATIONAL"];
-    assert_eq!(bench.told(), told);
+    let expected = ["PrintCancelling", "CANCELLING", "PrintCancelled", "PrintFailed", "PRINTING", "OPERATIONAL"];
+    assert_eq!(bench.event_kinds(), expected);
 }
 
 #[test]
 fn a_toggle_of_a_paused_print_does_nothing_on_2_0() {
-    let mut bench = Bench::in_state(State::Paused);
+    let mut bench = TestBench::in_state(MachineState::Paused);
     bench.machine.flavor = Flavor::V2_0;
-    assert_eq!(bench.after(TOGGLE), (Ok(false), State::Paused, State::Paused));
+    assert_eq!(bench.states_after(TOGGLE), (Ok(false), MachineState::Paused, MachineState::Paused));
 }
 
 #[test]
 fn operational_starts_within_20_ms_and_refuses_the_rest() {
-    let mut bench = Bench::idle();
+    let mut bench = TestBench::idle();
     bench.send(START);
-    assert_eq!(bench.machine.state(), State::Starting);
+    assert_eq!(bench.machine.state(), MachineState::Starting);
     bench.wait(20);
-    assert_eq!(bench.machine.state(), State::Printing);
-    assert_eq!(Bench::idle().after(RESTART).0, Err(Refusal::NotPaused));
-    assert_eq!(Bench::idle().after(CANCEL).0, Err(Refusal::NotActive("cancel")));
+    assert_eq!(bench.machine.state(), MachineState::Printing);
+    assert_eq!(TestBench::idle().states_after(RESTART).0, Err(Refusal::NotPaused));
+    assert_eq!(TestBench::idle().states_after(CANCEL).0, Err(Refusal::NotActive("cancel")));
     for pause in [TOGGLE, PAUSE, RESUME, NONSENSE] {
-        assert_eq!(Bench::idle().after(pause).0, Err(Refusal::NotActive("pause")));
+        assert_eq!(TestBench::idle().states_after(pause).0, Err(Refusal::NotActive("pause")));
     }
 }
 
 #[test]
-fn every_active_state_refuses_start_with_b_restart_with_c_and_nonsense_with_e() {
+fn every_active_state_refuses_start_restart_and_unknown_actions() {
     let active = [
-        State::Starting,
-        State::Printing,
-        State::Pausing,
-        State::Paused,
-        State::Resuming,
-        State::Cancelling,
-        State::Finishing,
+        MachineState::Starting,
+        MachineState::Printing,
+        MachineState::Pausing,
+        MachineState::Paused,
+        MachineState::Resuming,
+        MachineState::Cancelling,
+        MachineState::Finishing,
     ];
     for state in active {
-        assert_eq!(Bench::in_state(state).after(START).0, Err(Refusal::AlreadyActive), "{state:?}");
-        assert_eq!(Bench::in_state(state).after(NONSENSE).0, Err(Refusal::UnknownAction), "{state:?}");
-        if state != State::Paused {
-            assert_eq!(Bench::in_state(state).after(RESTART).0, Err(Refusal::NotPaused), "{state:?}");
+        assert_eq!(TestBench::in_state(state).states_after(START).0, Err(Refusal::AlreadyActive), "{state:?}");
+        assert_eq!(TestBench::in_state(state).states_after(NONSENSE).0, Err(Refusal::UnknownAction), "{state:?}");
+        if state != MachineState::Paused {
+            assert_eq!(TestBench::in_state(state).states_after(RESTART).0, Err(Refusal::NotPaused), "{state:?}");
         }
     }
 }
@@ -193,115 +193,151 @@ fn every_active_state_refuses_start_with_b_restart_with_c_and_nonsense_with_e() 
 #[test]
 fn a_pause_in_starting_is_lost() {
     for pause in [PAUSE, TOGGLE] {
-        let mut bench = Bench::in_state(State::Starting);
+        let mut bench = TestBench::in_state(MachineState::Starting);
         bench.send(pause);
-        assert_eq!(bench.machine.state(), State::Pausing);
+        assert_eq!(bench.machine.state(), MachineState::Pausing);
         bench.wait(2_050);
-        assert_eq!(bench.machine.state(), State::Printing);
-        assert_eq!(bench.told(), ["PAUSING", "PRINTING"]);
+        assert_eq!(bench.machine.state(), MachineState::Printing);
+        assert_eq!(bench.event_kinds(), ["PAUSING", "PRINTING"]);
         bench.wait(150);
-        assert_eq!(bench.told(), ["PrintPaused"]);
-        assert_eq!(bench.machine.state(), State::Printing);
+        assert_eq!(bench.event_kinds(), ["PrintPaused"]);
+        assert_eq!(bench.machine.state(), MachineState::Printing);
     }
 }
 
 #[test]
 fn starting_cancels_and_ignores_resume() {
-    assert_eq!(Bench::in_state(State::Starting).after(CANCEL), (Ok(true), State::Cancelling, State::Operational));
-    assert_eq!(Bench::in_state(State::Starting).after(RESUME), (Ok(false), State::Starting, State::Printing));
+    assert_eq!(
+        TestBench::in_state(MachineState::Starting).states_after(CANCEL),
+        (Ok(true), MachineState::Cancelling, MachineState::Operational)
+    );
+    assert_eq!(
+        TestBench::in_state(MachineState::Starting).states_after(RESUME),
+        (Ok(false), MachineState::Starting, MachineState::Printing)
+    );
 }
 
 #[test]
-fn printing_pauses_after_the_line_in_flight_and_the_printers_answer() {
+fn printing_pauses_after_the_line_in_flight_and_the_reply_delay() {
     for pause in [PAUSE, TOGGLE] {
-        assert_eq!(Bench::in_state(State::Printing).after(pause), (Ok(true), State::Pausing, State::Paused));
+        assert_eq!(
+            TestBench::in_state(MachineState::Printing).states_after(pause),
+            (Ok(true), MachineState::Pausing, MachineState::Paused)
+        );
     }
-    let mut bench = Bench::in_state(State::Pausing);
+    let mut bench = TestBench::in_state(MachineState::Pausing);
     // At 1,200 ms the third line of half a second is in flight: paused at 5 + 3 * 500 + 40 ms.
     bench.wait(344);
-    assert_eq!(bench.machine.state(), State::Pausing);
+    assert_eq!(bench.machine.state(), MachineState::Pausing);
     bench.wait(1);
-    assert_eq!(bench.machine.state(), State::Paused);
-    assert_eq!(bench.told(), ["PrintPaused", "PAUSED"]);
+    assert_eq!(bench.machine.state(), MachineState::Paused);
+    assert_eq!(bench.event_kinds(), ["PrintPaused", "PAUSED"]);
 }
 
 #[test]
 fn printing_ignores_resume_and_cancels() {
-    assert_eq!(Bench::in_state(State::Printing).after(RESUME), (Ok(false), State::Printing, State::Printing));
-    assert_eq!(Bench::in_state(State::Printing).after(CANCEL), (Ok(true), State::Cancelling, State::Operational));
+    assert_eq!(
+        TestBench::in_state(MachineState::Printing).states_after(RESUME),
+        (Ok(false), MachineState::Printing, MachineState::Printing)
+    );
+    assert_eq!(
+        TestBench::in_state(MachineState::Printing).states_after(CANCEL),
+        (Ok(true), MachineState::Cancelling, MachineState::Operational)
+    );
 }
 
 #[test]
 fn pausing_loses_a_resume_and_ends_paused() {
     for command in [RESUME, PAUSE, TOGGLE] {
-        assert_eq!(Bench::in_state(State::Pausing).after(command), (Ok(false), State::Pausing, State::Paused));
+        assert_eq!(
+            TestBench::in_state(MachineState::Pausing).states_after(command),
+            (Ok(false), MachineState::Pausing, MachineState::Paused)
+        );
     }
-    assert_eq!(Bench::in_state(State::Pausing).after(CANCEL), (Ok(true), State::Cancelling, State::Operational));
+    assert_eq!(
+        TestBench::in_state(MachineState::Pausing).states_after(CANCEL),
+        (Ok(true), MachineState::Cancelling, MachineState::Operational)
+    );
 }
 
 #[test]
 fn paused_resumes_cancels_at_once_and_ignores_pause() {
     for command in [RESUME, TOGGLE] {
-        assert_eq!(Bench::in_state(State::Paused).after(command), (Ok(true), State::Resuming, State::Printing));
+        assert_eq!(
+            TestBench::in_state(MachineState::Paused).states_after(command),
+            (Ok(true), MachineState::Resuming, MachineState::Printing)
+        );
     }
-    assert_eq!(Bench::in_state(State::Paused).after(PAUSE), (Ok(false), State::Paused, State::Paused));
-    let mut bench = Bench::in_state(State::Paused);
+    assert_eq!(
+        TestBench::in_state(MachineState::Paused).states_after(PAUSE),
+        (Ok(false), MachineState::Paused, MachineState::Paused)
+    );
+    let mut bench = TestBench::in_state(MachineState::Paused);
     bench.send(CANCEL);
     bench.wait(20);
-    assert_eq!(bench.machine.state(), State::Operational);
+    assert_eq!(bench.machine.state(), MachineState::Operational);
 }
 
 #[test]
 fn restart_from_paused_prints_from_zero_on_1_11_and_does_nothing_on_2_0() {
-    let mut bench = Bench::in_state(State::Paused);
+    let mut bench = TestBench::in_state(MachineState::Paused);
     let before = bench.machine.progress(bench.now, None).map(|it| it.filepos);
     bench.send(RESTART);
     bench.wait(20);
-    assert_eq!(bench.machine.state(), State::Printing);
+    assert_eq!(bench.machine.state(), MachineState::Printing);
     assert!(bench.machine.progress(bench.now, None).map(|it| it.filepos) < before);
-    let mut bench = Bench::in_state(State::Paused);
+    let mut bench = TestBench::in_state(MachineState::Paused);
     bench.machine.flavor = Flavor::V2_0;
-    assert_eq!(bench.after(RESTART), (Ok(false), State::Paused, State::Paused));
+    assert_eq!(bench.states_after(RESTART), (Ok(false), MachineState::Paused, MachineState::Paused));
 }
 
 #[test]
 fn resuming_pauses_again_cancels_and_ignores_resume() {
     for pause in [PAUSE, TOGGLE] {
-        assert_eq!(Bench::in_state(State::Resuming).after(pause), (Ok(true), State::Pausing, State::Paused));
+        assert_eq!(
+            TestBench::in_state(MachineState::Resuming).states_after(pause),
+            (Ok(true), MachineState::Pausing, MachineState::Paused)
+        );
     }
-    assert_eq!(Bench::in_state(State::Resuming).after(RESUME), (Ok(false), State::Resuming, State::Printing));
-    assert_eq!(Bench::in_state(State::Resuming).after(CANCEL), (Ok(true), State::Cancelling, State::Operational));
+    assert_eq!(
+        TestBench::in_state(MachineState::Resuming).states_after(RESUME),
+        (Ok(false), MachineState::Resuming, MachineState::Printing)
+    );
+    assert_eq!(
+        TestBench::in_state(MachineState::Resuming).states_after(CANCEL),
+        (Ok(true), MachineState::Cancelling, MachineState::Operational)
+    );
 }
 
 #[test]
 fn cancelling_ignores_cancel_pause_and_resume() {
     for command in [CANCEL, TOGGLE, PAUSE, RESUME] {
-        let expected = (Ok(false), State::Cancelling, State::Operational);
-        assert_eq!(Bench::in_state(State::Cancelling).after(command), expected);
+        let expected = (Ok(false), MachineState::Cancelling, MachineState::Operational);
+        assert_eq!(TestBench::in_state(MachineState::Cancelling).states_after(command), expected);
     }
 }
 
 #[test]
 fn a_cancel_in_finishing_comes_after_print_done_and_cancels_it_too() {
     for command in [TOGGLE, PAUSE, RESUME] {
-        let expected = (Ok(false), State::Finishing, State::Operational);
-        assert_eq!(Bench::in_state(State::Finishing).after(command), expected);
+        let expected = (Ok(false), MachineState::Finishing, MachineState::Operational);
+        assert_eq!(TestBench::in_state(MachineState::Finishing).states_after(command), expected);
     }
-    let mut bench = Bench::in_state(State::Finishing);
+    let mut bench = TestBench::in_state(MachineState::Finishing);
     bench.send(CANCEL);
     bench.wait(3_000);
-    assert_eq!(bench.told(), ["PrintCancelling", "CANCELLING", "PrintCancelled", "PrintFailed", "OPERATIONAL"]);
-    let ended = bench.machine.take_ended();
+    assert_eq!(bench.event_kinds(), ["PrintCancelling", "CANCELLING", "PrintCancelled", "PrintFailed", "OPERATIONAL"]);
+    let ended = bench.machine.take_ended_prints();
     assert_eq!(ended.iter().map(|it| it.success).collect::<Vec<_>>(), [true, false]);
     assert_eq!(bench.machine.progress(bench.now, None), None);
 }
 
 #[test]
-fn a_print_tells_its_life_in_the_measured_order() {
-    let mut bench = Bench::idle();
+fn a_print_sends_its_events_in_the_measured_order() {
+    let mut bench = TestBench::idle();
     bench.send(START);
     bench.wait(60_000);
-    let told = [
+    let expected = [
         "FileSelected",
         "STARTING",
         "PrintStarted",
@@ -311,30 +347,30 @@ fn a_print_tells_its_life_in_the_measured_order() {
         "MetadataStatisticsUpdated",
         "OPERATIONAL",
     ];
-    assert_eq!(bench.told(), told);
+    assert_eq!(bench.event_kinds(), expected);
     assert_eq!(bench.machine.progress(bench.now, None).map(|it| it.completion), Some(100.0));
 }
 
 #[test]
-fn octoprint_2_tells_a_selection_twice() {
-    let mut bench = Bench::with(Flavor::V2_0, Some("G4 P100"));
-    assert_eq!(bench.told(), ["FileSelected", "FileSelected"]);
+fn octoprint_2_sends_a_selection_twice() {
+    let mut bench = TestBench::with_gcode(Flavor::V2_0, Some("G4 P100"));
+    assert_eq!(bench.event_kinds(), ["FileSelected", "FileSelected"]);
 }
 
 #[test]
-fn a_cancel_tells_both_cancelled_and_failed() {
-    let mut bench = Bench::in_state(State::Printing);
+fn a_cancel_sends_both_cancelled_and_failed() {
+    let mut bench = TestBench::in_state(MachineState::Printing);
     bench.send(CANCEL);
     bench.wait(1_000);
-    assert_eq!(bench.told(), ["PrintCancelling", "CANCELLING", "PrintCancelled", "PrintFailed", "OPERATIONAL"]);
+    assert_eq!(bench.event_kinds(), ["PrintCancelling", "CANCELLING", "PrintCancelled", "PrintFailed", "OPERATIONAL"]);
     assert!(bench.machine.selected().is_some());
 }
 
 #[test]
-fn a_cancel_in_pausing_lets_print_paused_come_late() {
-    let mut bench = Bench::in_state(State::Pausing);
+fn a_cancel_in_pausing_still_sends_print_paused_later() {
+    let mut bench = TestBench::in_state(MachineState::Pausing);
     bench.send(CANCEL);
     bench.wait(1_000);
-    let told = ["PrintCancelling", "CANCELLING", "PrintCancelled", "PrintFailed", "OPERATIONAL", "PrintPaused"];
-    assert_eq!(bench.told(), told);
+    let expected = ["PrintCancelling", "CANCELLING", "PrintCancelled", "PrintFailed", "OPERATIONAL", "PrintPaused"];
+    assert_eq!(bench.event_kinds(), expected);
 }

@@ -16,8 +16,8 @@ impl SimulatedPrinter {
         if refuse {
             *listener = None;
             self.cut_connections();
-        } else if listener.is_none() && !self.0.common.stop.is_cancelled() {
-            *listener = self.listen_again();
+        } else if listener.is_none() && !self.0.context.stop.is_cancelled() {
+            *listener = self.reopen_listener();
             // The accepting task polled before the listener existed. This wakes it.
             self.0.fault.send_modify(|_| ());
         }
@@ -25,21 +25,21 @@ impl SimulatedPrinter {
 
     /// Applies a fault to the next command only (not to the next read). Several faults form a queue. For faults of one
     /// request: `Slow`, `Reset`, `ResetAfterActing`, `Garbage`, `Status`, `StatusAfterActing`, `WrongKey`.
-    pub fn fault_next_command(&self, fault: Fault) {
-        self.with(|inner, _| inner.once.push_back(fault));
+    pub fn queue_command_fault(&self, fault: Fault) {
+        self.with_inner(|inner, _| inner.command_faults.push_back(fault));
     }
 
     /// Removes the faults of [`SimulatedPrinter::fault_next_command`] that no command has met yet.
-    pub fn forget_command_faults(&self) {
-        self.with(|inner, _| inner.once.clear());
+    pub fn clear_command_faults(&self) {
+        self.with_inner(|inner, _| inner.command_faults.clear());
     }
 
     /// Returns the number of connections that the printer stopped reading ([`Fault::StopReading`]) since its start.
-    pub fn stopped_reading(&self) -> usize {
+    pub fn stopped_reading_count(&self) -> usize {
         self.0.stopped_reading.load(Ordering::Relaxed)
     }
 
-    pub(in crate::simulator) fn note_stopped_reading(&self) {
+    pub(in crate::simulator) fn count_stopped_reading(&self) {
         self.0.stopped_reading.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -48,8 +48,8 @@ impl SimulatedPrinter {
     }
 
     /// Returns the fault of reads and logins at this path.
-    pub(in crate::simulator) fn fault_of_reading(&self, path: &str) -> Option<Fault> {
-        self.0.fault.borrow().as_ref().and_then(|fault| fault.of_reading(path)).cloned()
+    pub(in crate::simulator) fn fault_for_read(&self, path: &str) -> Option<Fault> {
+        self.0.fault.borrow().as_ref().and_then(|fault| fault.for_read(path)).cloned()
     }
 
     pub(in crate::simulator) fn has_fault(&self, fault: &Fault) -> bool {
@@ -61,7 +61,7 @@ impl SimulatedPrinter {
     }
 
     /// Takes the next fault for one command, if there is one.
-    pub(in crate::simulator) fn take_fault_for_command(&self) -> Option<Fault> {
-        self.with(|inner, _| inner.once.pop_front())
+    pub(in crate::simulator) fn take_command_fault(&self) -> Option<Fault> {
+        self.with_inner(|inner, _| inner.command_faults.pop_front())
     }
 }

@@ -33,7 +33,7 @@ async fn raw_socket(printer: &SimulatedPrinter) -> TcpStream {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement: cargo test --lib simulator -- --ignored --nocapture"]
-async fn what_a_thousand_printers_cost() {
+async fn measure_the_cost_of_a_thousand_printers() {
     let printers = 1000;
     let before = resident_kib();
     let farm = Farm::start(FarmConfig { printers, with_sample_files: true, ..FarmConfig::default() }).await.unwrap();
@@ -42,21 +42,21 @@ async fn what_a_thousand_printers_cost() {
     for printer in farm.printers() {
         sockets.push(raw_socket(printer).await);
     }
-    until("all listen", || farm.printers().iter().all(|printer| printer.listeners() == 1)).await;
+    wait_until("all listen", || farm.printers().iter().all(|printer| printer.listener_count() == 1)).await;
     let open = resident_kib();
     println!("KiB for each printer: {} idle, {} with its socket", started - before, open - before);
     println!("(divide by {printers})");
-    let watch = async |what: &str| {
+    let print_cpu_share = async |what: &str| {
         let ticks = cpu_ticks();
         tokio::time::sleep(Duration::from_secs(10)).await;
         println!("{what}: {} % of a core", (cpu_ticks() - ticks) as f64 / 10.0);
     };
-    watch("idle").await;
+    print_cpu_share("idle").await;
     for printer in farm.printers() {
         printer.select("long/vase.gcode");
-        printer.at_printer(Act::StartSelected);
+        printer.perform(MachineAction::StartSelected);
     }
-    watch("all printing lines of a second").await;
+    print_cpu_share("all printing lines of a second").await;
     let command = "POST /api/job HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Api-Key: ";
     let mut streams = Vec::new();
     for printer in farm.printers() {
@@ -67,22 +67,22 @@ async fn what_a_thousand_printers_cost() {
     }
     let ticks = cpu_ticks();
     let started = Instant::now();
-    let asked: Vec<_> = streams
+    let pauses: Vec<_> = streams
         .into_iter()
         .map(|(mut stream, key)| {
             let body = r#"{"command":"pause","action":"pause"}"#;
             let request = format!("{command}{key}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
             tokio::spawn(async move {
                 stream.write_all(request.as_bytes()).await.unwrap();
-                let mut answer = [0; 256];
-                let length = stream.read(&mut answer).await.unwrap();
-                assert!(answer[..length].starts_with(b"HTTP/1.1 204"));
+                let mut reply = [0; 256];
+                let length = stream.read(&mut reply).await.unwrap();
+                assert!(reply[..length].starts_with(b"HTTP/1.1 204"));
                 stream
             })
         })
         .collect();
-    for asked in asked {
-        asked.await.unwrap();
+    for pause in pauses {
+        pause.await.unwrap();
     }
     println!(
         "{printers} pauses at once, 50 ms late: {:?}, {} ms of processor",

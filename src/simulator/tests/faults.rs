@@ -4,8 +4,8 @@ use super::*;
 
 #[tokio::test]
 async fn refuse_closes_the_port_at_once_and_opens_it_again() {
-    let (_farm, printer) = ready_farm().await;
-    let mut socket = socket(&printer, None).await;
+    let (_farm, printer) = start_ready_farm().await;
+    let mut socket = open_socket(&printer, None).await;
     let mut idle = TcpStream::connect(address(&printer)).await.unwrap();
     printer.set_fault(Some(Fault::Refuse));
     let refused = try_post(&printer, "/api/job", json!({"command": "start"})).await.unwrap_err();
@@ -16,14 +16,14 @@ async fn refuse_closes_the_port_at_once_and_opens_it_again() {
     assert!(matches!(eof, Ok(0) | Err(_)));
     printer.set_fault(None);
     assert_eq!(get(&printer, "/api/version").await.status, 200);
-    assert!(printer.received().is_empty());
+    assert!(printer.received_requests().is_empty());
 }
 
 #[tokio::test]
-async fn hang_answers_nothing_and_carries_out_later_what_was_asked() {
-    let (_farm, printer) = ready_farm().await;
-    let mut socket = socket(&printer, Some(json!({"subscribe": {"state": false, "events": []}}))).await;
-    hear(&mut socket).await;
+async fn hang_sends_no_reply_and_executes_the_request_later() {
+    let (_farm, printer) = start_ready_farm().await;
+    let mut socket = open_socket(&printer, Some(json!({"subscribe": {"state": false, "events": []}}))).await;
+    receive_frame(&mut socket).await;
     printer.set_fault(Some(Fault::Hang));
     let gave_up =
         tokio::time::timeout(Duration::from_millis(100), post(&printer, "/api/job", json!({"command": "start"}))).await;
@@ -32,13 +32,13 @@ async fn hang_answers_nothing_and_carries_out_later_what_was_asked() {
     assert!(tokio::time::timeout(Duration::from_millis(100), socket.next()).await.is_err());
     assert_eq!(printer.state_text(), "Operational");
     printer.set_fault(None);
-    until_state(&printer, "Printing").await;
+    wait_for_state(&printer, "Printing").await;
     assert!(matches!(socket.next().await.unwrap().unwrap(), Message::Pong(_)));
 }
 
 #[tokio::test]
 async fn resets_come_before_or_after_acting() {
-    let (_farm, printer) = ready_farm().await;
+    let (_farm, printer) = start_ready_farm().await;
     let start = json!({"command": "start"});
     printer.set_fault(Some(Fault::Reset));
     let reset = try_post(&printer, "/api/job", start.clone()).await.unwrap_err();
@@ -46,16 +46,16 @@ async fn resets_come_before_or_after_acting() {
     assert_eq!(printer.state_text(), "Operational");
     printer.set_fault(Some(Fault::ResetAfterActing));
     assert!(try_post(&printer, "/api/job", start).await.is_err());
-    until_state(&printer, "Printing").await;
-    let log: Vec<_> = printer.received().iter().map(|it| (it.acted, it.status)).collect();
+    wait_for_state(&printer, "Printing").await;
+    let log: Vec<_> = printer.received_requests().iter().map(|it| (it.acted, it.status)).collect();
     assert_eq!(log, [(false, 0), (true, 0)]);
 }
 
 #[tokio::test]
-async fn garbage_is_no_http_and_drip_is_slow() {
-    let (_farm, printer) = ready_farm().await;
+async fn garbage_is_not_http_and_drip_is_slow() {
+    let (_farm, printer) = start_ready_farm().await;
     printer.set_fault(Some(Fault::Garbage));
-    let garbage = ask(&printer, "GET /api/version", "").await.unwrap();
+    let garbage = send_request(&printer, "GET /api/version", "").await.unwrap();
     assert_eq!((garbage.status, garbage.body.as_str()), (0, "Not found"));
     printer.set_fault(Some(Fault::Drip));
     let started = Instant::now();
@@ -68,21 +68,21 @@ async fn garbage_is_no_http_and_drip_is_slow() {
 
 #[tokio::test]
 async fn a_status_fault_acts_or_does_not() {
-    let (_farm, printer) = ready_farm().await;
+    let (_farm, printer) = start_ready_farm().await;
     let start = json!({"command": "start"});
     printer.set_fault(Some(Fault::Status(502)));
     assert_eq!(post(&printer, "/api/job", start.clone()).await.status, 502);
     assert_eq!(printer.state_text(), "Operational");
     printer.set_fault(None);
-    printer.fault_next_command(Fault::StatusAfterActing(500));
+    printer.queue_command_fault(Fault::StatusAfterActing(500));
     assert_eq!(get(&printer, "/api/job").await.status, 200);
     assert_eq!(post(&printer, "/api/job", start.clone()).await.status, 500);
-    until_state(&printer, "Printing").await;
+    wait_for_state(&printer, "Printing").await;
     assert_eq!(post(&printer, "/api/job", start).await.status, 409);
 }
 
 #[tokio::test]
-async fn another_process_steers_through_the_printer_or_the_control_port() {
+async fn another_process_sets_faults_through_the_printer_or_the_control_port() {
     let config = FarmConfig { control_port: Some(0), with_sample_files: true, ..FarmConfig::default() };
     let farm = Farm::start(config).await.unwrap();
     let printer = farm.printers()[0].clone();
@@ -91,7 +91,7 @@ async fn another_process_steers_through_the_printer_or_the_control_port() {
     assert_eq!(post(&printer, "/sim/fault", json!({"fault": null})).await.status, 204);
     printer.select("bracket.gcode");
     assert_eq!(post(&printer, "/sim/act", json!({"act": "start_selected"})).await.status, 204);
-    until_state(&printer, "Printing").await;
+    wait_for_state(&printer, "Printing").await;
     printer.set_fault(Some(Fault::Refuse));
     let control = farm.control_url().unwrap().strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(control).await.unwrap();
@@ -107,14 +107,14 @@ async fn another_process_steers_through_the_printer_or_the_control_port() {
 }
 
 #[tokio::test]
-async fn latency_delays_the_answer_and_a_client_that_gave_up_has_not_called_it_back() {
+async fn latency_delays_the_reply_and_a_client_timeout_does_not_cancel_the_command() {
     let latency = Duration::from_millis(150);
-    let (_farm, printer) = farm(FarmConfig { latency, with_sample_files: true, ..FarmConfig::default() }).await;
+    let (_farm, printer) = start_farm(FarmConfig { latency, with_sample_files: true, ..FarmConfig::default() }).await;
     let started = Instant::now();
     assert_eq!(get(&printer, "/api/version").await.status, 200);
     assert!(started.elapsed() >= latency);
     printer.select("bracket.gcode");
     let start = post(&printer, "/api/job", json!({"command": "start"}));
     assert!(tokio::time::timeout(Duration::from_millis(50), start).await.is_err());
-    until_state(&printer, "Printing").await;
+    wait_for_state(&printer, "Printing").await;
 }

@@ -5,8 +5,8 @@
 
 mod api;
 mod cost;
+mod event_socket;
 mod faults;
-mod push;
 
 use std::time::{Duration, Instant};
 
@@ -18,19 +18,19 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::Message;
 
-use super::{Act, Farm, FarmConfig, Fault, Flavor, SimulatedPrinter, sample_gcode};
+use super::{Farm, FarmConfig, Fault, Flavor, MachineAction, SimulatedPrinter, sample_gcode};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A response: its status (0 if there was none), head and body.
 #[derive(Debug)]
-struct Answer {
+struct TestResponse {
     status: u16,
     head: String,
     body: String,
 }
 
-impl Answer {
+impl TestResponse {
     fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
@@ -41,7 +41,7 @@ fn address(printer: &SimulatedPrinter) -> &str {
 }
 
 /// Sends one request on its own connection. An error is an error of the socket.
-async fn ask(printer: &SimulatedPrinter, head: &str, body: &str) -> std::io::Result<Answer> {
+async fn send_request(printer: &SimulatedPrinter, head: &str, body: &str) -> std::io::Result<TestResponse> {
     let mut stream = TcpStream::connect(address(printer)).await?;
     let length = body.len();
     let (line, headers) = head.split_once('\n').unwrap_or((head, ""));
@@ -56,23 +56,23 @@ async fn ask(printer: &SimulatedPrinter, head: &str, body: &str) -> std::io::Res
     let text = String::from_utf8_lossy(&bytes);
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or(("", &text));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-    Ok(Answer { status, head: head.to_lowercase(), body: body.to_owned() })
+    Ok(TestResponse { status, head: head.to_lowercase(), body: body.to_owned() })
 }
 
-async fn get(printer: &SimulatedPrinter, path: &str) -> Answer {
-    ask(printer, &format!("GET {path}\nX-Api-Key: {}", printer.api_key()), "").await.unwrap()
+async fn get(printer: &SimulatedPrinter, path: &str) -> TestResponse {
+    send_request(printer, &format!("GET {path}\nX-Api-Key: {}", printer.api_key()), "").await.unwrap()
 }
 
-async fn try_post(printer: &SimulatedPrinter, path: &str, body: Value) -> std::io::Result<Answer> {
+async fn try_post(printer: &SimulatedPrinter, path: &str, body: Value) -> std::io::Result<TestResponse> {
     let head = format!("POST {path}\nX-Api-Key: {}\nContent-Type: application/json", printer.api_key());
-    ask(printer, &head, &body.to_string()).await
+    send_request(printer, &head, &body.to_string()).await
 }
 
-async fn post(printer: &SimulatedPrinter, path: &str, body: Value) -> Answer {
+async fn post(printer: &SimulatedPrinter, path: &str, body: Value) -> TestResponse {
     try_post(printer, path, body).await.unwrap()
 }
 
-async fn upload(printer: &SimulatedPrinter, name: &str, content: &str, fields: &[(&str, &str)]) -> Answer {
+async fn upload(printer: &SimulatedPrinter, name: &str, content: &str, fields: &[(&str, &str)]) -> TestResponse {
     let mut body = String::new();
     for (field, value) in fields {
         body.push_str(&format!("--x\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n"));
@@ -82,11 +82,11 @@ async fn upload(printer: &SimulatedPrinter, name: &str, content: &str, fields: &
     ));
     let key = printer.api_key();
     let head = format!("POST /api/files/local\nX-Api-Key: {key}\nContent-Type: multipart/form-data; boundary=x");
-    ask(printer, &head, &body).await.unwrap()
+    send_request(printer, &head, &body).await.unwrap()
 }
 
 /// Waits for a condition instead of a fixed time.
-async fn until(what: &str, condition: impl Fn() -> bool) {
+async fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let started = Instant::now();
     while !condition() {
         assert!(started.elapsed() < DEADLINE, "timed out waiting for: {what}");
@@ -94,18 +94,18 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-async fn until_state(printer: &SimulatedPrinter, state: &str) {
-    until(state, || printer.state_text() == state).await;
+async fn wait_for_state(printer: &SimulatedPrinter, state: &str) {
+    wait_until(state, || printer.state_text() == state).await;
 }
 
-async fn farm(config: FarmConfig) -> (Farm, SimulatedPrinter) {
+async fn start_farm(config: FarmConfig) -> (Farm, SimulatedPrinter) {
     let farm = Farm::start(config).await.unwrap();
     let printer = farm.printers()[0].clone();
     (farm, printer)
 }
 
-async fn ready_farm() -> (Farm, SimulatedPrinter) {
-    let (farm, printer) = farm(FarmConfig::default()).await;
+async fn start_ready_farm() -> (Farm, SimulatedPrinter) {
+    let (farm, printer) = start_farm(FarmConfig::default()).await;
     printer.put_file("a.gcode", "G4 P50\n".repeat(200));
     printer.select("a.gcode");
     (farm, printer)
@@ -113,10 +113,10 @@ async fn ready_farm() -> (Farm, SimulatedPrinter) {
 
 type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<TcpStream>>;
 
-async fn socket(printer: &SimulatedPrinter, before_auth: Option<Value>) -> Socket {
+async fn open_socket(printer: &SimulatedPrinter, before_auth: Option<Value>) -> Socket {
     let url = format!("ws://{}/sockjs/websocket", address(printer));
     let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
-    let connected = hear(&mut socket).await;
+    let connected = receive_frame(&mut socket).await;
     assert!(connected.get("connected").is_some(), "{connected}");
     let login = post(printer, "/api/login", json!({"passive": true})).await.json();
     if let Some(message) = before_auth {
@@ -127,7 +127,7 @@ async fn socket(printer: &SimulatedPrinter, before_auth: Option<Value>) -> Socke
     socket
 }
 
-async fn hear(socket: &mut Socket) -> Value {
+async fn receive_frame(socket: &mut Socket) -> Value {
     loop {
         match tokio::time::timeout(DEADLINE, socket.next()).await.unwrap().unwrap().unwrap() {
             Message::Text(text) => return serde_json::from_str(&text).unwrap(),

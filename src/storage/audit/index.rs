@@ -12,49 +12,46 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{
-    super::{
-        Db, Error,
-        group::{self, Kind},
-        reading, transaction, writing,
-    },
-    COLUMNS, Stored,
+    super::{Db, Error, reading, transaction, writing},
+    COLUMNS, UncheckedRow,
 };
+use crate::storage::bulk::{self, ColumnType};
 
 /// Rows that one transaction indexes.
-const ROWS: i64 = 500;
+const MAX_ROWS: i64 = 500;
 /// A transaction ends after this many pairs of row and printer, because sends of commands wait for it.
-const PAIRS: usize = 20_000;
+const MAX_PAIRS: usize = 20_000;
 
 /// Indexes the rows that are not indexed yet. Returns their number.
-pub async fn catch_up(db: &Db) -> Result<u64, Error> {
+pub async fn index_new_rows(db: &Db) -> Result<u64, Error> {
     let mark = "select seq from audit_indexed where id = 1";
     let lock = format!("{mark}{}", db.for_update());
     let next = format!("select {COLUMNS} from audit where seq > $1 order by seq limit $2");
     let insert = format!(
         "insert into audit_printers (printer_id, seq) select x.printer_id, x.seq from {} order by x.printer_id, x.seq",
-        db.records(&[("printer_id", Kind::Uuid), ("seq", Kind::BigInt)])
+        db.records_source(&[("printer_id", ColumnType::Uuid), ("seq", ColumnType::BigInt)])
     );
-    let mut listed = 0;
+    let mut indexed = 0;
     loop {
         // Checked without a lock first: usually there is nothing to do.
         let behind = format!("select count(*) from (select seq from audit where seq > ({mark}) limit 1) as a");
         let (behind,): (i64,) = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(behind)).fetch_one(pool).await)?;
         if behind == 0 {
-            return Ok(listed);
+            return Ok(indexed);
         }
-        listed += transaction!(db, |tx| {
+        indexed += transaction!(db, |tx| {
             let (from,): (i64,) = sqlx::query_as(AssertSqlSafe(lock.clone())).fetch_one(&mut *tx).await?;
-            let rows: Vec<Stored> =
-                sqlx::query_as(AssertSqlSafe(next.clone())).bind(from).bind(ROWS).fetch_all(&mut *tx).await?;
+            let rows: Vec<UncheckedRow> =
+                sqlx::query_as(AssertSqlSafe(next.clone())).bind(from).bind(MAX_ROWS).fetch_all(&mut *tx).await?;
             let (mut pairs, mut last, mut taken) = (Vec::new(), from, 0);
             for row in rows {
-                pairs.extend(row.printers().into_iter().map(|id| json!({"printer_id": id, "seq": row.seq})));
+                pairs.extend(row.printer_ids().into_iter().map(|id| json!({"printer_id": id, "seq": row.seq})));
                 (last, taken) = (row.seq, taken + 1);
-                if pairs.len() >= PAIRS {
+                if pairs.len() >= MAX_PAIRS {
                     break;
                 }
             }
-            sqlx::query(AssertSqlSafe(insert.clone())).bind(group::parameter(pairs)?).execute(&mut *tx).await?;
+            sqlx::query(AssertSqlSafe(insert.clone())).bind(bulk::json_parameter(pairs)?).execute(&mut *tx).await?;
             sqlx::query("update audit_indexed set seq = $1 where id = 1").bind(last).execute(&mut *tx).await?;
             taken
         });
@@ -62,11 +59,11 @@ pub async fn catch_up(db: &Db) -> Result<u64, Error> {
 }
 
 /// Deletes the index entries of removed rows, in parts. Readers skip them, because they find no row for them.
-pub(super) async fn forget_removed(db: &Db) -> Result<(), Error> {
+pub(super) async fn delete_removed(db: &Db) -> Result<(), Error> {
     let sql = "delete from audit_printers where seq in
                (select seq from audit_printers where seq <= (select base_seq from audit_head where id = 1)
                 order by seq limit $1)";
-    let most = i64::try_from(PAIRS).unwrap_or(i64::MAX);
+    let most = i64::try_from(MAX_PAIRS).unwrap_or(i64::MAX);
     loop {
         let gone =
             writing!(db, |pool| sqlx::query(sql).bind(most).execute(pool).await.map(|done| done.rows_affected()))?;
@@ -77,7 +74,7 @@ pub(super) async fn forget_removed(db: &Db) -> Result<(), Error> {
 }
 
 /// Returns the last indexed row, and the number of printers that the index has for each row after `from` up to `to`.
-pub(super) async fn listed(db: &Db, from: i64, to: i64) -> Result<(i64, HashMap<i64, usize>), Error> {
+pub(super) async fn count_indexed(db: &Db, from: i64, to: i64) -> Result<(i64, HashMap<i64, usize>), Error> {
     let mark = "select seq from audit_indexed where id = 1";
     let (mark,): (i64,) = reading!(db, |pool| sqlx::query_as(mark).fetch_one(pool).await)?;
     let counts = "select seq, count(*) from audit_printers where seq > $1 and seq <= $2 group by seq";
@@ -87,9 +84,9 @@ pub(super) async fn listed(db: &Db, from: i64, to: i64) -> Result<(i64, HashMap<
     Ok((mark, counts.collect()))
 }
 
-impl Stored {
+impl UncheckedRow {
     /// Returns the printers that the row names. Empty if the row cannot be read.
-    pub(super) fn printers(&self) -> BTreeSet<Uuid> {
-        self.record().map(|record| record.entry.printer_ids.into_iter().collect()).unwrap_or_default()
+    pub(super) fn printer_ids(&self) -> BTreeSet<Uuid> {
+        self.parse_record().map(|record| record.entry.printer_ids.into_iter().collect()).unwrap_or_default()
     }
 }

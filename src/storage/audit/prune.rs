@@ -8,10 +8,10 @@ use super::{
     super::{Db, Error, reading, retention, transaction},
     append, index,
 };
-use crate::domain::audit::{Action, ActorKind, Entry, fields};
+use crate::domain::audit::{Action, ActorKind, AuditEntry, object_fields};
 
 /// Rows that one transaction deletes. Appends wait for it.
-const AT_ONCE: i64 = 5_000;
+const MAX_ROWS: i64 = 5_000;
 
 /// Deletes the rows older than `older_than`, by position. Times after `now` are in the future and do not count. The
 /// last row stays, because the chain continues from it. Each removal appends an entry with its range. Returns the
@@ -19,7 +19,7 @@ const AT_ONCE: i64 = 5_000;
 pub async fn delete_older_than(db: &Db, older_than: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64, Error> {
     let head = "select seq from audit_head where id = 1";
     let (head,): (i64,) = reading!(db, |pool| sqlx::query_as(head).fetch_one(pool).await)?;
-    let last = retention::last_old_row("audit", "seq", "at");
+    let last = retention::last_old_row_sql("audit", "seq", "at");
     let last: Option<(i64,)> =
         reading!(db, |pool| sqlx::query_as(AssertSqlSafe(last)).bind(older_than).bind(now).fetch_optional(pool).await)?;
     let mut deleted = 0;
@@ -33,7 +33,7 @@ pub async fn delete_older_than(db: &Db, older_than: DateTime<Utc>, now: DateTime
         }
     }
     // Also deletes what an interrupted run left.
-    index::forget_removed(db).await?;
+    index::delete_removed(db).await?;
     Ok(deleted)
 }
 
@@ -44,7 +44,7 @@ async fn delete_up_to(db: &Db, last: i64, now: DateTime<Utc>) -> Result<u64, Err
                order by seq desc limit 1";
     let rows = transaction!(db, |tx| {
         let (base,): (i64,) = sqlx::query_as(AssertSqlSafe(lock)).fetch_one(&mut *tx).await?;
-        let end: Option<(i64, String)> = sqlx::query_as(end).bind(last).bind(AT_ONCE).fetch_optional(&mut *tx).await?;
+        let end: Option<(i64, String)> = sqlx::query_as(end).bind(last).bind(MAX_ROWS).fetch_optional(&mut *tx).await?;
         let Some((seq, hash)) = end else { return Ok(0) };
         sqlx::query("update audit_head set base_seq = $1, base_hash = $2 where id = 1")
             .bind(seq)
@@ -53,8 +53,8 @@ async fn delete_up_to(db: &Db, last: i64, now: DateTime<Utc>) -> Result<u64, Err
             .await?;
         let gone = sqlx::query("delete from audit where seq <= $1").bind(seq).execute(&mut *tx).await?.rows_affected();
         let range = json!({"first_seq": base + 1, "last_seq": seq, "rows": gone});
-        let entry = Entry::unasked(ActorKind::Scheduler, Action::AuditPruned, now);
-        append!(tx, db, &Entry { changes: fields(&range), ..entry });
+        let entry = AuditEntry::without_request(ActorKind::Scheduler, Action::AuditPruned, now);
+        append!(tx, db, &AuditEntry { changes: object_fields(&range), ..entry });
         gone
     });
     Ok(rows)

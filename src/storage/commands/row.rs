@@ -8,13 +8,14 @@ use uuid::Uuid;
 
 use super::super::{
     Db, Error,
-    error::{Place, broken},
-    group::{self, Kind, Parameter, stamp_if},
+    error::{RowRef, unreadable},
 };
 use crate::domain::{
-    command::{Command, CommandRow, Effect, ExpectedJob, Outcome, Reason, Settled, Step},
+    command::{Command, CommandRow, Effect, ExpectedJob, Outcome, Reason, SettledEffect, Step},
+    message::Message,
     state::PrinterState,
 };
+use crate::storage::bulk::{self, ColumnType, JsonParameter, format_optional_time};
 
 /// The columns of [`Row`].
 pub(super) const COLUMNS: &str = "id, batch_id, position, printer_id, printer_name, command, resolved_command, \
@@ -22,25 +23,25 @@ pub(super) const COLUMNS: &str = "id, batch_id, position, printer_id, printer_na
      expires_at, sent_at, accepted_at, finished_at, settled_effect, settled_state, settled_at";
 
 /// The columns of a [`Record`], with their types.
-const RECORD: &[(&str, Kind)] = &[
-    ("id", Kind::Uuid),
-    ("batch_id", Kind::Uuid),
-    ("position", Kind::BigInt),
-    ("printer_id", Kind::Uuid),
-    ("printer_name", Kind::Text),
-    ("command", Kind::Text),
-    ("expected_job", Kind::Json),
-    ("outcome", Kind::Text),
-    ("reason", Kind::Text),
-    ("detail", Kind::Text),
-    ("attempts", Kind::BigInt),
-    ("released_at", Kind::Time),
-    ("expires_at", Kind::Time),
-    ("finished_at", Kind::Time),
+const RECORD_COLUMNS: &[(&str, ColumnType)] = &[
+    ("id", ColumnType::Uuid),
+    ("batch_id", ColumnType::Uuid),
+    ("position", ColumnType::BigInt),
+    ("printer_id", ColumnType::Uuid),
+    ("printer_name", ColumnType::Text),
+    ("command", ColumnType::Text),
+    ("expected_job", ColumnType::Json),
+    ("outcome", ColumnType::Text),
+    ("reason", ColumnType::Text),
+    ("detail", ColumnType::Text),
+    ("attempts", ColumnType::BigInt),
+    ("released_at", ColumnType::Time),
+    ("expires_at", ColumnType::Time),
+    ("finished_at", ColumnType::Time),
 ];
 
 #[derive(sqlx::FromRow)]
-pub(super) struct Row {
+pub(super) struct RawCommandRow {
     id: Uuid,
     batch_id: Uuid,
     position: i64,
@@ -68,32 +69,36 @@ pub(super) struct Row {
     settled_at: Option<DateTime<Utc>>,
 }
 
-impl Row {
-    pub(super) fn read(self) -> Result<CommandRow, Error> {
-        let place = Place { table: "commands", row: self.id };
-        let effect = place.word_if("settled_effect", self.settled_effect.as_deref(), Effect::parse)?;
-        let state = place.word_if("settled_state", self.settled_state.as_deref(), PrinterState::parse)?;
+impl RawCommandRow {
+    pub(super) fn into_command(self) -> Result<CommandRow, Error> {
+        let row_ref = RowRef { table: "commands", row: self.id };
+        let effect = row_ref.parse_optional("settled_effect", self.settled_effect.as_deref(), Effect::parse)?;
+        let state = row_ref.parse_optional("settled_state", self.settled_state.as_deref(), PrinterState::parse)?;
         let settled = match (effect, state, self.settled_at) {
             (None, None, None) => None,
-            (Some(effect), Some(state), Some(at)) => Some(Settled { effect, state, at }),
-            _ => return Err(broken("commands", "settled_effect", self.id)),
+            (Some(effect), Some(state), Some(at)) => Some(SettledEffect { effect, state, at }),
+            _ => return Err(unreadable("commands", "settled_effect", self.id)),
         };
         Ok(CommandRow {
-            command: place.word("command", &self.command, Command::parse)?,
-            resolved_command: place.word_if("resolved_command", self.resolved_command.as_deref(), Command::parse)?,
-            expected_job: self.expected_job.map(|Json(job)| place.json("expected_job", job)).transpose()?,
-            outcome: place.word("outcome", &self.outcome, Outcome::parse)?,
-            reason: place.word_if("reason", self.reason.as_deref(), Reason::parse)?,
-            step: place.word_if("step", self.step.as_deref(), Step::parse)?,
-            state_before: place.word_if("state_before", self.state_before.as_deref(), PrinterState::parse)?,
-            state_after: place.word_if("state_after", self.state_after.as_deref(), PrinterState::parse)?,
+            command: row_ref.parse("command", &self.command, Command::parse)?,
+            resolved_command: row_ref.parse_optional(
+                "resolved_command",
+                self.resolved_command.as_deref(),
+                Command::parse,
+            )?,
+            expected_job: self.expected_job.map(|Json(job)| row_ref.parse_json("expected_job", job)).transpose()?,
+            outcome: row_ref.parse("outcome", &self.outcome, Outcome::parse)?,
+            reason: row_ref.parse_optional("reason", self.reason.as_deref(), Reason::parse)?,
+            step: row_ref.parse_optional("step", self.step.as_deref(), Step::parse)?,
+            state_before: row_ref.parse_optional("state_before", self.state_before.as_deref(), PrinterState::parse)?,
+            state_after: row_ref.parse_optional("state_after", self.state_after.as_deref(), PrinterState::parse)?,
             settled,
             id: self.id,
             batch_id: self.batch_id,
             position: self.position,
             printer_id: self.printer_id,
             printer_name: self.printer_name,
-            detail: self.detail,
+            detail: self.detail.as_deref().map(Message::from_json),
             print_id: self.print_id,
             file_path: self.file_path,
             attempts: self.attempts,
@@ -106,31 +111,31 @@ impl Row {
     }
 }
 
-pub(super) fn read_all(rows: Vec<Row>) -> Result<Vec<CommandRow>, Error> {
-    rows.into_iter().map(Row::read).collect()
+pub(super) fn parse_rows(rows: Vec<RawCommandRow>) -> Result<Vec<CommandRow>, Error> {
+    rows.into_iter().map(RawCommandRow::into_command).collect()
 }
 
 /// Rows of batches that are to be inserted. Values that all rows share are stored beside the records, not in each.
-pub(in crate::storage) struct Made {
-    pub records: Parameter,
+pub(in crate::storage) struct CommandInsert {
+    pub records: JsonParameter,
     pub batch_id: Option<Uuid>,
     pub released_at: Option<DateTime<Utc>>,
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-impl Made {
+impl CommandInsert {
     /// Collects rows into one parameter.
     ///
     /// # Errors
-    /// Like [`group::parameter`].
-    pub fn of<'a>(rows: impl IntoIterator<Item = &'a CommandRow>) -> Result<Self, sqlx::Error> {
+    /// Like [`bulk::parameter`].
+    pub fn from_rows<'a>(rows: impl IntoIterator<Item = &'a CommandRow>) -> Result<Self, sqlx::Error> {
         let rows: Vec<&CommandRow> = rows.into_iter().collect();
         let rows = rows.as_slice();
         let batch_id = rows.first().map(|row| row.batch_id);
         let batch_id = batch_id.filter(|id| rows.iter().all(|row| row.batch_id == *id));
-        let released_at = shared(rows, |row| row.released_at);
-        let expires_at = shared(rows, |row| row.expires_at);
-        let records = group::parameter(rows.iter().map(|row| Record {
+        let released_at = shared_time(rows, |row| row.released_at);
+        let expires_at = shared_time(rows, |row| row.expires_at);
+        let records = bulk::json_parameter(rows.iter().map(|row| CommandRecord {
             id: row.id,
             batch_id: Some(row.batch_id).filter(|_| batch_id.is_none()),
             position: row.position,
@@ -140,11 +145,11 @@ impl Made {
             expected_job: row.expected_job.as_ref(),
             outcome: row.outcome,
             reason: row.reason,
-            detail: row.detail.as_deref(),
+            detail: row.detail.as_ref().map(Message::to_json),
             attempts: row.attempts,
-            released_at: stamp_if(row.released_at.filter(|_| released_at.is_none())),
-            expires_at: stamp_if(row.expires_at.filter(|_| expires_at.is_none())),
-            finished_at: stamp_if(row.finished_at),
+            released_at: format_optional_time(row.released_at.filter(|_| released_at.is_none())),
+            expires_at: format_optional_time(row.expires_at.filter(|_| expires_at.is_none())),
+            finished_at: format_optional_time(row.finished_at),
         }))?;
         Ok(Self { records, batch_id, released_at, expires_at })
     }
@@ -158,20 +163,20 @@ impl Made {
              select x.id, coalesce(x.batch_id, $2), x.position, x.printer_id, x.printer_name, x.command, x.expected_job, x.outcome, x.reason,
                  x.detail, x.attempts, coalesce(x.released_at, $3), coalesce(x.expires_at, $4), x.finished_at
              from {}",
-            db.these_records(RECORD, &self.records)
+            db.given_records_source(RECORD_COLUMNS, &self.records)
         )
     }
 }
 
 /// Returns the time if all rows have the same one.
-fn shared(rows: &[&CommandRow], time: impl Fn(&CommandRow) -> Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+fn shared_time(rows: &[&CommandRow], time: impl Fn(&CommandRow) -> Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
     let first = rows.first().and_then(|row| time(row))?;
     rows.iter().all(|row| time(row) == Some(first)).then_some(first)
 }
 
 /// A new row as a bulk record. Absent fields read as null on both databases.
 #[derive(Serialize)]
-struct Record<'a> {
+struct CommandRecord<'a> {
     id: Uuid,
     #[serde(skip_serializing_if = "Option::is_none")]
     batch_id: Option<Uuid>,
@@ -185,7 +190,7 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Reason>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'a str>,
+    detail: Option<String>,
     attempts: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     released_at: Option<String>,

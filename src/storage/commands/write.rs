@@ -9,38 +9,35 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{
-    super::{
-        Db, Error, audit,
-        batches::finish_over,
-        events, fenced,
-        group::{self, Kind, stamp, stamp_if},
-    },
+    super::{Db, Error, audit, batches::finish_over, events, fenced},
     OPEN,
 };
 use crate::domain::{
     command::{Command, Outcome, Reason, Step},
     event::{EventType, NewEvent},
+    message::Message,
     state::PrinterState,
 };
+use crate::storage::bulk::{self, ColumnType, format_optional_time, format_time};
 
 /// A row that a bulk write changed, and its batch and printer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::FromRow)]
-pub struct Touched {
+pub struct ChangedRow {
     pub id: Uuid,
     pub batch_id: Uuid,
     pub printer_id: Uuid,
 }
 
 /// Builds the feed events of rows that have ended.
-pub(in crate::storage) fn told(ended: &[Touched], at: DateTime<Utc>) -> Vec<NewEvent> {
+pub(in crate::storage) fn finish_events(ended: &[ChangedRow], at: DateTime<Utc>) -> Vec<NewEvent> {
     let finished =
-        |row: &Touched| NewEvent::of_command(EventType::CommandFinished, at, row.id, row.batch_id, row.printer_id);
+        |row: &ChangedRow| NewEvent::for_command(EventType::CommandFinished, at, row.id, row.batch_id, row.printer_id);
     ended.iter().map(finished).collect()
 }
 
 /// A request that is ready to be sent and needs a permit.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Send {
+pub struct SendCommit {
     pub id: Uuid,
     /// Number of this send, from 1.
     pub attempt: i64,
@@ -60,13 +57,13 @@ pub struct Send {
 /// Result or progress of a command. Absent fields do not change the stored values. A reason and its detail are stored
 /// only with a final outcome.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Report {
+pub struct CommandUpdate {
     pub id: Uuid,
     /// The row as the dispatcher knows it. If absent, it is read from the command log.
-    pub row: Option<Touched>,
+    pub row: Option<ChangedRow>,
     pub outcome: Outcome,
     pub reason: Option<Reason>,
-    pub detail: Option<String>,
+    pub detail: Option<Message>,
     pub resolved: Option<Command>,
     pub print_id: Option<Uuid>,
     /// The first reported value is kept.
@@ -80,7 +77,7 @@ pub struct Report {
 
 /// A [`Send`] as a bulk record. Absent fields read as null.
 #[derive(Serialize)]
-struct SendRecord<'a> {
+struct SendCommitRecord<'a> {
     row_id: Uuid,
     attempt: i64,
     repeated: i64,
@@ -98,7 +95,7 @@ struct SendRecord<'a> {
 
 /// A [`Report`] as a bulk record. Absent fields read as null.
 #[derive(Serialize)]
-struct ReportRecord {
+struct CommandUpdateRecord {
     row_id: Uuid,
     outcome: Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,10 +117,14 @@ struct ReportRecord {
 }
 
 /// Releases queued rows, each until its own expiry time. Returns the rows that were still queued.
-pub async fn release(db: &Db, rows: &[(Uuid, DateTime<Utc>)], at: DateTime<Utc>) -> Result<Vec<Touched>, Error> {
-    let records = rows.iter().map(|(id, expires_at)| json!({"row_id": id, "expires_at": stamp(*expires_at)}));
-    let records = group::parameter(records)?;
-    let source = db.command_records(&[("row_id", Kind::Uuid), ("expires_at", Kind::Time)], &records);
+pub async fn release_queued(
+    db: &Db,
+    rows: &[(Uuid, DateTime<Utc>)],
+    at: DateTime<Utc>,
+) -> Result<Vec<ChangedRow>, Error> {
+    let records = rows.iter().map(|(id, expires_at)| json!({"row_id": id, "expires_at": format_time(*expires_at)}));
+    let records = bulk::json_parameter(records)?;
+    let source = db.command_records_source(&[("row_id", ColumnType::Uuid), ("expires_at", ColumnType::Time)], &records);
     let sql = format!(
         "update commands as c set released_at = $2, expires_at = x.expires_at from {source}
          where c.id = x.row_id and c.outcome = 'queued' returning id, batch_id, printer_id"
@@ -136,12 +137,12 @@ pub async fn release(db: &Db, rows: &[(Uuid, DateTime<Utc>)], at: DateTime<Utc>)
 /// A first send needs a row that is queued and not expired at `at`. A later send needs a row that is not final, with
 /// exactly the sends before it committed. When a stop of the batch has returned, no later commit of a send succeeds. If
 /// an id occurs twice in `sends`, only the first occurrence counts.
-pub async fn commit_sends(db: &Db, sends: &[Send]) -> Result<Vec<Uuid>, Error> {
+pub async fn commit_sends(db: &Db, sends: &[SendCommit]) -> Result<Vec<Uuid>, Error> {
     db.fence().check_sending()?;
     let mut seen = HashSet::new();
-    let sends: Vec<&Send> = sends.iter().filter(|send| seen.insert(send.id)).collect();
+    let sends: Vec<&SendCommit> = sends.iter().filter(|send| seen.insert(send.id)).collect();
     let ids: Vec<Uuid> = sends.iter().map(|send| send.id).collect();
-    let records = group::parameter(sends.into_iter().map(|send| SendRecord {
+    let records = bulk::json_parameter(sends.into_iter().map(|send| SendCommitRecord {
         row_id: send.id,
         attempt: send.attempt,
         repeated: i64::from(send.is_repeated),
@@ -150,29 +151,29 @@ pub async fn commit_sends(db: &Db, sends: &[Send]) -> Result<Vec<Uuid>, Error> {
         state_before: send.state_before,
         print_id: send.print_id,
         file_path: send.file_path.as_deref(),
-        at: stamp(send.at),
+        at: format_time(send.at),
     }))?;
     // Usually all sends are committed. Returning a thousand ids would only delay the sends.
-    if commit_every_send(db, &ids, records.clone()).await? {
+    if commit_all_or_none(db, &ids, records.clone()).await? {
         return Ok(ids);
     }
     let update = format!("{} returning id", send_sql(db, &records));
     let lock = lock_batches_sql(db);
-    let won: Vec<(Uuid,)> = fenced!(db, |tx| {
+    let committed: Vec<(Uuid,)> = fenced!(db, |tx| {
         if db.is_postgres() {
-            sqlx::query(AssertSqlSafe(lock)).bind(group::ids(ids)).execute(&mut *tx).await?;
+            sqlx::query(AssertSqlSafe(lock)).bind(bulk::uuid_list(ids)).execute(&mut *tx).await?;
         }
         sqlx::query_as(AssertSqlSafe(update)).bind(records).fetch_all(&mut *tx).await?
     });
-    Ok(won.into_iter().map(|(id,)| id).collect())
+    Ok(committed.into_iter().map(|(id,)| id).collect())
 }
 
 /// Commits all of the sends and returns `true`, or none and returns `false`.
-async fn commit_every_send(db: &Db, ids: &[Uuid], records: group::Parameter) -> Result<bool, Error> {
+async fn commit_all_or_none(db: &Db, ids: &[Uuid], records: bulk::JsonParameter) -> Result<bool, Error> {
     let (lock, update) = (lock_batches_sql(db), send_sql(db, &records));
     fenced!(db, |tx| {
         if db.is_postgres() {
-            sqlx::query(AssertSqlSafe(lock)).bind(group::ids(ids.iter().copied())).execute(&mut *tx).await?;
+            sqlx::query(AssertSqlSafe(lock)).bind(bulk::uuid_list(ids.iter().copied())).execute(&mut *tx).await?;
         }
         let done = sqlx::query(AssertSqlSafe(update)).bind(records).execute(&mut *tx).await?;
         if usize::try_from(done.rows_affected()) != Ok(ids.len()) {
@@ -188,22 +189,22 @@ fn lock_batches_sql(db: &Db) -> String {
     format!(
         "select b.id from batches b where b.id in (select c.batch_id from commands c where c.id in {})
          order by b.id for share",
-        db.uuids(1)
+        db.uuids_subquery(1)
     )
 }
 
-fn send_sql(db: &Db, records: &group::Parameter) -> String {
-    let source = db.command_records(
+fn send_sql(db: &Db, records: &bulk::JsonParameter) -> String {
+    let source = db.command_records_source(
         &[
-            ("row_id", Kind::Uuid),
-            ("attempt", Kind::BigInt),
-            ("repeated", Kind::BigInt),
-            ("step", Kind::Text),
-            ("resolved", Kind::Text),
-            ("state_before", Kind::Text),
-            ("print_id", Kind::Uuid),
-            ("file_path", Kind::Text),
-            ("at", Kind::Time),
+            ("row_id", ColumnType::Uuid),
+            ("attempt", ColumnType::BigInt),
+            ("repeated", ColumnType::BigInt),
+            ("step", ColumnType::Text),
+            ("resolved", ColumnType::Text),
+            ("state_before", ColumnType::Text),
+            ("print_id", ColumnType::Uuid),
+            ("file_path", ColumnType::Text),
+            ("at", ColumnType::Time),
         ],
         records,
     );
@@ -225,7 +226,7 @@ fn send_sql(db: &Db, records: &group::Parameter) -> String {
 
 /// Result of [`report`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reported {
+pub struct UpdateSummary {
     /// Number of rows that changed.
     pub changed: u64,
     /// Changed rows that ended.
@@ -241,32 +242,41 @@ pub struct Reported {
 ///
 /// Several reports for one id are applied in order. A final report without a time is a defect of the caller: it would
 /// leave an ended row open.
-pub async fn report(db: &Db, reports: &[Report], over: &[Uuid]) -> Result<Reported, Error> {
+pub async fn store_updates(
+    db: &Db,
+    reports: &[CommandUpdate],
+    ending_batches: &[Uuid],
+) -> Result<UpdateSummary, Error> {
     debug_assert!(reports.iter().all(|report| !report.outcome.is_final() || report.finished_at.is_some()));
-    let (ends, advances): (Vec<Report>, Vec<Report>) =
-        merged(reports).into_iter().partition(|report| report.outcome.is_final());
+    let (final_updates, progress_updates): (Vec<CommandUpdate>, Vec<CommandUpdate>) =
+        merge_updates(reports).into_iter().partition(|report| report.outcome.is_final());
     // Progress first: an acceptance must not wait until the events of ended commands are stored.
-    let advanced = report_group(db, advances, &[], false).await?;
-    let ended = report_group(db, ends, over, true).await?;
-    Ok(Reported { changed: advanced.changed + ended.changed, ..ended })
+    let progress = store_update_group(db, progress_updates, &[], false).await?;
+    let ended = store_update_group(db, final_updates, ending_batches, true).await?;
+    Ok(UpdateSummary { changed: progress.changed + ended.changed, ..ended })
 }
 
 /// Stores reports with one statement. Either all of them are final and get events in the feed, or none is final.
-async fn report_group(db: &Db, reports: Vec<Report>, over: &[Uuid], are_ends: bool) -> Result<Reported, Error> {
+async fn store_update_group(
+    db: &Db,
+    reports: Vec<CommandUpdate>,
+    ending_batches: &[Uuid],
+    are_final: bool,
+) -> Result<UpdateSummary, Error> {
     if reports.is_empty() {
-        return Ok(Reported::default());
+        return Ok(UpdateSummary::default());
     }
     let mut columns = vec![
-        ("row_id", Kind::Uuid),
-        ("outcome", Kind::Text),
-        ("resolved", Kind::Text),
-        ("print_id", Kind::Uuid),
-        ("state_before", Kind::Text),
-        ("state_after", Kind::Text),
-        ("accepted_at", Kind::Time),
+        ("row_id", ColumnType::Uuid),
+        ("outcome", ColumnType::Text),
+        ("resolved", ColumnType::Text),
+        ("print_id", ColumnType::Uuid),
+        ("state_before", ColumnType::Text),
+        ("state_after", ColumnType::Text),
+        ("accepted_at", ColumnType::Time),
     ];
-    let (set, only) = if are_ends {
-        columns.extend([("reason", Kind::Text), ("detail", Kind::Text), ("finished_at", Kind::Time)]);
+    let (set, condition) = if are_final {
+        columns.extend([("reason", ColumnType::Text), ("detail", ColumnType::Text), ("finished_at", ColumnType::Time)]);
         let set = ", reason = coalesce(x.reason, c.reason), detail = coalesce(x.detail, c.detail),
              finished_at = x.finished_at";
         (set, "")
@@ -274,9 +284,9 @@ async fn report_group(db: &Db, reports: Vec<Report>, over: &[Uuid], are_ends: bo
         // The update does not touch the index of open rows, as long as it does not name the column of that index.
         ("", " and (x.outcome = c.outcome or (x.outcome = 'accepted' and c.outcome = 'sent'))")
     };
-    let known: Option<Vec<Touched>> = reports.iter().map(|report| report.row).collect();
-    let ended_at = reports.iter().filter_map(|report| report.finished_at).max().filter(|_| are_ends);
-    let records = reports.into_iter().map(|report| ReportRecord {
+    let known: Option<Vec<ChangedRow>> = reports.iter().map(|report| report.row).collect();
+    let ended_at = reports.iter().filter_map(|report| report.finished_at).max().filter(|_| are_final);
+    let records = reports.into_iter().map(|report| CommandUpdateRecord {
         row_id: report.id,
         outcome: report.outcome,
         reason: report.reason,
@@ -284,12 +294,12 @@ async fn report_group(db: &Db, reports: Vec<Report>, over: &[Uuid], are_ends: bo
         print_id: report.print_id,
         state_before: report.state_before,
         state_after: report.state_after,
-        accepted_at: stamp_if(report.accepted_at),
-        finished_at: stamp_if(report.finished_at.filter(|_| report.outcome.is_final())),
-        detail: report.detail,
+        accepted_at: format_optional_time(report.accepted_at),
+        finished_at: format_optional_time(report.finished_at.filter(|_| report.outcome.is_final())),
+        detail: report.detail.as_ref().map(Message::to_json),
     });
-    let records = group::parameter(records)?;
-    let source = db.command_records(&columns, &records);
+    let records = bulk::json_parameter(records)?;
+    let source = db.command_records_source(&columns, &records);
     let sql = format!(
         "update commands as c set
              outcome = x.outcome, resolved_command = coalesce(c.resolved_command, x.resolved),
@@ -297,75 +307,81 @@ async fn report_group(db: &Db, reports: Vec<Report>, over: &[Uuid], are_ends: bo
              state_after = coalesce(x.state_after, c.state_after),
              accepted_at = coalesce(c.accepted_at, x.accepted_at){set}
          from {source}
-         where c.id = x.row_id and c.{OPEN}{only}"
+         where c.id = x.row_id and c.{OPEN}{condition}"
     );
     let Some(at) = ended_at else {
         let changed = fenced!(db, |tx| {
             sqlx::query(AssertSqlSafe(sql)).bind(records).execute(&mut *tx).await?.rows_affected()
         });
-        return Ok(Reported { changed, ..Reported::default() });
+        return Ok(UpdateSummary { changed, ..UpdateSummary::default() });
     };
     // Usually all rows change. Returning a thousand rows would cost as much as the statement.
     if let Some(rows) = known
-        && let Some(finished) = end_every(db, &sql, records.clone(), &rows, over, at).await?
+        && let Some(finished) = end_all_or_none(db, &sql, records.clone(), &rows, ending_batches, at).await?
     {
         let ended = rows.iter().map(|row| row.id).collect();
-        return Ok(Reported { changed: rows.len() as u64, ended, finished });
+        return Ok(UpdateSummary { changed: rows.len() as u64, ended, finished });
     }
     let sql = format!("{sql} returning id, batch_id, printer_id");
-    let lock = lock_over_sql(db);
+    let lock = lock_batches_for_update_sql(db);
     Ok(fenced!(db, |tx| {
-        if db.is_postgres() && !over.is_empty() {
-            sqlx::query(AssertSqlSafe(lock)).bind(group::ids(over.iter().copied())).execute(&mut *tx).await?;
+        if db.is_postgres() && !ending_batches.is_empty() {
+            sqlx::query(AssertSqlSafe(lock))
+                .bind(bulk::uuid_list(ending_batches.iter().copied()))
+                .execute(&mut *tx)
+                .await?;
         }
-        let ended: Vec<Touched> = sqlx::query_as(AssertSqlSafe(sql)).bind(records).fetch_all(&mut *tx).await?;
-        if db.is_postgres() && !over.is_empty() {
+        let ended: Vec<ChangedRow> = sqlx::query_as(AssertSqlSafe(sql)).bind(records).fetch_all(&mut *tx).await?;
+        if db.is_postgres() && !ending_batches.is_empty() {
             sqlx::query(AssertSqlSafe(audit::lock_head(db))).execute(&mut *tx).await?;
         }
-        events::append!(tx, db, &told(&ended, at));
-        let finished = if over.is_empty() { Vec::new() } else { finish_over!(tx, db, over, at) };
-        Reported { changed: ended.len() as u64, ended: ended.into_iter().map(|row| row.id).collect(), finished }
+        events::append!(tx, db, &finish_events(&ended, at));
+        let finished = if ending_batches.is_empty() { Vec::new() } else { finish_over!(tx, db, ending_batches, at) };
+        UpdateSummary { changed: ended.len() as u64, ended: ended.into_iter().map(|row| row.id).collect(), finished }
     }))
 }
 
 /// Ends all of the rows and returns the batches that ended with them. If any row cannot end, ends none and returns
 /// `None`.
-async fn end_every(
+async fn end_all_or_none(
     db: &Db,
     sql: &str,
-    records: group::Parameter,
-    rows: &[Touched],
-    over: &[Uuid],
+    records: bulk::JsonParameter,
+    rows: &[ChangedRow],
+    ending_batches: &[Uuid],
     at: DateTime<Utc>,
 ) -> Result<Option<Vec<Uuid>>, Error> {
-    let lock = lock_over_sql(db);
+    let lock = lock_batches_for_update_sql(db);
     Ok(Some(fenced!(db, |tx| {
-        if db.is_postgres() && !over.is_empty() {
-            sqlx::query(AssertSqlSafe(lock)).bind(group::ids(over.iter().copied())).execute(&mut *tx).await?;
+        if db.is_postgres() && !ending_batches.is_empty() {
+            sqlx::query(AssertSqlSafe(lock))
+                .bind(bulk::uuid_list(ending_batches.iter().copied()))
+                .execute(&mut *tx)
+                .await?;
         }
         let changed = sqlx::query(AssertSqlSafe(sql.to_owned())).bind(records).execute(&mut *tx).await?;
         if usize::try_from(changed.rows_affected()) != Ok(rows.len()) {
             return Ok(None);
         }
-        if db.is_postgres() && !over.is_empty() {
+        if db.is_postgres() && !ending_batches.is_empty() {
             sqlx::query(AssertSqlSafe(audit::lock_head(db))).execute(&mut *tx).await?;
         }
-        events::append!(tx, db, &told(rows, at));
-        if over.is_empty() { Vec::new() } else { finish_over!(tx, db, over, at) }
+        events::append!(tx, db, &finish_events(rows, at));
+        if ending_batches.is_empty() { Vec::new() } else { finish_over!(tx, db, ending_batches, at) }
     })))
 }
 
 /// Returns the statement that locks batches. On PostgreSQL, every transaction locks batches first, then commands, the
 /// end of the audit log, and the end of the feed. Another order would deadlock.
-fn lock_over_sql(db: &Db) -> String {
-    format!("select id from batches where id in {} order by id{}", db.uuids(1), db.for_update())
+fn lock_batches_for_update_sql(db: &Db) -> String {
+    format!("select id from batches where id in {} order by id{}", db.uuids_subquery(1), db.for_update())
 }
 
 /// Merges the reports of each id into one, as if they were applied in order. An update with two records for one row
 /// would use either of them.
-fn merged(reports: &[Report]) -> Vec<Report> {
+fn merge_updates(reports: &[CommandUpdate]) -> Vec<CommandUpdate> {
     let mut index: HashMap<Uuid, usize> = HashMap::new();
-    let mut merged: Vec<Report> = Vec::with_capacity(reports.len());
+    let mut merged: Vec<CommandUpdate> = Vec::with_capacity(reports.len());
     for report in reports {
         let Some(&i) = index.get(&report.id) else {
             index.insert(report.id, merged.len());
@@ -376,7 +392,7 @@ fn merged(reports: &[Report]) -> Vec<Report> {
         if before.outcome.is_final() || (before.outcome == Outcome::Accepted && !report.outcome.is_final()) {
             continue;
         }
-        *before = Report {
+        *before = CommandUpdate {
             id: report.id,
             row: report.row.or(before.row),
             outcome: report.outcome,

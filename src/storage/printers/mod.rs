@@ -13,28 +13,27 @@ use uuid::Uuid;
 
 use super::{
     Db, Error, audit,
-    commands::{self, OPEN, Touched},
-    error::Place,
-    events,
-    group::{self, Kind},
-    reading, transaction,
+    bulk::{self, ColumnType},
+    commands::{self, ChangedRow, OPEN},
+    error::RowRef,
+    events, reading, transaction,
 };
 use crate::domain::{
-    audit::Entry,
+    audit::AuditEntry,
     command::Reason,
     printer::{Printer, PrinterDetails},
 };
 
-pub use search::{NamedPrinter, PrinterFilter, Selection, named, page, select};
-pub use secrets::{KeyChange, SealedAccess, SealedSecret, SecretChanges};
+pub use search::{NamedPrinter, PrinterFilter, PrinterSelection, get_named, list_page, select_printers};
+pub use secrets::{ApiKeyChange, SealedAccess, SealedSecret, SecretChanges};
 use secrets::{SecretRow, insert_secrets};
 pub use tags::retag;
 
 /// Returns the start of every query for printers `p`. `more` adds columns to those of [`Row`], each followed by a
 /// comma.
-fn select_sql(db: &Db, more: &str) -> String {
+fn select_sql(db: &Db, extra_columns: &str) -> String {
     format!(
-        "select {more} id, name, url, enabled, model, material, color, nozzle_mm, bed_mm, power_group, notes, version,
+        "select {extra_columns} id, name, url, enabled, model, material, color, nozzle_mm, bed_mm, power_group, notes, version,
              created_at, updated_at, proxy_user, header_names, ca_certificate,
              exists (select 1 from printer_secrets s where s.printer_id = p.id and s.kind = 'camera_url') as has_camera_url,
              {} from printers p",
@@ -43,7 +42,7 @@ fn select_sql(db: &Db, more: &str) -> String {
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct PrinterRow {
     id: Uuid,
     name: String,
     url: String,
@@ -65,9 +64,9 @@ struct Row {
     tags: Json<Vec<String>>,
 }
 
-impl Row {
-    fn read(self) -> Result<Printer, Error> {
-        let place = Place { table: "printers", row: self.id };
+impl PrinterRow {
+    fn into_printer(self) -> Result<Printer, Error> {
+        let row_ref = RowRef { table: "printers", row: self.id };
         let mut tags = self.tags.0;
         tags.sort();
         Ok(Printer {
@@ -81,7 +80,7 @@ impl Row {
                 material: self.material,
                 color: self.color,
                 nozzle_mm: self.nozzle_mm,
-                bed_mm: self.bed_mm.map(|Json(mm)| place.json("bed_mm", mm)).transpose()?,
+                bed_mm: self.bed_mm.map(|Json(mm)| row_ref.parse_json("bed_mm", mm)).transpose()?,
                 power_group: self.power_group,
                 notes: self.notes,
                 proxy_user: self.proxy_user,
@@ -100,18 +99,18 @@ impl Row {
 pub struct NewPrinter {
     pub printer: Printer,
     pub sealed: SealedAccess,
-    pub entry: Entry,
+    pub entry: AuditEntry,
 }
 
 /// Registers printers: all or none. Errors: [`Error::NameTaken`] or [`Error::UrlTaken`] if any of them conflicts.
 pub async fn insert(db: &Db, new: &[NewPrinter]) -> Result<(), Error> {
     let Err(error) = try_insert(db, new).await else { return Ok(()) };
-    if !is_taken(&error) {
+    if !is_unique_violation(&error) {
         return Err(error.into());
     }
     for NewPrinter { printer, .. } in new {
-        if let Some(taken) = what_is_taken(db, printer).await? {
-            return Err(taken);
+        if let Some(conflict) = find_conflict(db, printer).await? {
+            return Err(conflict);
         }
     }
     // No stored printer conflicts, so two of the new printers have the same value.
@@ -153,7 +152,7 @@ async fn try_insert(db: &Db, new: &[NewPrinter]) -> Result<(), sqlx::Error> {
             .bind(printer.created_at)
             .bind(printer.updated_at)
             .bind(&details.proxy_user)
-            .bind(header_names(details))
+            .bind(stored_header_names(details))
             .bind(&details.ca_certificate)
             .execute(&mut *tx)
             .await?;
@@ -174,11 +173,13 @@ pub async fn update(
     printer: &Printer,
     expected_version: i64,
     secrets: impl Into<SecretChanges>,
-    entry: &Entry,
+    entry: &AuditEntry,
 ) -> Result<bool, Error> {
     match try_update(db, printer, expected_version, secrets.into(), entry).await {
         Ok(changed) => Ok(changed),
-        Err(error) if is_taken(&error) => Err(what_is_taken(db, printer).await?.unwrap_or_else(|| error.into())),
+        Err(error) if is_unique_violation(&error) => {
+            Err(find_conflict(db, printer).await?.unwrap_or_else(|| error.into()))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -188,15 +189,15 @@ async fn try_update(
     printer: &Printer,
     expected_version: i64,
     secrets: SecretChanges,
-    entry: &Entry,
+    entry: &AuditEntry,
 ) -> Result<bool, sqlx::Error> {
     let details = &printer.details;
     let tags_sql = insert_tags_sql(db);
     let tags = tag_records([printer])?;
     let (keep, key) = match secrets.api_key {
-        KeyChange::Keep => (true, None),
-        KeyChange::Clear => (false, None),
-        KeyChange::Set(sealed) => (false, Some(sealed)),
+        ApiKeyChange::Keep => (true, None),
+        ApiKeyChange::Clear => (false, None),
+        ApiKeyChange::Set(sealed) => (false, Some(sealed)),
     };
     transaction!(db, |tx| {
         let changed = sqlx::query(
@@ -224,7 +225,7 @@ async fn try_update(
         .bind(keep)
         .bind(key)
         .bind(&details.proxy_user)
-        .bind(header_names(details))
+        .bind(stored_header_names(details))
         .bind(&details.ca_certificate)
         .execute(&mut *tx)
         .await?
@@ -248,27 +249,27 @@ async fn try_update(
 }
 
 /// Returns the names of headers as they are stored: null for none.
-fn header_names(details: &PrinterDetails) -> Option<Json<&[String]>> {
+fn stored_header_names(details: &PrinterDetails) -> Option<Json<&[String]>> {
     (!details.header_names.is_empty()).then_some(Json(&details.header_names))
 }
 
 fn insert_tags_sql(db: &Db) -> String {
-    let source = db.records(&[("printer_id", Kind::Uuid), ("tag", Kind::Text)]);
+    let source = db.records_source(&[("printer_id", ColumnType::Uuid), ("tag", ColumnType::Text)]);
     format!("insert into printer_tags (printer_id, tag) select distinct x.printer_id, x.tag from {source}")
 }
 
-fn tag_records<'a>(printers: impl IntoIterator<Item = &'a Printer>) -> Result<group::Parameter, sqlx::Error> {
+fn tag_records<'a>(printers: impl IntoIterator<Item = &'a Printer>) -> Result<bulk::JsonParameter, sqlx::Error> {
     let tags = printers.into_iter().flat_map(|printer| printer.details.tags.iter().map(|tag| (printer.id, tag)));
-    group::parameter(tags.map(|(id, tag)| json!({"printer_id": id, "tag": tag})))
+    bulk::json_parameter(tags.map(|(id, tag)| json!({"printer_id": id, "tag": tag})))
 }
 
-fn is_taken(error: &sqlx::Error) -> bool {
+fn is_unique_violation(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| error.is_unique_violation())
 }
 
 /// Finds the unique column that a refused write violated. It reads the data, because the databases name their
 /// constraints differently.
-async fn what_is_taken(db: &Db, printer: &Printer) -> Result<Option<Error>, Error> {
+async fn find_conflict(db: &Db, printer: &Printer) -> Result<Option<Error>, Error> {
     let sql = "select name, url from printers where (name = $1 or url = $2) and id <> $3";
     let others: Vec<(String, String)> = reading!(db, |pool| sqlx::query_as(sql)
         .bind(&printer.details.name)
@@ -286,49 +287,52 @@ async fn what_is_taken(db: &Db, printer: &Printer) -> Result<Option<Error>, Erro
 /// Returns one printer.
 pub async fn get(db: &Db, id: Uuid) -> Result<Option<Printer>, Error> {
     let sql = format!("{} where id = $1", select_sql(db, ""));
-    let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
-    row.map(Row::read).transpose()
+    let row: Option<PrinterRow> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
+    row.map(PrinterRow::into_printer).transpose()
 }
 
 /// Returns those of the printers that exist, by name.
 pub async fn get_many(db: &Db, ids: &[Uuid]) -> Result<Vec<Printer>, Error> {
-    let sql = format!("{} where id in {} order by name, id", select_sql(db, ""), db.uuids(1));
-    let ids = group::ids(ids.iter().copied());
-    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?;
-    rows.into_iter().map(Row::read).collect()
+    let sql = format!("{} where id in {} order by name, id", select_sql(db, ""), db.uuids_subquery(1));
+    let ids = bulk::uuid_list(ids.iter().copied());
+    let rows: Vec<PrinterRow> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?;
+    rows.into_iter().map(PrinterRow::into_printer).collect()
 }
 
 /// Returns the version of every printer.
-pub async fn versions(db: &Db) -> Result<HashMap<Uuid, i64>, Error> {
+pub async fn list_versions(db: &Db) -> Result<HashMap<Uuid, i64>, Error> {
     let sql = "select id, version from printers";
     let rows: Vec<(Uuid, i64)> = reading!(db, |pool| sqlx::query_as(sql).fetch_all(pool).await)?;
     Ok(rows.into_iter().collect())
 }
 
 #[derive(sqlx::FromRow)]
-struct SealedRow {
+struct SealedPrinterRow {
     #[sqlx(flatten)]
-    row: Row,
+    row: PrinterRow,
     api_key: Option<Vec<u8>>,
     secrets: Json<Vec<SecretRow>>,
 }
 
 /// Returns every printer, by name.
-pub async fn all(db: &Db) -> Result<Vec<Printer>, Error> {
+pub async fn list_printers(db: &Db) -> Result<Vec<Printer>, Error> {
     let sql = format!("{} order by name, id", select_sql(db, ""));
-    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
-    rows.into_iter().map(Row::read).collect()
+    let rows: Vec<PrinterRow> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
+    rows.into_iter().map(PrinterRow::into_printer).collect()
 }
 
 /// Returns those of these printers that exist, each with its sealed secrets.
-pub async fn with_secrets(db: &Db, ids: &[Uuid]) -> Result<Vec<(Printer, SealedAccess)>, Error> {
-    let more = format!("api_key, {},", db.secrets_column());
-    let sql = format!("{} where id in {} order by id", select_sql(db, &more), db.uuids(1));
-    let ids = group::ids(ids.iter().copied());
-    let rows: Vec<SealedRow> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?;
-    let read = |SealedRow { row, api_key, secrets }| {
-        let secrets = secrets::read(row.id, secrets)?;
-        Ok((row.read()?, SealedAccess { api_key, secrets }))
+pub async fn get_many_with_secrets(db: &Db, ids: &[Uuid]) -> Result<Vec<(Printer, SealedAccess)>, Error> {
+    let extra_columns = format!("api_key, {},", db.secrets_column());
+    let sql = format!("{} where id in {} order by id", select_sql(db, &extra_columns), db.uuids_subquery(1));
+    let ids = bulk::uuid_list(ids.iter().copied());
+    let rows: Vec<SealedPrinterRow> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?;
+    let read = |SealedPrinterRow { row, api_key, secrets }| {
+        let secrets = secrets::parse_secrets(row.id, secrets)?;
+        Ok((row.into_printer()?, SealedAccess { api_key, secrets }))
     };
     rows.into_iter().map(read).collect()
 }
@@ -336,11 +340,11 @@ pub async fn with_secrets(db: &Db, ids: &[Uuid]) -> Result<Vec<(Printer, SealedA
 /// Removes a printer with its tags, its stored observation and its plate, and ends its commands. Queued rows become
 /// `skipped`, sent rows `unknown`. Returns the batches of those rows, each once. Returns `None` if the printer does not
 /// exist.
-pub async fn remove(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Result<Option<Vec<Uuid>>, Error> {
+pub async fn remove(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &AuditEntry) -> Result<Option<Vec<Uuid>>, Error> {
     let end = format!(
         "update commands set
              outcome = case when outcome = 'queued' then 'skipped' else 'unknown' end,
-             reason = $2, detail = $3, finished_at = $4
+             reason = $2, finished_at = $3
          where id in (select id from commands where printer_id = $1 and {OPEN} order by id{}) and {OPEN}
          returning id, batch_id, printer_id",
         db.for_update()
@@ -350,17 +354,16 @@ pub async fn remove(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Resu
         if gone.rows_affected() == 0 {
             return Ok(None);
         }
-        sqlx::query("delete from sightings where printer_id = $1").bind(id).execute(&mut *tx).await?;
+        sqlx::query("delete from printer_observations where printer_id = $1").bind(id).execute(&mut *tx).await?;
         sqlx::query("delete from plates where printer_id = $1").bind(id).execute(&mut *tx).await?;
-        let ended: Vec<Touched> = sqlx::query_as(AssertSqlSafe(end))
+        let ended: Vec<ChangedRow> = sqlx::query_as(AssertSqlSafe(end))
             .bind(id)
             .bind(Reason::PrinterRemoved.as_str())
-            .bind(Reason::PrinterRemoved.sentence())
             .bind(at)
             .fetch_all(&mut *tx)
             .await?;
         audit::append!(tx, db, entry);
-        events::append!(tx, db, &commands::told(&ended, at));
+        events::append!(tx, db, &commands::finish_events(&ended, at));
         ended.into_iter().map(|row| row.batch_id).collect()
     });
     batches.sort();

@@ -4,9 +4,10 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{
-    super::{Db, Error, group, reading},
-    Printer, Row, select_sql,
+    super::{Db, Error, reading},
+    Printer, PrinterRow, select_sql,
 };
+use crate::storage::bulk;
 
 /// Filter for a page of printers. Absent fields do not restrict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct PrinterFilter {
 
 /// Which printers a batch selects. All conditions apply. Disabled printers are never selected.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selection {
+pub struct PrinterSelection {
     /// The printer has all of these tags. Empty: no restriction.
     pub tags_all: Vec<String>,
     /// The printer has any of these tags. Empty: no restriction.
@@ -31,15 +32,15 @@ pub struct Selection {
 }
 
 /// Returns the condition that the printer `p` has any of the tags `$n`. It is always true if `$given` is false.
-fn has_any(db: &Db, given: usize, n: usize) -> String {
+fn has_any_tag_sql(db: &Db, given: usize, n: usize) -> String {
     format!(
         "(not ${given} or exists (select 1 from printer_tags t where t.printer_id = p.id and t.tag in {}))",
-        db.texts(n)
+        db.texts_subquery(n)
     )
 }
 
 /// Returns a page of printers by name, after `after` (the last name and id of the previous page).
-pub async fn page(
+pub async fn list_page(
     db: &Db,
     filter: &PrinterFilter,
     after: Option<(String, Uuid)>,
@@ -57,32 +58,32 @@ pub async fn page(
          order by p.name, p.id limit $7",
         select_sql(db, ""),
         like.join(" or "),
-        has_any(db, 5, 6),
+        has_any_tag_sql(db, 5, 6),
     );
     let (after_name, after_id) = after.unzip();
-    let pattern = filter.q.as_deref().map(|q| format!("%{}%", escaped(q)));
-    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
+    let pattern = filter.q.as_deref().map(|q| format!("%{}%", escape_like(q)));
+    let rows: Vec<PrinterRow> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
         .bind(&filter.tag)
         .bind(after_name)
         .bind(pattern)
         .bind(after_id)
         .bind(filter.visible_tags.is_some())
-        .bind(group::texts(filter.visible_tags.iter().flatten()))
+        .bind(bulk::text_list(filter.visible_tags.iter().flatten()))
         .bind(limit)
         .fetch_all(pool)
         .await)?;
-    rows.into_iter().map(Row::read).collect()
+    rows.into_iter().map(PrinterRow::into_printer).collect()
 }
 
 /// Returns the ids and names of the enabled printers of a selection, by name. A batch needs nothing else.
-pub async fn select(db: &Db, selection: &Selection) -> Result<Vec<(Uuid, String)>, Error> {
+pub async fn select_printers(db: &Db, selection: &PrinterSelection) -> Result<Vec<(Uuid, String)>, Error> {
     let sql = format!(
         "select p.id, p.name from printers p where p.enabled and {} and {}
              and (select count(*) from printer_tags t where t.printer_id = p.id and t.tag in {}) = $6
          order by p.name, p.id",
-        has_any(db, 1, 2),
-        has_any(db, 3, 4),
-        db.texts(5),
+        has_any_tag_sql(db, 1, 2),
+        has_any_tag_sql(db, 3, 4),
+        db.texts_subquery(5),
     );
     let mut all: Vec<&String> = selection.tags_all.iter().collect();
     all.sort();
@@ -90,10 +91,10 @@ pub async fn select(db: &Db, selection: &Selection) -> Result<Vec<(Uuid, String)
     let count = i64::try_from(all.len()).unwrap_or(i64::MAX);
     Ok(reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
         .bind(selection.visible_tags.is_some())
-        .bind(group::texts(selection.visible_tags.iter().flatten()))
+        .bind(bulk::text_list(selection.visible_tags.iter().flatten()))
         .bind(!selection.tags_any.is_empty())
-        .bind(group::texts(&selection.tags_any))
-        .bind(group::texts(all))
+        .bind(bulk::text_list(&selection.tags_any))
+        .bind(bulk::text_list(all))
         .bind(count)
         .fetch_all(pool)
         .await)?)
@@ -110,22 +111,22 @@ pub struct NamedPrinter {
 }
 
 /// Returns those of the printers that are registered, in no particular order.
-pub async fn named(db: &Db, ids: &[Uuid], visible_tags: Option<&[String]>) -> Result<Vec<NamedPrinter>, Error> {
+pub async fn get_named(db: &Db, ids: &[Uuid], visible_tags: Option<&[String]>) -> Result<Vec<NamedPrinter>, Error> {
     let sql = format!(
         "select p.id, p.name, p.enabled, {} as visible from printers p where p.id in {}",
-        has_any(db, 2, 3),
-        db.uuids(1),
+        has_any_tag_sql(db, 2, 3),
+        db.uuids_subquery(1),
     );
     Ok(reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
-        .bind(group::ids(ids.iter().copied()))
+        .bind(bulk::uuid_list(ids.iter().copied()))
         .bind(visible_tags.is_some())
-        .bind(group::texts(visible_tags.into_iter().flatten()))
+        .bind(bulk::text_list(visible_tags.into_iter().flatten()))
         .fetch_all(pool)
         .await)?)
 }
 
 /// Escapes a text so that `like` matches it literally, with `\` as the escape character.
-fn escaped(text: &str) -> String {
+fn escape_like(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         if matches!(c, '%' | '_' | '\\') {
@@ -134,7 +135,7 @@ fn escaped(text: &str) -> String {
         escaped.push(c);
     }
     // PostgreSQL does not accept U+0000 in a text.
-    group::clean(&escaped)
+    bulk::without_nul(&escaped)
 }
 
 #[cfg(test)]
@@ -142,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signs_of_a_pattern_are_escaped() {
-        assert_eq!(escaped(r"50%_a\b"), r"50\%\_a\\b");
+    fn like_wildcards_are_escaped() {
+        assert_eq!(escape_like(r"50%_a\b"), r"50\%\_a\\b");
     }
 }

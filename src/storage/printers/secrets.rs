@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::printer_access::SecretKind,
-    storage::{Error, error::Place},
+    storage::{Error, error::RowRef},
 };
 
 /// A secret, sealed for its own id.
@@ -46,11 +46,11 @@ impl SealedAccess {
     }
 
     /// Returns the secrets after an update.
-    pub fn changed(mut self, changes: SecretChanges) -> Self {
+    pub fn with_changes(mut self, changes: SecretChanges) -> Self {
         match changes.api_key {
-            KeyChange::Keep => {}
-            KeyChange::Clear => self.api_key = None,
-            KeyChange::Set(key) => self.api_key = Some(key),
+            ApiKeyChange::Keep => {}
+            ApiKeyChange::Clear => self.api_key = None,
+            ApiKeyChange::Set(key) => self.api_key = Some(key),
         }
         for (kind, secret) in changes.others {
             self.secrets.retain(|old| old.kind != kind);
@@ -62,14 +62,14 @@ impl SealedAccess {
 
 /// Change of a stored API key.
 #[derive(Clone, PartialEq, Eq)]
-pub enum KeyChange {
+pub enum ApiKeyChange {
     Keep,
     Clear,
     /// The new sealed key.
     Set(Vec<u8>),
 }
 
-impl std::fmt::Debug for KeyChange {
+impl std::fmt::Debug for ApiKeyChange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Keep => "Keep",
@@ -82,13 +82,13 @@ impl std::fmt::Debug for KeyChange {
 /// Changes of the sealed secrets of a printer.
 #[derive(Debug, Clone)]
 pub struct SecretChanges {
-    pub api_key: KeyChange,
+    pub api_key: ApiKeyChange,
     /// Kinds that change. `None` deletes the secret.
     pub others: Vec<(SecretKind, Option<SealedSecret>)>,
 }
 
-impl From<KeyChange> for SecretChanges {
-    fn from(api_key: KeyChange) -> Self {
+impl From<ApiKeyChange> for SecretChanges {
+    fn from(api_key: ApiKeyChange) -> Self {
         Self { api_key, others: Vec::new() }
     }
 }
@@ -103,10 +103,10 @@ pub(super) struct SecretRow {
 }
 
 /// Reads the secrets of a printer.
-pub(super) fn read(printer_id: Uuid, rows: Json<Vec<SecretRow>>) -> Result<Vec<SealedSecret>, Error> {
-    let place = Place { table: "printer_secrets", row: printer_id };
+pub(super) fn parse_secrets(printer_id: Uuid, rows: Json<Vec<SecretRow>>) -> Result<Vec<SealedSecret>, Error> {
+    let row_ref = RowRef { table: "printer_secrets", row: printer_id };
     let secrets = rows.0.into_iter().map(|row| {
-        let kind = place.word("kind", &row.kind, SecretKind::parse)?;
+        let kind = row_ref.parse("kind", &row.kind, SecretKind::parse)?;
         Ok(SealedSecret { id: row.id, kind, sealed: from_hex(&row.sealed) })
     });
     secrets.collect()

@@ -10,18 +10,14 @@ use serde::Serialize;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::super::{
-    Db, Error, audit,
-    error::Place,
-    fenced,
-    group::{self, Kind, stamp},
-    reading, retention, transaction, writing,
-};
+use super::super::{Db, Error, audit, error::RowRef, fenced, reading, retention, transaction, writing};
 use crate::domain::{
-    audit::Entry,
+    audit::AuditEntry,
     event::EventType,
+    message::Message,
     webhook::{Delivery, DeliveryState},
 };
+use crate::storage::bulk::{self, ColumnType, format_time};
 
 const COLUMNS: &str = "id, webhook_id, event_seq, event_id, type, state, attempts, next_at, status, error, response,
     latency_ms, created_at, finished_at";
@@ -30,7 +26,7 @@ const COLUMNS: &str = "id, webhook_id, event_seq, event_id, type, state, attempt
 const DELETED_AT_ONCE: i64 = 5_000;
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct DeliveryRow {
     id: Uuid,
     webhook_id: Uuid,
     event_seq: i64,
@@ -47,20 +43,20 @@ struct Row {
     finished_at: Option<DateTime<Utc>>,
 }
 
-impl Row {
-    fn read(self) -> Result<Delivery, Error> {
-        let place = Place { table: "webhook_deliveries", row: self.id };
+impl DeliveryRow {
+    fn into_delivery(self) -> Result<Delivery, Error> {
+        let row_ref = RowRef { table: "webhook_deliveries", row: self.id };
         Ok(Delivery {
             id: self.id,
             webhook_id: self.webhook_id,
             event_seq: self.event_seq,
             event_id: self.event_id,
-            kind: place.word("type", &self.r#type, EventType::parse)?,
-            state: place.word("state", &self.state, DeliveryState::parse)?,
+            kind: row_ref.parse("type", &self.r#type, EventType::parse)?,
+            state: row_ref.parse("state", &self.state, DeliveryState::parse)?,
             attempts: self.attempts,
             next_at: self.next_at,
             status: self.status.and_then(|status| u16::try_from(status).ok()),
-            error: self.error,
+            error: self.error.as_deref().map(Message::from_json),
             response: self.response,
             latency_ms: self.latency_ms,
             created_at: self.created_at,
@@ -69,8 +65,8 @@ impl Row {
     }
 }
 
-fn read_all(rows: Vec<Row>) -> Result<Vec<Delivery>, Error> {
-    rows.into_iter().map(Row::read).collect()
+fn parse_rows(rows: Vec<DeliveryRow>) -> Result<Vec<Delivery>, Error> {
+    rows.into_iter().map(DeliveryRow::into_delivery).collect()
 }
 
 /// A new delivery of an event.
@@ -84,7 +80,7 @@ pub struct NewDelivery {
 
 /// A move of a webhook's position in the feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Advance {
+pub struct PositionAdvance {
     pub webhook_id: Uuid,
     /// Position that the webhook must still have.
     pub from: i64,
@@ -92,17 +88,17 @@ pub struct Advance {
     pub deliveries: Vec<NewDelivery>,
 }
 
-const RECORD: &[(&str, Kind)] = &[
-    ("id", Kind::Uuid),
-    ("webhook_id", Kind::Uuid),
-    ("event_seq", Kind::BigInt),
-    ("event_id", Kind::Uuid),
-    ("type", Kind::Text),
-    ("created_at", Kind::Time),
+const RECORD_COLUMNS: &[(&str, ColumnType)] = &[
+    ("id", ColumnType::Uuid),
+    ("webhook_id", ColumnType::Uuid),
+    ("event_seq", ColumnType::BigInt),
+    ("event_id", ColumnType::Uuid),
+    ("type", ColumnType::Text),
+    ("created_at", ColumnType::Time),
 ];
 
 #[derive(Serialize)]
-struct Record {
+struct DeliveryRecord {
     id: Uuid,
     webhook_id: Uuid,
     event_seq: i64,
@@ -113,8 +109,8 @@ struct Record {
 
 /// Moves webhooks forward and creates their deliveries, in one transaction. Skips a webhook that is disabled, or that
 /// another node has moved already. Returns the webhooks that were moved.
-pub async fn advance(db: &Db, steps: &[Advance], now: DateTime<Utc>) -> Result<Vec<Uuid>, Error> {
-    let mut steps: Vec<&Advance> = steps.iter().collect();
+pub async fn advance_positions(db: &Db, steps: &[PositionAdvance], now: DateTime<Utc>) -> Result<Vec<Uuid>, Error> {
+    let mut steps: Vec<&PositionAdvance> = steps.iter().collect();
     // In one order, so that two nodes wait for each other and never deadlock.
     steps.sort_by_key(|step| step.webhook_id);
     let insert = format!(
@@ -122,7 +118,7 @@ pub async fn advance(db: &Db, steps: &[Advance], now: DateTime<Utc>) -> Result<V
              (id, webhook_id, event_seq, event_id, type, state, attempts, next_at, sending, created_at)
          select x.id, x.webhook_id, x.event_seq, x.event_id, x.type, 'pending', 0, x.created_at, false, x.created_at
          from {}",
-        db.records(RECORD)
+        db.records_source(RECORD_COLUMNS)
     );
     let moved = fenced!(db, |tx| {
         let (mut moved, mut records) = (Vec::new(), Vec::new());
@@ -135,18 +131,18 @@ pub async fn advance(db: &Db, steps: &[Advance], now: DateTime<Utc>) -> Result<V
                 .await?;
             if done.rows_affected() == 1 {
                 moved.push(step.webhook_id);
-                records.extend(step.deliveries.iter().map(|new| Record {
+                records.extend(step.deliveries.iter().map(|new| DeliveryRecord {
                     id: new.id,
                     webhook_id: step.webhook_id,
                     event_seq: new.event_seq,
                     event_id: new.event_id,
                     r#type: new.kind,
-                    created_at: stamp(now),
+                    created_at: format_time(now),
                 }));
             }
         }
         if !records.is_empty() {
-            sqlx::query(AssertSqlSafe(insert)).bind(group::parameter(records)?).execute(&mut *tx).await?;
+            sqlx::query(AssertSqlSafe(insert)).bind(bulk::json_parameter(records)?).execute(&mut *tx).await?;
         }
         moved
     });
@@ -154,7 +150,7 @@ pub async fn advance(db: &Db, steps: &[Advance], now: DateTime<Utc>) -> Result<V
 }
 
 /// Returns the number of pending deliveries of each webhook.
-pub async fn pending(db: &Db) -> Result<Vec<(Uuid, i64)>, Error> {
+pub async fn count_pending(db: &Db) -> Result<Vec<(Uuid, i64)>, Error> {
     let sql = "select webhook_id, count(*) from webhook_deliveries where state = 'pending' group by webhook_id";
     Ok(reading!(db, |pool| sqlx::query_as(sql).fetch_all(pool).await)?)
 }
@@ -173,7 +169,7 @@ pub async fn next_due(db: &Db, webhook_id: Uuid, ordered: bool) -> Result<Option
 
 /// Claims at most `limit` deliveries that are due; if `ordered`, only the oldest one. Without a report, they count as
 /// lost and are due again at `lost_at`. A disabled webhook has none.
-pub async fn claim(
+pub async fn claim_due(
     db: &Db,
     webhook_id: Uuid,
     ordered: bool,
@@ -190,7 +186,7 @@ pub async fn claim(
              and exists (select 1 from webhooks w where w.id = $1 and w.enabled)
          returning {COLUMNS}"
     );
-    let rows: Vec<Row> = fenced!(db, |tx| {
+    let rows: Vec<DeliveryRow> = fenced!(db, |tx| {
         sqlx::query_as(AssertSqlSafe(sql))
             .bind(webhook_id)
             .bind(now)
@@ -199,25 +195,25 @@ pub async fn claim(
             .fetch_all(&mut *tx)
             .await?
     });
-    let mut deliveries = read_all(rows)?;
+    let mut deliveries = parse_rows(rows)?;
     deliveries.sort_by_key(|delivery| delivery.event_seq);
     Ok(deliveries)
 }
 
 /// Result of an attempt.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Attempt {
+pub struct AttemptResult {
     pub id: Uuid,
     pub webhook_id: Uuid,
     /// Number of this attempt. Nothing is stored if another attempt has begun since.
     pub number: i64,
     pub state: DeliveryState,
     /// A request was made, so the result describes the receiver.
-    pub about_receiver: bool,
+    pub is_about_receiver: bool,
     /// When the delivery is due again. `None` if it has ended.
     pub next_at: Option<DateTime<Utc>>,
     pub status: Option<u16>,
-    pub error: Option<String>,
+    pub error: Option<Message>,
     pub response: Option<String>,
     pub latency_ms: Option<i64>,
     pub at: DateTime<Utc>,
@@ -225,8 +221,8 @@ pub struct Attempt {
 
 /// Stores the result of an attempt, and the failure state of its webhook. Returns since when deliveries have failed.
 /// Returns `None` if this one succeeded, does not describe the receiver, or was overtaken by another attempt.
-pub async fn report(db: &Db, attempt: &Attempt) -> Result<Option<DateTime<Utc>>, Error> {
-    let is_through = attempt.state == DeliveryState::Delivered;
+pub async fn store_attempt(db: &Db, attempt: &AttemptResult) -> Result<Option<DateTime<Utc>>, Error> {
+    let is_delivered = attempt.state == DeliveryState::Delivered;
     let since = fenced!(db, |tx| {
         let failing: Option<(Option<DateTime<Utc>>,)> = sqlx::query_as(
             "update webhooks set
@@ -236,10 +232,10 @@ pub async fn report(db: &Db, attempt: &Attempt) -> Result<Option<DateTime<Utc>>,
              where id = $1 and $5 returning failing_since",
         )
         .bind(attempt.webhook_id)
-        .bind(is_through)
+        .bind(is_delivered)
         .bind(attempt.at)
-        .bind(attempt.error.as_deref().map(group::clean))
-        .bind(attempt.about_receiver)
+        .bind(attempt.error.as_ref().map(Message::to_json))
+        .bind(attempt.is_about_receiver)
         .fetch_optional(&mut *tx)
         .await?;
         let written = sqlx::query(
@@ -253,8 +249,8 @@ pub async fn report(db: &Db, attempt: &Attempt) -> Result<Option<DateTime<Utc>>,
         .bind(attempt.state.as_str())
         .bind(attempt.next_at)
         .bind(attempt.status.map(i64::from))
-        .bind(attempt.error.as_deref().map(group::clean))
-        .bind(attempt.response.as_deref().map(group::clean))
+        .bind(attempt.error.as_ref().map(Message::to_json))
+        .bind(attempt.response.as_deref().map(bulk::without_nul))
         .bind(attempt.latency_ms)
         .bind(attempt.next_at.is_none().then_some(attempt.at))
         .execute(&mut *tx)
@@ -276,7 +272,7 @@ pub struct DeliveryFilter {
 }
 
 /// Returns a page of the deliveries of a webhook, newest first, older than `after`.
-pub async fn page_of_deliveries(
+pub async fn list_deliveries(
     db: &Db,
     webhook_id: Uuid,
     filter: &DeliveryFilter,
@@ -288,7 +284,7 @@ pub async fn page_of_deliveries(
          where webhook_id = $1 and ($2 is null or state = $2) and ($3 is null or type = $3) and ($4 is null or id < $4)
          order by id desc limit $5"
     );
-    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
+    let rows: Vec<DeliveryRow> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
         .bind(webhook_id)
         .bind(filter.state.map(DeliveryState::as_str))
         .bind(filter.kind.map(EventType::as_str))
@@ -296,15 +292,15 @@ pub async fn page_of_deliveries(
         .bind(limit)
         .fetch_all(pool)
         .await)?;
-    read_all(rows)
+    parse_rows(rows)
 }
 
 /// Returns one delivery of a webhook.
-pub async fn delivery(db: &Db, webhook_id: Uuid, id: Uuid) -> Result<Option<Delivery>, Error> {
+pub async fn get_delivery(db: &Db, webhook_id: Uuid, id: Uuid) -> Result<Option<Delivery>, Error> {
     let sql = format!("select {COLUMNS} from webhook_deliveries where webhook_id = $1 and id = $2");
-    let row: Option<Row> =
+    let row: Option<DeliveryRow> =
         reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(webhook_id).bind(id).fetch_optional(pool).await)?;
-    row.map(Row::read).transpose()
+    row.map(DeliveryRow::into_delivery).transpose()
 }
 
 /// Makes a delivery due at once, and resets its attempts. Does not interrupt an attempt in progress. Returns `None` if
@@ -314,7 +310,7 @@ pub async fn redeliver(
     webhook_id: Uuid,
     id: Uuid,
     now: DateTime<Utc>,
-    entry: &Entry,
+    entry: &AuditEntry,
 ) -> Result<Option<Delivery>, Error> {
     let sql = format!(
         "update webhook_deliveries set
@@ -324,8 +320,8 @@ pub async fn redeliver(
              sending = sending and next_at > $3
          where webhook_id = $1 and id = $2 returning {COLUMNS}"
     );
-    let row: Option<Row> = transaction!(db, |tx| {
-        let row: Option<Row> =
+    let row: Option<DeliveryRow> = transaction!(db, |tx| {
+        let row: Option<DeliveryRow> =
             sqlx::query_as(AssertSqlSafe(sql)).bind(webhook_id).bind(id).bind(now).fetch_optional(&mut *tx).await?;
         if row.is_none() {
             return Ok(None);
@@ -333,12 +329,12 @@ pub async fn redeliver(
         audit::append!(tx, db, entry);
         row
     });
-    row.map(Row::read).transpose()
+    row.map(DeliveryRow::into_delivery).transpose()
 }
 
 /// Deletes the deliveries of events that are no longer stored. Also deletes the ended deliveries of each webhook beyond
 /// its newest `most`. Returns the number of deleted deliveries.
-pub async fn delete_old(db: &Db, most: i64) -> Result<u64, Error> {
+pub async fn delete_old_deliveries(db: &Db, max_per_webhook: i64) -> Result<u64, Error> {
     // Their bodies are built from the events.
     let old = "delete from webhook_deliveries where id in
                    (select id from webhook_deliveries
@@ -347,11 +343,11 @@ pub async fn delete_old(db: &Db, most: i64) -> Result<u64, Error> {
     let mut deleted = 0;
     let many = "delete from webhook_deliveries where state <> 'pending' and webhook_id = $1 and id <=
                     (select d.id from webhook_deliveries d where d.webhook_id = $1 order by d.id desc limit 1 offset $2)";
-    for webhook in super::all(db).await? {
+    for webhook in super::list_webhooks(db).await? {
         deleted += retention::delete_in_groups!(db, old, DELETED_AT_ONCE, webhook.id);
         deleted += writing!(db, |pool| sqlx::query(many)
             .bind(webhook.id)
-            .bind(most)
+            .bind(max_per_webhook)
             .execute(pool)
             .await
             .map(|done| done.rows_affected()))?;

@@ -7,22 +7,23 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
 
-use super::{Db, Error, audit, error::Place, group, reading, transaction};
+use super::{Db, Error, audit, bulk, error::RowRef, reading, transaction};
 use crate::domain::{
-    audit::Entry,
+    audit::AuditEntry,
+    message::Message,
     webhook::{DisabledReason, Webhook, WebhookDetails},
 };
 
 pub use deliveries::{
-    Advance, Attempt, DeliveryFilter, NewDelivery, advance, claim, delete_old, delivery, next_due, page_of_deliveries,
-    pending, redeliver, report,
+    AttemptResult, DeliveryFilter, NewDelivery, PositionAdvance, advance_positions, claim_due, count_pending,
+    delete_old_deliveries, get_delivery, list_deliveries, next_due, redeliver, store_attempt,
 };
 
 const COLUMNS: &str = "id, url, description, types, enabled, ordered, tags, created_by, position, disabled_reason,
     failing_since, last_success_at, last_error, version, created_at, updated_at";
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct WebhookRow {
     id: Uuid,
     url: String,
     description: String,
@@ -41,29 +42,29 @@ struct Row {
     updated_at: DateTime<Utc>,
 }
 
-impl Row {
-    fn read(self) -> Result<Webhook, Error> {
-        let place = Place { table: "webhooks", row: self.id };
+impl WebhookRow {
+    fn into_webhook(self) -> Result<Webhook, Error> {
+        let row_ref = RowRef { table: "webhooks", row: self.id };
         Ok(Webhook {
             id: self.id,
             details: WebhookDetails {
                 url: self.url,
                 description: self.description,
-                types: place.json("types", self.types.0)?,
+                types: row_ref.parse_json("types", self.types.0)?,
                 enabled: self.enabled,
                 ordered: self.ordered,
             },
-            tags: place.json("tags", self.tags.0)?,
+            tags: row_ref.parse_json("tags", self.tags.0)?,
             created_by: self.created_by,
             position: self.position,
-            disabled_reason: place.word_if(
+            disabled_reason: row_ref.parse_optional(
                 "disabled_reason",
                 self.disabled_reason.as_deref(),
                 DisabledReason::parse,
             )?,
             failing_since: self.failing_since,
             last_success_at: self.last_success_at,
-            last_error: self.last_error,
+            last_error: self.last_error.as_deref().map(Message::from_json),
             version: self.version,
             created_at: self.created_at,
             updated_at: self.updated_at,
@@ -73,7 +74,7 @@ impl Row {
 
 /// A signing secret, sealed for its own id.
 #[derive(Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct Secret {
+pub struct SigningSecret {
     pub id: Uuid,
     pub sealed: Vec<u8>,
     /// When it stops signing. `None` for the current secret.
@@ -83,7 +84,7 @@ pub struct Secret {
 /// Inserts a secret within a transaction of [`transaction!`].
 macro_rules! insert_secret {
     ($tx:ident, $webhook_id:expr, $secret:expr) => {{
-        let secret: &Secret = $secret;
+        let secret: &SigningSecret = $secret;
         sqlx::query("insert into webhook_secrets (id, webhook_id, sealed, until) values ($1, $2, $3, $4)")
             .bind(secret.id)
             .bind($webhook_id)
@@ -95,7 +96,13 @@ macro_rules! insert_secret {
 }
 /// Stores a webhook with its secret. Returns `false` if there are `most` webhooks already. It starts at the end of the
 /// feed.
-pub async fn insert(db: &Db, webhook: &Webhook, secret: &Secret, most: i64, entry: &Entry) -> Result<bool, Error> {
+pub async fn insert(
+    db: &Db,
+    webhook: &Webhook,
+    secret: &SigningSecret,
+    max_webhooks: i64,
+    entry: &AuditEntry,
+) -> Result<bool, Error> {
     let sql = format!(
         "insert into webhooks ({COLUMNS})
          select $1, $2, $3, $4, $5, $6, $7, $8, h.seq, null, null, null, null, $9, $10, $10 from events_head h
@@ -110,11 +117,11 @@ pub async fn insert(db: &Db, webhook: &Webhook, secret: &Secret, most: i64, entr
             .bind(Json(&details.types))
             .bind(details.enabled)
             .bind(details.ordered)
-            .bind(group::texts(&webhook.tags))
-            .bind(group::clean(&webhook.created_by))
+            .bind(bulk::text_list(&webhook.tags))
+            .bind(bulk::without_nul(&webhook.created_by))
             .bind(webhook.version)
             .bind(webhook.created_at)
-            .bind(most)
+            .bind(max_webhooks)
             .execute(&mut *tx)
             .await?;
         if made.rows_affected() == 0 {
@@ -127,22 +134,23 @@ pub async fn insert(db: &Db, webhook: &Webhook, secret: &Secret, most: i64, entr
 }
 
 /// Returns every webhook, oldest first.
-pub async fn all(db: &Db) -> Result<Vec<Webhook>, Error> {
+pub async fn list_webhooks(db: &Db) -> Result<Vec<Webhook>, Error> {
     let sql = format!("select {COLUMNS} from webhooks order by id");
-    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
-    rows.into_iter().map(Row::read).collect()
+    let rows: Vec<WebhookRow> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
+    rows.into_iter().map(WebhookRow::into_webhook).collect()
 }
 
 /// Returns one webhook.
 pub async fn get(db: &Db, id: Uuid) -> Result<Option<Webhook>, Error> {
     let sql = format!("select {COLUMNS} from webhooks where id = $1");
-    let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
-    row.map(Row::read).transpose()
+    let row: Option<WebhookRow> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
+    row.map(WebhookRow::into_webhook).transpose()
 }
 
 /// Stores the settings of a webhook if it still has `expected_version`. Enabling it resets its failures. Returns
 /// `false` if it has another version or no longer exists.
-pub async fn update(db: &Db, webhook: &Webhook, expected_version: i64, entry: &Entry) -> Result<bool, Error> {
+pub async fn update(db: &Db, webhook: &Webhook, expected_version: i64, entry: &AuditEntry) -> Result<bool, Error> {
     let details = &webhook.details;
     transaction!(db, |tx| {
         let changed = sqlx::query(
@@ -178,7 +186,7 @@ pub async fn disable(
     id: Uuid,
     reason: DisabledReason,
     at: DateTime<Utc>,
-    entry: &Entry,
+    entry: &AuditEntry,
 ) -> Result<bool, Error> {
     transaction!(db, |tx| {
         let changed = sqlx::query(
@@ -200,7 +208,7 @@ pub async fn disable(
 }
 
 /// Deletes a webhook with its secrets and deliveries. Returns `false` if it does not exist.
-pub async fn remove(db: &Db, id: Uuid, entry: &Entry) -> Result<bool, Error> {
+pub async fn remove(db: &Db, id: Uuid, entry: &AuditEntry) -> Result<bool, Error> {
     transaction!(db, |tx| {
         let gone = sqlx::query("delete from webhooks where id = $1").bind(id).execute(&mut *tx).await?;
         if gone.rows_affected() == 0 {
@@ -212,7 +220,7 @@ pub async fn remove(db: &Db, id: Uuid, entry: &Entry) -> Result<bool, Error> {
 }
 
 /// Returns the secrets of a webhook that sign at this time, the current one first.
-pub async fn secrets(db: &Db, webhook_id: Uuid, now: DateTime<Utc>) -> Result<Vec<Secret>, Error> {
+pub async fn list_secrets(db: &Db, webhook_id: Uuid, now: DateTime<Utc>) -> Result<Vec<SigningSecret>, Error> {
     let sql = "select id, sealed, until from webhook_secrets where webhook_id = $1 and (until is null or until > $2)
                order by id desc";
     Ok(reading!(db, |pool| sqlx::query_as(sql).bind(webhook_id).bind(now).fetch_all(pool).await)?)
@@ -220,12 +228,12 @@ pub async fn secrets(db: &Db, webhook_id: Uuid, now: DateTime<Utc>) -> Result<Ve
 
 /// Stores a new secret for a webhook. The previous current secret signs until `until`; older ones are deleted. Returns
 /// `false` if the webhook does not exist.
-pub async fn rotate(
+pub async fn rotate_secret(
     db: &Db,
     webhook_id: Uuid,
-    secret: &Secret,
+    secret: &SigningSecret,
     until: DateTime<Utc>,
-    entry: &Entry,
+    entry: &AuditEntry,
 ) -> Result<bool, Error> {
     let lock = format!("select id from webhooks where id = $1{}", db.for_update());
     transaction!(db, |tx| {

@@ -5,8 +5,8 @@ use std::cell::Cell;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{KINDS, PASSWORD, Plant, Printers};
-use crate::support::server::{TestServer, answer};
+use super::{PASSWORD, PAYLOADS, PayloadLog, PayloadPrinters};
+use crate::support::server::{TestServer, send_request};
 
 /// Resources that receive one kind of text.
 struct Targets {
@@ -19,37 +19,36 @@ struct Targets {
 
 /// Sends every body of the API once for each text field and each kind of text. Returns the ids of printers that
 /// accepted some.
-pub async fn plant(server: &TestServer, plant: &Plant, printers: &Printers) -> Vec<String> {
-    let (_, document, _) = answer(server.bare(Method::GET, "/api/openapi.json")).await;
+pub async fn send_payloads(server: &TestServer, payloads: &PayloadLog, printers: &PayloadPrinters) -> Vec<String> {
+    let (_, document, _) = send_request(server.request_without_auth(Method::GET, "/api/openapi.json")).await;
     let mut pages = Vec::new();
     let mut fields = 0;
-    for kind in 0..KINDS.len() {
-        let at_first =
-            json!({"name": plant.put(kind, "a name"), "url": format!("http://127.0.0.1:1/{kind}"), "enabled": false});
-        let (_, printer, _) = server.post("/api/v1/printers", at_first).await;
-        let name = plant.put(kind, "the name of a user");
+    for kind in 0..PAYLOADS.len() {
+        let printer_body = json!({"name": payloads.create(kind, "a name"), "url": format!("http://127.0.0.1:1/{kind}"), "enabled": false});
+        let (_, printer, _) = server.post("/api/v1/printers", printer_body).await;
+        let name = payloads.create(kind, "the name of a user");
         let (_, user, _) = server.post("/api/v1/users", json!({"name": name, "role": "viewer"})).await;
-        let id = |of: &Value| of["id"].as_str().unwrap_or_else(|| panic!("{of}")).to_owned();
-        let hook =
-            json!({"url": "http://127.0.0.1:1", "enabled": false, "description": plant.put(kind, "of a webhook")});
+        let id = |resource: &Value| resource["id"].as_str().unwrap_or_else(|| panic!("{resource}")).to_owned();
+        let hook = json!({"url": "http://127.0.0.1:1", "enabled": false, "description": payloads.create(kind, "of a webhook")});
         let (_, webhook, _) = server.post("/api/v1/webhooks", hook).await;
         let targets = Targets { printer: id(&printer), user: id(&user), webhook: id(&webhook), next: Cell::new(0) };
         pages.push(targets.printer.clone());
-        for (path, verb, schema) in bodies(&document) {
-            for pointer in texts(&document, schema) {
+        for (path, verb, schema) in list_json_bodies(&document) {
+            for pointer in list_text_fields(&document, schema) {
                 let place = format!("{} {path} {pointer}", verb.to_uppercase());
-                let mut body = base(&verb, &path, &targets, kind);
-                put(&mut body, &pointer, plant.put(kind, &place));
+                let mut body = valid_body(&verb, &path, &targets, kind);
+                set_text(&mut body, &pointer, payloads.create(kind, &place));
                 let address = path.replace("/printers/{id}", &format!("/printers/{}", targets.printer));
                 let address = address.replace("/users/{id}", &format!("/users/{}", targets.user));
                 let address = address.replace("/webhooks/{id}", &format!("/webhooks/{}", targets.webhook));
-                let (status, told, _) =
-                    answer(server.request(verb.to_uppercase().parse().expect("a verb"), &address).json(&body)).await;
-                assert!(![500, 503].contains(&status.as_u16()), "{place}: {body}: {told}");
+                let (status, response, _) =
+                    send_request(server.request(verb.to_uppercase().parse().expect("a verb"), &address).json(&body))
+                        .await;
+                assert!(![500, 503].contains(&status.as_u16()), "{place}: {body}: {response}");
                 fields += 1;
             }
         }
-        upload(server, plant, kind, printers).await;
+        upload_file(server, payloads, kind, printers).await;
     }
     assert!(fields > 300, "the document was not read: {fields}");
     // This user sorts before all others. So the page's forms act on a user that no other test step needs.
@@ -59,7 +58,7 @@ pub async fn plant(server: &TestServer, plant: &Plant, printers: &Printers) -> V
 }
 
 /// Returns path, method and schema of every JSON body.
-fn bodies(document: &Value) -> Vec<(String, String, &Value)> {
+fn list_json_bodies(document: &Value) -> Vec<(String, String, &Value)> {
     let mut bodies = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (verb, operation) in item.as_object().expect("operations") {
@@ -74,7 +73,7 @@ fn bodies(document: &Value) -> Vec<(String, String, &Value)> {
 }
 
 /// Returns pointers to the free-text strings of a schema; `*` stands for any item of a list.
-fn texts(document: &Value, schema: &Value) -> Vec<String> {
+fn list_text_fields(document: &Value, schema: &Value) -> Vec<String> {
     fn walk(document: &Value, schema: &Value, at: &str, found: &mut Vec<String>) {
         if let Some(name) = schema["$ref"].as_str() {
             return walk(document, document.pointer(name.trim_start_matches('#')).expect("a schema"), at, found);
@@ -103,7 +102,7 @@ fn texts(document: &Value, schema: &Value) -> Vec<String> {
 }
 
 /// Returns a valid body. A new operation must be added here so that its texts are tested.
-fn base(verb: &str, path: &str, targets: &Targets, kind: usize) -> Value {
+fn valid_body(verb: &str, path: &str, targets: &Targets, kind: usize) -> Value {
     let printer = &targets.printer;
     targets.next.set(targets.next.get() + 1);
     let new = targets.next.get();
@@ -133,7 +132,7 @@ fn base(verb: &str, path: &str, targets: &Targets, kind: usize) -> Value {
 }
 
 /// Sets the text at a pointer, and creates missing parents.
-fn put(body: &mut Value, pointer: &str, text: String) {
+fn set_text(body: &mut Value, pointer: &str, text: String) {
     let mut at = body;
     for part in pointer.split('/').skip(1) {
         at = match part {
@@ -155,12 +154,13 @@ fn put(body: &mut Value, pointer: &str, text: String) {
 }
 
 /// Sends the only body that is not JSON.
-async fn upload(server: &TestServer, plant: &Plant, kind: usize, printers: &Printers) {
+async fn upload_file(server: &TestServer, payloads: &PayloadLog, kind: usize, printers: &PayloadPrinters) {
     let body = json!({"name": format!("uploads {kind}"), "url": format!("{}/{kind}/ready/of-uploads", printers.url), "api_key": "K3Y", "enabled": false});
     let (_, printer, _) = server.post("/api/v1/printers", body).await;
-    let file = reqwest::multipart::Part::text("G28").file_name(plant.put(kind, "the name of an upload"));
-    let form =
-        reqwest::multipart::Form::new().text("path", plant.put(kind, "the folder of an upload")).part("file", file);
+    let file = reqwest::multipart::Part::text("G28").file_name(payloads.create(kind, "the name of an upload"));
+    let form = reqwest::multipart::Form::new()
+        .text("path", payloads.create(kind, "the folder of an upload"))
+        .part("file", file);
     let path = format!("/api/v1/printers/{}/files", printer["id"].as_str().unwrap_or_else(|| panic!("{printer}")));
     let status = server.request(Method::POST, &path).multipart(form).send().await.expect("an answer").status();
     assert!(![500, 503].contains(&status.as_u16()), "{status}");

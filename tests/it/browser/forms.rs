@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{detector::Detector, payload::all_in_one};
+use super::{detector::ScriptDetector, payload::join_payloads};
 use crate::support::wait;
 
-const SOON: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Finds the submit buttons of a page, one of each kind: forms in many rows differ only by their ids. Leaves out logout
 /// and removal, which would end the session or the subject of the test. Leaves out requests that do not show their
 /// response.
-const KINDS: &str = r#"
+const BUTTON_KINDS_SCRIPT: &str = r#"
 const kinds = new Map();
 for (const button of document.querySelectorAll("button")) {
   const form = button.form;
@@ -26,7 +26,7 @@ for (const button of document.querySelectorAll("button")) {
 
 /// Fills the form of a button with a text and sends it with that button. With `all`, hidden fields and the button's
 /// value are filled too. Without it, numbers are left out and known values stay valid.
-const SEND: &str = r#"
+const SEND_SCRIPT: &str = r#"
 const [kind, text, all, known] = arguments;
 const button = kinds.get(kind);
 if (!button) return document.body.innerText;
@@ -50,20 +50,23 @@ form.requestSubmit(button);
 "#;
 
 /// Sends each form of a page twice: with texts in visible fields, and with texts in all fields.
-pub async fn send_each(detector: &Detector, url: &str, known: &[(&str, String)]) {
+pub async fn send_each_form(detector: &ScriptDetector, url: &str, known: &[(&str, String)]) {
     let known: Value = known.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.clone()))).collect();
     detector.visit(url).await;
-    let buttons =
-        detector.browser.run(&format!("{KINDS} return [...kinds.keys()];"), Vec::new()).await.expect("buttons");
+    let buttons = detector
+        .browser
+        .run(&format!("{BUTTON_KINDS_SCRIPT} return [...kinds.keys()];"), Vec::new())
+        .await
+        .expect("buttons");
     for button in buttons.as_array().expect("a list") {
         for all in [false, true] {
             detector.browser.open(url).await;
-            let n = detector.plant.len();
-            let _ = detector.plant.put(0, &format!("a form: {}", button.as_str().unwrap_or_default().trim()));
-            let arguments = vec![button.clone(), json!(all_in_one(n)), Value::from(all), known.clone()];
-            let sent = detector.browser.run(&format!("{KINDS} {SEND}"), arguments).await;
+            let n = detector.payloads.len();
+            let _ = detector.payloads.create(0, &format!("a form: {}", button.as_str().unwrap_or_default().trim()));
+            let arguments = vec![button.clone(), json!(join_payloads(n)), Value::from(all), known.clone()];
+            let sent = detector.browser.run(&format!("{BUTTON_KINDS_SCRIPT} {SEND_SCRIPT}"), arguments).await;
             assert_eq!(sent, Ok(Value::Null), "{url} {button}");
-            wait::until(&format!("{url} {button} was answered"), SOON, async || {
+            wait::until(&format!("{url} {button} was answered"), DEADLINE, async || {
                 let done = "return document.readyState === 'complete' && !window.__left";
                 match detector.browser.run(done, Vec::new()).await {
                     Ok(done) if done == true => Ok(()),
@@ -71,7 +74,7 @@ pub async fn send_each(detector: &Detector, url: &str, known: &[(&str, String)])
                 }
             })
             .await;
-            detector.look().await.unwrap_or_else(|error| panic!("{url} {button}: {error}"));
+            detector.check_page().await.unwrap_or_else(|error| panic!("{url} {button}: {error}"));
         }
     }
 }

@@ -15,7 +15,7 @@ use axum::{
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{KINDS, Plant};
+use super::{PAYLOADS, PayloadLog};
 use crate::support::{server::TestServer, wait};
 
 /// How a printer behaves. Each kind of text has a printer of each mode.
@@ -25,50 +25,50 @@ pub const MODES: [&str; 6] = ["ready", "printing", "failed", "strange", "refusin
 const PERMISSIONS: [&str; 8] =
     ["STATUS", "CONNECTION", "PRINT", "FILES_LIST", "FILES_UPLOAD", "FILES_SELECT", "FILES_DELETE", "CONTROL"];
 
-const SOON: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// One listener for all printers. Each printer has its own path.
-pub struct Printers {
+pub struct PayloadPrinters {
     /// `{url}/{kind}/{mode}` is the address of an OctoPrint.
     pub url: String,
-    speech: Arc<Speech>,
+    texts: Arc<PrinterTexts>,
     _end: DropGuard,
 }
 
-struct Speech {
-    plant: Plant,
-    said: Mutex<HashMap<(usize, String), String>>,
+struct PrinterTexts {
+    payloads: PayloadLog,
+    by_place: Mutex<HashMap<(usize, String), String>>,
 }
 
-impl Speech {
+impl PrinterTexts {
     /// Returns the text of this printer at this place. The text stays the same until `say_something_else`.
-    fn text(&self, kind: usize, place: &str) -> String {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        said.entry((kind, place.to_owned())).or_insert_with(|| self.plant.put(kind, place)).clone()
+    fn text_at(&self, kind: usize, place: &str) -> String {
+        let mut by_place = self.by_place.lock().unwrap_or_else(PoisonError::into_inner);
+        by_place.entry((kind, place.to_owned())).or_insert_with(|| self.payloads.create(kind, place)).clone()
     }
 }
 
-impl Printers {
+impl PayloadPrinters {
     /// Starts to listen.
-    pub async fn start(plant: Plant) -> Self {
-        let speech = Arc::new(Speech { plant, said: Mutex::default() });
+    pub async fn start(payloads: PayloadLog) -> Self {
+        let texts = Arc::new(PrinterTexts { payloads, by_place: Mutex::default() });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let end = CancellationToken::new();
-        let router = Router::new().fallback(answer).with_state(speech.clone());
+        let router = Router::new().fallback(respond).with_state(texts.clone());
         let serve = axum::serve(listener, router).with_graceful_shutdown(end.clone().cancelled_owned());
         tokio::spawn(async move { serve.await });
-        Self { url, speech, _end: end.drop_guard() }
+        Self { url, texts, _end: end.drop_guard() }
     }
 
     /// Registers all printers. Returns their ids by kind, and within a kind by mode.
     pub async fn register(&self, server: &TestServer) -> Vec<String> {
         let mut ids = Vec::new();
-        for kind in 0..KINDS.len() {
+        for kind in 0..PAYLOADS.len() {
             for mode in MODES {
                 let body = json!({
-                    "name": self.speech.plant.put(kind, "the name of a printer"), "url": format!("{}/{kind}/{mode}", self.url),
-                    "api_key": "K3Y", "tags": ["seen-by-all", self.speech.plant.put(kind, "a tag")],
+                    "name": self.texts.payloads.create(kind, "the name of a printer"), "url": format!("{}/{kind}/{mode}", self.url),
+                    "api_key": "K3Y", "tags": ["seen-by-all", self.texts.payloads.create(kind, "a tag")],
                 });
                 let (status, printer, _) = server.post("/api/v1/printers", body).await;
                 assert_eq!(status, 201, "{printer}");
@@ -79,33 +79,33 @@ impl Printers {
     }
 
     /// Waits until every printer was read once.
-    pub async fn until_seen(&self, server: &TestServer) {
-        wait::until("every printer was read", SOON, async || {
+    pub async fn until_read(&self, server: &TestServer) {
+        wait::until("every printer was read", DEADLINE, async || {
             let (_, page, _) = server.get("/api/v1/printers?limit=500&tag=seen-by-all").await;
             let items = page["items"].as_array().cloned().unwrap_or_default();
             let online = items.iter().filter(|item| item["status"]["reachability"] == "online").count();
             let silent = items.iter().filter(|item| item["status"]["reachability"] == "incompatible").count();
-            let (want_online, want_silent) = (KINDS.len() * 4, KINDS.len());
+            let (want_online, want_silent) = (PAYLOADS.len() * 4, PAYLOADS.len());
             if online >= want_online && silent >= want_silent { Ok(()) } else { Err((online, silent)) }
         })
         .await;
     }
 
     /// Changes every text from now on. Returns the first number of the new texts.
-    pub fn say_something_else(&self) -> usize {
-        let mut said = self.speech.said.lock().unwrap_or_else(PoisonError::into_inner);
-        said.clear();
-        self.speech.plant.len()
+    pub fn change_texts(&self) -> usize {
+        let mut by_place = self.texts.by_place.lock().unwrap_or_else(PoisonError::into_inner);
+        by_place.clear();
+        self.texts.payloads.len()
     }
 }
 
-async fn answer(State(speech): State<Arc<Speech>>, method: Method, uri: Uri) -> Response {
+async fn respond(State(texts): State<Arc<PrinterTexts>>, method: Method, uri: Uri) -> Response {
     let mut parts = uri.path().splitn(4, '/').skip(1);
     let kind: usize = parts.next().and_then(|part| part.parse().ok()).unwrap_or_default();
     let (mode, rest) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     // Several printers can be registered for one kind and mode. Each has another path before `api/`.
     let rest = rest.find("api/").map_or(rest, |at| &rest[at..]);
-    let text = |place: &str| speech.text(kind, &format!("{mode}: {place}"));
+    let text = |place: &str| texts.text_at(kind, &format!("{mode}: {place}"));
     let state = match mode {
         "printing" => "Printing".to_owned(),
         "failed" => format!("Error: {}", text("its state")),

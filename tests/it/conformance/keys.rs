@@ -2,29 +2,31 @@
 
 use printyard::{
     domain::{audit::ActorKind, printer_access::PrinterAccess},
-    service::{access::Principal, app_keys::Asked},
+    service::{access::Principal, app_keys::KeyRequestState},
 };
 
-use super::subject::{SOON, Subject};
-use crate::support::{needs, octoprint::Version, server::TestServer, wait};
+use super::subject::{DEADLINE, TestSubject};
+use crate::support::{needs, octoprint::OctoPrintVersion, server::TestServer, wait};
 
-async fn a_key_is_asked_for(subject: &Subject) {
+async fn a_key_is_requested_and_decided(subject: &TestSubject) {
     let server = TestServer::start().await;
-    let who = Principal::operator_of_the_server(ActorKind::AdminToken);
+    let principal = Principal::server_admin(ActorKind::AdminToken);
     for grant in [false, true] {
-        let id = server.services.ask_for_key(&who, &subject.url, PrinterAccess::default()).await.expect("requested");
-        wait::until("the request is pending", SOON, async || subject.decide_app_key(grant).await).await;
-        let asked = wait::until("a decision", SOON, async || match server.services.asked_for_key(&who, id) {
-            Some(Asked::Waiting) => Err("waiting"),
-            other => Ok(other),
-        })
-        .await;
-        match asked {
-            Some(Asked::Denied) if !grant => {}
-            Some(Asked::Granted { key, .. }) if grant => {
+        let id =
+            server.services.request_key(&principal, &subject.url, PrinterAccess::default()).await.expect("requested");
+        wait::until("the request is pending", DEADLINE, async || subject.decide_app_key(grant).await).await;
+        let decision =
+            wait::until("a decision", DEADLINE, async || match server.services.key_request_state(&principal, id) {
+                Some(KeyRequestState::Waiting) => Err("waiting"),
+                other => Ok(other),
+            })
+            .await;
+        match decision {
+            Some(KeyRequestState::Denied) if !grant => {}
+            Some(KeyRequestState::Granted { key, .. }) if grant => {
                 let report = server
                     .services
-                    .test_printer(&who, &subject.url, PrinterAccess::with_key(key))
+                    .test_printer(&principal, &subject.url, PrinterAccess::with_api_key(key))
                     .await
                     .expect("tested");
                 assert_eq!((report.diagnosis, report.user.as_deref()), (None, Some("admin")), "{}", subject.name);
@@ -35,16 +37,16 @@ async fn a_key_is_asked_for(subject: &Subject) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_comes_from_an_octoprint_1() {
-    a_key_is_asked_for(&needs!(Subject::real(Version::V1).await)).await;
+async fn octoprint_1_grants_a_requested_key() {
+    a_key_is_requested_and_decided(&needs!(TestSubject::start_real(OctoPrintVersion::V1).await)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_comes_from_an_octoprint_2() {
-    a_key_is_asked_for(&needs!(Subject::real(Version::V2).await)).await;
+async fn octoprint_2_grants_a_requested_key() {
+    a_key_is_requested_and_decided(&needs!(TestSubject::start_real(OctoPrintVersion::V2).await)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_comes_from_the_simulator() {
-    a_key_is_asked_for(&Subject::simulated(Version::V1).await).await;
+async fn the_simulator_grants_a_requested_key() {
+    a_key_is_requested_and_decided(&TestSubject::start_simulated(OctoPrintVersion::V1).await).await;
 }

@@ -1,19 +1,19 @@
 //! Lost replies, on the simulator: a start is never sent twice, harmless commands are sent again, and an outcome
 //! reports only observed effects.
 
-use printyard::simulator::{Fault, Received};
+use printyard::simulator::{Fault, ReceivedRequest};
 use serde_json::json;
 
 use super::{
-    subject::{SOON, Subject},
-    yard::{LONG, SHORT, Yard, ended},
+    subject::{DEADLINE, TestSubject},
+    yard::{LONG_FILE, PrinterSetup, SHORT_FILE, format_outcome},
 };
-use crate::support::{octoprint::Version, wait};
+use crate::support::{octoprint::OctoPrintVersion, wait};
 
 /// Returns the job requests that the printer has received since `from`, in order.
-fn sent(yard: &Yard, from: usize) -> Vec<String> {
-    let of_the_job = |received: &&Received| received.path == "/api/job" || received.command == "select";
-    let log = yard.subject.simulated_printer().received();
+fn list_job_requests(setup: &PrinterSetup, from: usize) -> Vec<String> {
+    let of_the_job = |received: &&ReceivedRequest| received.path == "/api/job" || received.command == "select";
+    let log = setup.subject.simulated_printer().received_requests();
     log.iter()
         .skip(from)
         .filter(of_the_job)
@@ -21,112 +21,112 @@ fn sent(yard: &Yard, from: usize) -> Vec<String> {
         .collect()
 }
 
-fn log_length(yard: &Yard) -> usize {
-    yard.subject.simulated_printer().received().len()
+fn log_length(setup: &PrinterSetup) -> usize {
+    setup.subject.simulated_printer().received_requests().len()
 }
 
 /// Sends a command with this fault. Checks its outcome and the exact requests.
-async fn meets(yard: &Yard, fault: Fault, command: &str, outcome: &str, requests: &[&str]) {
-    let from = log_length(yard);
-    yard.subject.simulated_printer().fault_next_command(fault.clone());
-    let row = yard.job(json!({ "command": command, "confirm_within_s": 4 })).await;
-    assert_eq!(ended(&row), outcome, "{command} with {fault:?}: {row}");
-    assert_eq!(sent(yard, from), requests, "{command} with {fault:?}");
+async fn expect_with_fault(setup: &PrinterSetup, fault: Fault, command: &str, outcome: &str, requests: &[&str]) {
+    let from = log_length(setup);
+    setup.subject.simulated_printer().queue_command_fault(fault.clone());
+    let row = setup.run_command(json!({ "command": command, "confirm_within_s": 4 })).await;
+    assert_eq!(format_outcome(&row), outcome, "{command} with {fault:?}: {row}");
+    assert_eq!(list_job_requests(setup, from), requests, "{command} with {fault:?}");
     assert_eq!(row["attempts"], requests.len(), "{row}");
 }
 
-const LOSSES: [Fault; 2] = [Fault::ResetAfterActing, Fault::StatusAfterActing(502)];
-const NEVER_DONE: [Fault; 3] = [Fault::Reset, Fault::Garbage, Fault::Status(502)];
+const REPLY_LOST_FAULTS: [Fault; 2] = [Fault::ResetAfterActing, Fault::StatusAfterActing(502)];
+const NOT_EXECUTED_FAULTS: [Fault; 3] = [Fault::Reset, Fault::Garbage, Fault::Status(502)];
 
-async fn a_lost_reply_to_what_was_done_is_confirmed_by_looking(yard: &Yard) {
-    for fault in LOSSES {
-        yard.idle_with(LONG).await;
-        meets(yard, fault.clone(), "start", "confirmed", &["start"]).await;
-        meets(yard, fault.clone(), "pause", "confirmed", &["pause"]).await;
-        meets(yard, fault.clone(), "resume", "confirmed", &["resume"]).await;
-        meets(yard, fault.clone(), "cancel", "confirmed", &["cancel"]).await;
+async fn a_lost_reply_to_an_executed_command_is_confirmed_by_observation(setup: &PrinterSetup) {
+    for fault in REPLY_LOST_FAULTS {
+        setup.prepare_idle(LONG_FILE).await;
+        expect_with_fault(setup, fault.clone(), "start", "confirmed", &["start"]).await;
+        expect_with_fault(setup, fault.clone(), "pause", "confirmed", &["pause"]).await;
+        expect_with_fault(setup, fault.clone(), "resume", "confirmed", &["resume"]).await;
+        expect_with_fault(setup, fault.clone(), "cancel", "confirmed", &["cancel"]).await;
     }
 }
 
-async fn what_does_no_harm_is_sent_again_when_it_was_not_done(yard: &Yard) {
-    for fault in NEVER_DONE {
-        yard.printing().await;
-        meets(yard, fault.clone(), "pause", "confirmed", &["pause", "pause"]).await;
-        meets(yard, fault.clone(), "resume", "confirmed", &["resume", "resume"]).await;
-        meets(yard, fault.clone(), "cancel", "confirmed", &["cancel", "cancel"]).await;
+async fn a_harmless_command_that_was_not_executed_is_sent_again(setup: &PrinterSetup) {
+    for fault in NOT_EXECUTED_FAULTS {
+        setup.start_long_print().await;
+        expect_with_fault(setup, fault.clone(), "pause", "confirmed", &["pause", "pause"]).await;
+        expect_with_fault(setup, fault.clone(), "resume", "confirmed", &["resume", "resume"]).await;
+        expect_with_fault(setup, fault.clone(), "cancel", "confirmed", &["cancel", "cancel"]).await;
     }
 }
 
-async fn a_start_is_never_sent_again(yard: &Yard) {
-    for fault in NEVER_DONE {
-        yard.idle_with(LONG).await;
-        meets(yard, fault.clone(), "start", "unknown/no_answer", &["start"]).await;
-        assert_eq!(yard.subject.job().await["state"], "Operational");
+async fn a_start_is_never_sent_again(setup: &PrinterSetup) {
+    for fault in NOT_EXECUTED_FAULTS {
+        setup.prepare_idle(LONG_FILE).await;
+        expect_with_fault(setup, fault.clone(), "start", "unknown/no_answer", &["start"]).await;
+        assert_eq!(setup.subject.read_job().await["state"], "Operational");
     }
 }
 
-async fn a_lost_start_of_a_short_print_is_confirmed(yard: &Yard) {
-    for fault in LOSSES {
-        yard.idle_with(SHORT).await;
-        meets(yard, fault, "start", "confirmed", &["start"]).await;
+async fn a_lost_start_of_a_short_print_is_confirmed(setup: &PrinterSetup) {
+    for fault in REPLY_LOST_FAULTS {
+        setup.prepare_idle(SHORT_FILE).await;
+        expect_with_fault(setup, fault, "start", "confirmed", &["start"]).await;
     }
 }
 
-async fn a_pause_that_is_refused_again_and_again_is_given_up(yard: &Yard) {
-    yard.printing().await;
+async fn a_pause_that_keeps_failing_is_given_up(setup: &PrinterSetup) {
+    setup.start_long_print().await;
     for _ in 0..2 {
-        yard.subject.simulated_printer().fault_next_command(Fault::Reset);
+        setup.subject.simulated_printer().queue_command_fault(Fault::Reset);
     }
-    meets(yard, Fault::Reset, "pause", "unknown/no_answer", &["pause", "pause", "pause"]).await;
-    assert_eq!(yard.subject.job().await["state"], "Printing");
+    expect_with_fault(setup, Fault::Reset, "pause", "unknown/no_answer", &["pause", "pause", "pause"]).await;
+    assert_eq!(setup.subject.read_job().await["state"], "Printing");
 }
 
 /// The first send may still take effect, so the response to the second one does not decide the outcome.
-async fn a_refusal_of_the_second_send_is_no_word_about_the_first(yard: &Yard) {
-    yard.printing().await;
-    yard.subject.simulated_printer().fault_next_command(Fault::Reset);
-    meets(yard, Fault::WrongKey, "pause", "unknown", &["pause", "pause"]).await;
+async fn a_refusal_of_the_second_send_does_not_decide_the_first(setup: &PrinterSetup) {
+    setup.start_long_print().await;
+    setup.subject.simulated_printer().queue_command_fault(Fault::Reset);
+    expect_with_fault(setup, Fault::WrongKey, "pause", "unknown", &["pause", "pause"]).await;
 }
 
 /// The start was lost, and a user selects its file while the printer is unreachable. A selection must not confirm the
 /// start.
-async fn a_selection_behind_our_back_confirms_no_start(yard: &Yard) {
-    yard.idle_with(LONG).await;
-    let printer = yard.subject.simulated_printer();
-    printer.fault_next_command(Fault::Reset);
-    let from = log_length(yard);
-    let start = json!({ "command": "start", "file": { "path": SHORT }, "confirm_within_s": 6 });
-    let batch = yard.post(start).await;
-    wait::until("the start was sent", SOON, async || sent(yard, from).len() == 1).await;
+async fn a_selection_by_a_user_confirms_no_start(setup: &PrinterSetup) {
+    setup.prepare_idle(LONG_FILE).await;
+    let printer = setup.subject.simulated_printer();
+    printer.queue_command_fault(Fault::Reset);
+    let from = log_length(setup);
+    let start = json!({ "command": "start", "file": { "path": SHORT_FILE }, "confirm_within_s": 6 });
+    let batch = setup.post_command(start).await;
+    wait::until("the start was sent", DEADLINE, async || list_job_requests(setup, from).len() == 1).await;
     printer.set_fault(Some(Fault::Refuse));
-    yard.until("not reachable", |printer| printer["status"]["reachability"] == "unreachable").await;
-    printer.select(SHORT);
+    setup.until_printer("not reachable", |printer| printer["status"]["reachability"] == "unreachable").await;
+    printer.select(SHORT_FILE);
     printer.set_fault(None);
-    let row = yard.end_of(&batch).await;
-    assert_eq!(ended(&row), "unknown/no_answer", "{row}");
-    assert_eq!(sent(yard, from), ["select"]);
+    let row = setup.until_command_ended(&batch).await;
+    assert_eq!(format_outcome(&row), "unknown/no_answer", "{row}");
+    assert_eq!(list_job_requests(setup, from), ["select"]);
 }
 
-async fn pushed() {
-    let yard = Yard::over(Subject::simulated(Version::V1).await).await;
-    a_lost_reply_to_what_was_done_is_confirmed_by_looking(&yard).await;
-    what_does_no_harm_is_sent_again_when_it_was_not_done(&yard).await;
-    a_lost_start_of_a_short_print_is_confirmed(&yard).await;
-    a_start_is_never_sent_again(&yard).await;
-    a_pause_that_is_refused_again_and_again_is_given_up(&yard).await;
-    a_refusal_of_the_second_send_is_no_word_about_the_first(&yard).await;
-    a_selection_behind_our_back_confirms_no_start(&yard).await;
+async fn check_with_event_socket() {
+    let setup = PrinterSetup::start(TestSubject::start_simulated(OctoPrintVersion::V1).await).await;
+    a_lost_reply_to_an_executed_command_is_confirmed_by_observation(&setup).await;
+    a_harmless_command_that_was_not_executed_is_sent_again(&setup).await;
+    a_lost_start_of_a_short_print_is_confirmed(&setup).await;
+    a_start_is_never_sent_again(&setup).await;
+    a_pause_that_keeps_failing_is_given_up(&setup).await;
+    a_refusal_of_the_second_send_does_not_decide_the_first(&setup).await;
+    a_selection_by_a_user_confirms_no_start(&setup).await;
 }
 
-async fn polled() {
-    let yard = Yard::over(Subject::simulated(Version::V1).await.without_socket()).await;
-    a_lost_reply_to_what_was_done_is_confirmed_by_looking(&yard).await;
-    what_does_no_harm_is_sent_again_when_it_was_not_done(&yard).await;
-    a_lost_start_of_a_short_print_is_confirmed(&yard).await;
-    a_start_is_never_sent_again(&yard).await;
+async fn check_without_event_socket() {
+    let setup = PrinterSetup::start(TestSubject::start_simulated(OctoPrintVersion::V1).await.without_socket()).await;
+    a_lost_reply_to_an_executed_command_is_confirmed_by_observation(&setup).await;
+    a_harmless_command_that_was_not_executed_is_sent_again(&setup).await;
+    a_lost_start_of_a_short_print_is_confirmed(&setup).await;
+    a_start_is_never_sent_again(&setup).await;
 }
 
 #[tokio::test]
-async fn a_reply_that_is_lost_is_settled_by_looking_with_an_event_socket_and_without() {
-    tokio::join!(pushed(), polled());
+async fn a_lost_reply_is_settled_by_observation() {
+    tokio::join!(check_with_event_socket(), check_without_event_socket());
 }

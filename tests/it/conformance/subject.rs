@@ -7,57 +7,57 @@ use printyard::simulator::{Farm, FarmConfig, Fault, Flavor, SimulatedPrinter};
 use serde_json::{Value, json};
 
 use crate::support::{
-    octoprint::{OctoPrintInstance, Version},
+    octoprint::{OctoPrintInstance, OctoPrintVersion},
     wait,
 };
 
 /// Deadline for steps that take two seconds at most without a fault.
-pub const SOON: Duration = Duration::from_secs(30);
+pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// One printer.
-pub struct Subject {
+pub struct TestSubject {
     pub name: String,
     pub url: String,
     pub api_key: String,
-    pub version: Version,
+    pub version: OctoPrintVersion,
     client: reqwest::Client,
-    kind: Kind,
-    socket: bool,
+    backend: SubjectBackend,
+    has_socket: bool,
 }
 
-enum Kind {
+enum SubjectBackend {
     Real(Box<OctoPrintInstance>),
     // Dropping the farm stops its printers.
     Simulated { printer: SimulatedPrinter, _farm: Farm },
 }
 
-impl Subject {
+impl TestSubject {
     /// Starts a real OctoPrint; `None` where that version is not installed.
-    pub async fn real(version: Version) -> Option<Self> {
+    pub async fn start_real(version: OctoPrintVersion) -> Option<Self> {
         let instance = OctoPrintInstance::start(version).await?;
         let name = format!("OctoPrint {version:?} at {}", instance.url);
         let (url, api_key) = (instance.url.clone(), instance.api_key.clone());
-        let kind = Kind::Real(Box::new(instance));
-        Some(Self { name, url, api_key, version, client: crate::support::client(), kind, socket: true })
+        let backend = SubjectBackend::Real(Box::new(instance));
+        Some(Self { name, url, api_key, version, client: crate::support::http_client(), backend, has_socket: true })
     }
 
     /// Starts a simulated printer in real time.
-    pub async fn simulated(version: Version) -> Self {
+    pub async fn start_simulated(version: OctoPrintVersion) -> Self {
         let flavor = match version {
-            Version::V1 => Flavor::V1_11,
-            Version::V2 => Flavor::V2_0,
+            OctoPrintVersion::V1 => Flavor::V1_11,
+            OctoPrintVersion::V2 => Flavor::V2_0,
         };
         let farm = Farm::start(FarmConfig { flavor, ..FarmConfig::default() }).await.expect("a port");
         let printer = farm.printers()[0].clone();
         let (url, api_key) = (printer.url().to_owned(), printer.api_key().to_owned());
         let name = format!("simulated {version:?} at {url}");
-        let kind = Kind::Simulated { printer, _farm: farm };
-        Self { name, url, api_key, version, client: crate::support::client(), kind, socket: true }
+        let backend = SubjectBackend::Simulated { printer, _farm: farm };
+        Self { name, url, api_key, version, client: crate::support::http_client(), backend, has_socket: true }
     }
 
     /// Whether its event socket can be opened.
     pub fn has_socket(&self) -> bool {
-        self.socket
+        self.has_socket
     }
 
     /// Returns the handle of the simulated printer.
@@ -65,18 +65,18 @@ impl Subject {
     /// # Panics
     /// For a real OctoPrint.
     pub fn simulated_printer(&self) -> &SimulatedPrinter {
-        match &self.kind {
-            Kind::Simulated { printer, .. } => printer,
-            Kind::Real(_) => panic!("{} is real", self.name),
+        match &self.backend {
+            SubjectBackend::Simulated { printer, .. } => printer,
+            SubjectBackend::Real(_) => panic!("{} is real", self.name),
         }
     }
 
     /// Decides on the pending request for an application key, as a user in a browser. Returns false if there is no
     /// request yet.
     pub async fn decide_app_key(&self, grant: bool) -> bool {
-        let instance = match &self.kind {
-            Kind::Simulated { printer, .. } => return printer.decide_app_key(grant),
-            Kind::Real(instance) => instance,
+        let instance = match &self.backend {
+            SubjectBackend::Simulated { printer, .. } => return printer.decide_app_key(grant),
+            SubjectBackend::Real(instance) => instance,
         };
         let request = instance.request(reqwest::Method::GET, "/api/plugin/appkeys");
         let keys: Value = request.send().await.expect("an answer").json().await.expect("JSON");
@@ -89,46 +89,46 @@ impl Subject {
 
     /// Freezes the printer: it accepts connections and answers nothing.
     pub fn freeze(&self) {
-        match &self.kind {
-            Kind::Real(instance) => instance.stop(),
-            Kind::Simulated { printer, .. } => printer.set_fault(Some(Fault::Hang)),
+        match &self.backend {
+            SubjectBackend::Real(instance) => instance.freeze(),
+            SubjectBackend::Simulated { printer, .. } => printer.set_fault(Some(Fault::Hang)),
         }
     }
 
     /// Ends the effect of `freeze`.
     pub fn thaw(&self) {
-        match &self.kind {
-            Kind::Real(instance) => instance.cont(),
-            Kind::Simulated { printer, .. } => printer.set_fault(None),
+        match &self.backend {
+            SubjectBackend::Real(instance) => instance.thaw(),
+            SubjectBackend::Simulated { printer, .. } => printer.set_fault(None),
         }
     }
 
     /// Ends the printer as a power cut would: connections are refused.
     pub fn kill(&mut self) {
-        match &mut self.kind {
-            Kind::Real(instance) => instance.kill(),
-            Kind::Simulated { printer, .. } => printer.set_fault(Some(Fault::Refuse)),
+        match &mut self.backend {
+            SubjectBackend::Real(instance) => instance.kill(),
+            SubjectBackend::Simulated { printer, .. } => printer.set_fault(Some(Fault::Refuse)),
         }
     }
 
     /// Returns the same printer without an event socket. Only the simulator supports this.
     pub fn without_socket(mut self) -> Self {
-        if let Kind::Simulated { printer, .. } = &self.kind {
+        if let SubjectBackend::Simulated { printer, .. } = &self.backend {
             printer.set_fault(Some(Fault::DropSocket));
             self.name = format!("{} by polling", self.name);
-            self.socket = false;
+            self.has_socket = false;
         }
         self
     }
 
     /// Sends G-code lines outside any print; `!!DEBUG:…` reaches the virtual printer itself.
-    pub async fn gcode(&self, lines: &[&str]) {
+    pub async fn send_gcode(&self, lines: &[&str]) {
         let sent = self.post("/api/printer/command", json!({ "commands": lines })).await;
         assert_eq!(sent, 204, "{}: {lines:?}", self.name);
     }
 
     /// Sets G-code scripts, which make short states last.
-    pub async fn scripts(&self, scripts: &[(&str, &str)]) {
+    pub async fn set_scripts(&self, scripts: &[(&str, &str)]) {
         let scripts: serde_json::Map<_, _> =
             scripts.iter().map(|(name, gcode)| ((*name).to_owned(), Value::from(*gcode))).collect();
         let set = self.post("/api/settings", json!({ "scripts": { "gcode": scripts } })).await;
@@ -151,7 +151,7 @@ impl Subject {
     }
 
     /// Sends a job command as OctoPrint's own page does. Returns the status and the text of an error.
-    pub async fn job_answer(&self, command: &str, action: Option<&str>) -> (u16, String) {
+    pub async fn post_job(&self, command: &str, action: Option<&str>) -> (u16, String) {
         let mut body = json!({ "command": command });
         if let Some(action) = action {
             body["action"] = action.into();
@@ -164,20 +164,20 @@ impl Subject {
     }
 
     /// Sends `connect` or `disconnect` for the printer, as OctoPrint's own page does.
-    pub async fn connection(&self, command: &str) {
+    pub async fn post_connection(&self, command: &str) {
         assert_eq!(self.post("/api/connection", json!({ "command": command })).await, 204, "{}", self.name);
     }
 
     /// Returns the body of `GET /api/job`.
-    pub async fn job(&self) -> Value {
+    pub async fn read_job(&self) -> Value {
         let request = self.request(reqwest::Method::GET, "/api/job");
         request.send().await.expect("an answer").json().await.expect("json")
     }
 
     /// Waits until OctoPrint reports this state.
     pub async fn until_state(&self, state: &str) {
-        wait::until(&format!("{} is {state}", self.name), SOON, async || {
-            let job = self.job().await;
+        wait::until(&format!("{} is {state}", self.name), DEADLINE, async || {
+            let job = self.read_job().await;
             if job["state"] == state { Ok(()) } else { Err(job.to_string()) }
         })
         .await;
@@ -191,6 +191,6 @@ impl Subject {
 
     /// Builds a request with its API key.
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.url)).header("X-Api-Key", &self.api_key).timeout(SOON)
+        self.client.request(method, format!("{}{path}", self.url)).header("X-Api-Key", &self.api_key).timeout(DEADLINE)
     }
 }

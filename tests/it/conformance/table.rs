@@ -10,27 +10,27 @@ use std::time::{Duration, Instant};
 
 use printyard::{
     domain::{printer_access::PrinterAccess, reading::PrinterEvent, state::PrinterState as S},
-    octoprint::{Error, OctoPrint, Push, PushFrame, RequestOptions},
+    octoprint::{Error, EventFrame, EventSocket, OctoPrint, RequestOptions},
     outbound::{Networks, Outbound},
 };
 
-use super::subject::{SOON, Subject};
-use crate::support::octoprint::Version;
+use super::subject::{DEADLINE, TestSubject};
+use crate::support::octoprint::OctoPrintVersion;
 
 /// A settled printer without events for this long stays in its state. Changes begin within 20 ms.
-const QUIET: Duration = Duration::from_millis(300);
+const SETTLE_TIME: Duration = Duration::from_millis(300);
 /// The same limit after a refusal.
-const REFUSED: Duration = Duration::from_millis(60);
+const SETTLE_TIME_AFTER_REFUSAL: Duration = Duration::from_millis(60);
 /// Deadline for expected events on a slow machine.
-const LATE: Duration = Duration::from_secs(10);
+const EVENT_DEADLINE: Duration = Duration::from_secs(10);
 /// Tries per cell, because a busy machine may send a command after the state has ended.
-const VISITS: usize = 5;
-const SCRIPT: &str = "G4 S1";
+const MAX_TRIES: usize = 5;
+const DWELL_SCRIPT: &str = "G4 S1";
 
-const LONG: &str = "long.gcode";
-const SLOW: &str = "slow.gcode";
-const SHORT: &str = "short.gcode";
-const EMPTY: &str = "empty.gcode";
+const LONG_FILE: &str = "long.gcode";
+const SLOW_FILE: &str = "slow.gcode";
+const SHORT_FILE: &str = "short.gcode";
+const EMPTY_FILE: &str = "empty.gcode";
 
 const START: &str = "start";
 const RESTART: &str = "restart";
@@ -38,44 +38,51 @@ const CANCEL: &str = "cancel";
 const PAUSE: &str = "pause";
 const RESUME: &str = "resume";
 const TOGGLE: &str = "toggle";
-const BARE: &str = "bare pause";
-const NONSENSE: &str = "nonsense";
+const PAUSE_WITHOUT_ACTION: &str = "bare pause";
+const UNKNOWN_ACTION: &str = "nonsense";
 
-const A: &str = "409 Printer is not operational";
-const B: &str = "409 Printer already has an active print job, did you mean 'restart'?";
-const C: &str = "409 Printer does not have an active print job or is not paused";
-const D: &str = "409 Printer is neither printing nor paused, 'pause' command cannot be performed";
-const D_CANCEL: &str = "409 Printer is neither printing nor paused, 'cancel' command cannot be performed";
-const E: &str = "400 Unknown action";
-const OK: &str = "204";
+const ERROR_NOT_OPERATIONAL: &str = "409 Printer is not operational";
+const ERROR_ALREADY_ACTIVE: &str = "409 Printer already has an active print job, did you mean 'restart'?";
+const ERROR_NOT_PAUSED: &str = "409 Printer does not have an active print job or is not paused";
+const ERROR_PAUSE_NOT_ACTIVE: &str = "409 Printer is neither printing nor paused, 'pause' command cannot be performed";
+const ERROR_CANCEL_NOT_ACTIVE: &str =
+    "409 Printer is neither printing nor paused, 'cancel' command cannot be performed";
+const ERROR_UNKNOWN_ACTION: &str = "400 Unknown action";
+const SUCCESS: &str = "204";
 
 /// State, command, response, following states, and events of the print.
-type Row = (String, String, String, String, String);
+type TableRow = (String, String, String, String, String);
 
-fn row(state: &str, command: &str, answer: &str, follows: &str, told: &str) -> Row {
-    (state.to_owned(), command.to_owned(), answer.to_owned(), follows.to_owned(), told.to_owned())
+fn table_row(state: &str, command: &str, answer: &str, next_states: &str, print_events: &str) -> TableRow {
+    (state.to_owned(), command.to_owned(), answer.to_owned(), next_states.to_owned(), print_events.to_owned())
 }
 
 /// Returns the table of the document.
-fn expected(version: Version) -> Vec<Row> {
+fn expected_rows(version: OctoPrintVersion) -> Vec<TableRow> {
     let mut rows = Vec::new();
     for state in ["Offline", "Offline after error"] {
-        for command in [START, RESTART, CANCEL, BARE, TOGGLE, PAUSE, RESUME, NONSENSE] {
-            rows.push(row(state, command, A, "", ""));
+        for command in [START, RESTART, CANCEL, PAUSE_WITHOUT_ACTION, TOGGLE, PAUSE, RESUME, UNKNOWN_ACTION] {
+            rows.push(table_row(state, command, ERROR_NOT_OPERATIONAL, "", ""));
         }
     }
     for state in ["Operational, no file", "Operational, empty file", "Operational, file"] {
-        for (command, answer) in
-            [(RESTART, C), (CANCEL, D_CANCEL), (BARE, D), (TOGGLE, D), (PAUSE, D), (RESUME, D), (NONSENSE, D)]
-        {
-            rows.push(row(state, command, answer, "", ""));
+        for (command, answer) in [
+            (RESTART, ERROR_NOT_PAUSED),
+            (CANCEL, ERROR_CANCEL_NOT_ACTIVE),
+            (PAUSE_WITHOUT_ACTION, ERROR_PAUSE_NOT_ACTIVE),
+            (TOGGLE, ERROR_PAUSE_NOT_ACTIVE),
+            (PAUSE, ERROR_PAUSE_NOT_ACTIVE),
+            (RESUME, ERROR_PAUSE_NOT_ACTIVE),
+            (UNKNOWN_ACTION, ERROR_PAUSE_NOT_ACTIVE),
+        ] {
+            rows.push(table_row(state, command, answer, "", ""));
         }
-        let (follows, told) = match state {
+        let (next_states, print_events) = match state {
             "Operational, file" => ("Starting Printing", "PrintStarted"),
             "Operational, empty file" => ("Starting Printing Finishing Operational", "PrintDone PrintStarted"),
             _ => ("", ""),
         };
-        rows.push(row(state, START, OK, follows, told));
+        rows.push(table_row(state, START, SUCCESS, next_states, print_events));
     }
     const CANCELLED: &str = "PrintCancelled PrintFailed";
     // States that end by themselves, with the next state and its events.
@@ -88,101 +95,101 @@ fn expected(version: Version) -> Vec<Row> {
         ("Cancelling", "Operational", CANCELLED),
         ("Finishing", "Operational", ""),
     ];
-    for (state, next, told) in passing {
-        rows.push(row(state, START, B, next, told));
+    for (state, next, print_events) in passing {
+        rows.push(table_row(state, START, ERROR_ALREADY_ACTIVE, next, print_events));
         if state != "Paused" {
-            rows.push(row(state, RESTART, C, next, told));
+            rows.push(table_row(state, RESTART, ERROR_NOT_PAUSED, next, print_events));
         }
-        rows.push(row(state, NONSENSE, E, next, told));
+        rows.push(table_row(state, UNKNOWN_ACTION, ERROR_UNKNOWN_ACTION, next, print_events));
     }
-    let pauses = [BARE, TOGGLE, PAUSE];
+    let pauses = [PAUSE_WITHOUT_ACTION, TOGGLE, PAUSE];
     for pause in pauses {
         // Measured: OctoPrint shows the pausing state, continues to print, and still sends `PrintPaused`.
-        rows.push(row("Starting", pause, OK, "Pausing Printing", "PrintPaused PrintStarted"));
-        rows.push(row("Printing", pause, OK, "Pausing Paused", "PrintPaused"));
-        rows.push(row("Pausing", pause, OK, "Paused", "PrintPaused"));
-        rows.push(row("Resuming", pause, OK, "Pausing Paused", "PrintPaused PrintResumed"));
+        rows.push(table_row("Starting", pause, SUCCESS, "Pausing Printing", "PrintPaused PrintStarted"));
+        rows.push(table_row("Printing", pause, SUCCESS, "Pausing Paused", "PrintPaused"));
+        rows.push(table_row("Pausing", pause, SUCCESS, "Paused", "PrintPaused"));
+        rows.push(table_row("Resuming", pause, SUCCESS, "Pausing Paused", "PrintPaused PrintResumed"));
     }
-    rows.push(row("Paused", PAUSE, OK, "", ""));
-    for resume in [RESUME, TOGGLE, BARE] {
+    rows.push(table_row("Paused", PAUSE, SUCCESS, "", ""));
+    for resume in [RESUME, TOGGLE, PAUSE_WITHOUT_ACTION] {
         // Measured on 2.0.0rc7: a toggle handles a paused print as if it were printing.
-        let lost = version == Version::V2 && resume != RESUME;
-        let (follows, told) = if lost { ("", "") } else { ("Resuming Printing", "PrintResumed") };
-        rows.push(row("Paused", resume, OK, follows, told));
+        let lost = version == OctoPrintVersion::V2 && resume != RESUME;
+        let (next_states, print_events) = if lost { ("", "") } else { ("Resuming Printing", "PrintResumed") };
+        rows.push(table_row("Paused", resume, SUCCESS, next_states, print_events));
     }
-    rows.push(row("Starting", RESUME, OK, "Printing", "PrintStarted"));
-    rows.push(row("Printing", RESUME, OK, "", ""));
-    rows.push(row("Pausing", RESUME, OK, "Paused", "PrintPaused"));
-    rows.push(row("Resuming", RESUME, OK, "Printing", "PrintResumed"));
-    for command in [CANCEL, BARE, TOGGLE, PAUSE, RESUME] {
-        rows.push(row("Cancelling", command, OK, "Operational", CANCELLED));
+    rows.push(table_row("Starting", RESUME, SUCCESS, "Printing", "PrintStarted"));
+    rows.push(table_row("Printing", RESUME, SUCCESS, "", ""));
+    rows.push(table_row("Pausing", RESUME, SUCCESS, "Paused", "PrintPaused"));
+    rows.push(table_row("Resuming", RESUME, SUCCESS, "Printing", "PrintResumed"));
+    for command in [CANCEL, PAUSE_WITHOUT_ACTION, TOGGLE, PAUSE, RESUME] {
+        rows.push(table_row("Cancelling", command, SUCCESS, "Operational", CANCELLED));
         if command != CANCEL {
-            rows.push(row("Finishing", command, OK, "Operational", ""));
+            rows.push(table_row("Finishing", command, SUCCESS, "Operational", ""));
         }
     }
     // Measured on both: the state Printing lasts about 8 ms.
-    let told = "PrintCancelled PrintFailed PrintStarted";
-    rows.push(row("Starting", CANCEL, OK, "Cancelling Printing Operational", told));
-    for (state, told) in [
+    let print_events = "PrintCancelled PrintFailed PrintStarted";
+    rows.push(table_row("Starting", CANCEL, SUCCESS, "Cancelling Printing Operational", print_events));
+    for (state, print_events) in [
         ("Printing", CANCELLED),
         ("Pausing", "PrintCancelled PrintFailed PrintPaused"),
         ("Paused", CANCELLED),
         ("Resuming", "PrintCancelled PrintFailed PrintResumed"),
         ("Finishing", CANCELLED),
     ] {
-        rows.push(row(state, CANCEL, OK, "Cancelling Operational", told));
+        rows.push(table_row(state, CANCEL, SUCCESS, "Cancelling Operational", print_events));
     }
     rows.push(match version {
-        Version::V1 => row("Paused", RESTART, OK, "Starting Printing", "PrintStarted"),
-        Version::V2 => row("Paused", RESTART, OK, "", ""),
+        OctoPrintVersion::V1 => table_row("Paused", RESTART, SUCCESS, "Starting Printing", "PrintStarted"),
+        OctoPrintVersion::V2 => table_row("Paused", RESTART, SUCCESS, "", ""),
     });
     rows
 }
 
 /// A job client for one printer, with an open event socket.
-struct Visitor<'a> {
-    subject: &'a Subject,
+struct CellRunner<'a> {
+    subject: &'a TestSubject,
     octoprint: OctoPrint,
-    push: Push,
+    push: EventSocket,
     state: S,
     /// Whether an error closed the connection to the printer.
     failed: bool,
     scripts: Vec<&'static str>,
 }
 
-impl<'a> Visitor<'a> {
-    async fn new(subject: &'a Subject) -> Self {
+impl<'a> CellRunner<'a> {
+    async fn new(subject: &'a TestSubject) -> Self {
         let outbound = Outbound::new(Networks::default()).expect("a client");
         let octoprint =
-            OctoPrint::new(subject.url.parse().expect("url"), &PrinterAccess::with_key(&subject.api_key), outbound);
+            OctoPrint::new(subject.url.parse().expect("url"), &PrinterAccess::with_api_key(&subject.api_key), outbound);
         let octoprint = octoprint.expect("a key");
-        let push = Push::open(&octoprint, &RequestOptions::default()).await.expect("an event socket");
+        let push = EventSocket::open(&octoprint, &RequestOptions::default()).await.expect("an event socket");
         let state = octoprint.job().get(&RequestOptions::default()).await.expect("a job").state;
         Self { subject, octoprint, push, state, failed: false, scripts: Vec::new() }
     }
 
     /// Returns the next event, and stores its state.
-    async fn event(&mut self) -> PrinterEvent {
+    async fn next_event(&mut self) -> PrinterEvent {
         loop {
-            if let Some(event) = self.frame().await {
+            if let Some(event) = self.next_event_or_pong().await {
                 return event;
             }
         }
     }
 
     /// Returns the next event after storing its state, or `None` for the response to a ping.
-    async fn frame(&mut self) -> Option<PrinterEvent> {
+    async fn next_event_or_pong(&mut self) -> Option<PrinterEvent> {
         loop {
-            let frame = tokio::time::timeout(SOON, self.push.next()).await;
+            let frame = tokio::time::timeout(DEADLINE, self.push.next()).await;
             match frame.unwrap_or_else(|_| panic!("{}: no event in state {:?}", self.subject.name, self.state)) {
-                Ok(PushFrame::Event(event)) => {
+                Ok(EventFrame::Event(event)) => {
                     if let PrinterEvent::StateChanged { state, .. } = &event {
                         self.state = *state;
                     }
                     return Some(event);
                 }
-                Ok(PushFrame::Pong) => return None,
-                Ok(PushFrame::Other) => {}
+                Ok(EventFrame::Pong) => return None,
+                Ok(EventFrame::Other) => {}
                 Err(error) => panic!("{}: the event socket: {error}", self.subject.name),
             }
         }
@@ -190,65 +197,65 @@ impl<'a> Visitor<'a> {
 
     /// Returns the next event of a settled printer, if there is one. The ping proves that the printer sent nothing, and
     /// that the machine was not just slow.
-    async fn event_within(&mut self, quiet: Duration) -> Option<PrinterEvent> {
-        if let Ok(event) = tokio::time::timeout(quiet, self.event()).await {
+    async fn next_event_within(&mut self, quiet: Duration) -> Option<PrinterEvent> {
+        if let Ok(event) = tokio::time::timeout(quiet, self.next_event()).await {
             return Some(event);
         }
         self.push.ping().await.expect("an open socket");
-        let event = self.frame().await?;
+        let event = self.next_event_or_pong().await?;
         // The pong arrives later and is skipped.
         Some(event)
     }
 
     /// Reads events until the printer is in this state.
-    async fn until(&mut self, state: S) {
+    async fn until_state(&mut self, state: S) {
         while self.state != state {
-            self.event().await;
+            self.next_event().await;
         }
     }
 
     /// Reads events until the printer has settled and no more events arrive.
-    async fn rest(&mut self, quiet: Duration) -> (Vec<String>, Vec<String>) {
-        self.rest_after(quiet, 0).await
+    async fn drain_events(&mut self, quiet: Duration) -> (Vec<String>, Vec<String>) {
+        self.drain_events_at_least(quiet, 0).await
     }
 
     /// The same, but waits for at least `due` states and events.
-    async fn rest_after(&mut self, quiet: Duration, due: usize) -> (Vec<String>, Vec<String>) {
-        let (mut states, mut told) = (Vec::new(), Vec::new());
-        let late = Instant::now() + LATE;
+    async fn drain_events_at_least(&mut self, quiet: Duration, due: usize) -> (Vec<String>, Vec<String>) {
+        let (mut states, mut print_events) = (Vec::new(), Vec::new());
+        let deadline = Instant::now() + EVENT_DEADLINE;
         loop {
             let settled = matches!(self.state, S::Operational | S::Printing | S::Paused | S::Offline | S::Error);
             let event = if settled {
-                match self.event_within(quiet).await {
+                match self.next_event_within(quiet).await {
                     Some(event) => event,
-                    None if states.len() + told.len() < due && Instant::now() < late => continue,
+                    None if states.len() + print_events.len() < due && Instant::now() < deadline => continue,
                     None => break,
                 }
             } else {
-                self.event().await
+                self.next_event().await
             };
             match event {
                 PrinterEvent::StateChanged { text, .. } => states.push(text),
-                PrinterEvent::PrintStarted { .. } => told.push("PrintStarted".to_owned()),
-                PrinterEvent::PrintDone { .. } => told.push("PrintDone".to_owned()),
-                PrinterEvent::PrintFailed { .. } => told.push("PrintFailed".to_owned()),
-                PrinterEvent::PrintCancelled { .. } => told.push("PrintCancelled".to_owned()),
-                PrinterEvent::PrintPaused { .. } => told.push("PrintPaused".to_owned()),
-                PrinterEvent::PrintResumed { .. } => told.push("PrintResumed".to_owned()),
+                PrinterEvent::PrintStarted { .. } => print_events.push("PrintStarted".to_owned()),
+                PrinterEvent::PrintDone { .. } => print_events.push("PrintDone".to_owned()),
+                PrinterEvent::PrintFailed { .. } => print_events.push("PrintFailed".to_owned()),
+                PrinterEvent::PrintCancelled { .. } => print_events.push("PrintCancelled".to_owned()),
+                PrinterEvent::PrintPaused { .. } => print_events.push("PrintPaused".to_owned()),
+                PrinterEvent::PrintResumed { .. } => print_events.push("PrintResumed".to_owned()),
                 _ => {}
             }
         }
-        told.sort();
-        (states, told)
+        print_events.sort();
+        (states, print_events)
     }
 
     /// Sets exactly these scripts, so that their states last.
-    async fn lasting(&mut self, scripts: &[&'static str]) {
+    async fn set_lasting_scripts(&mut self, scripts: &[&'static str]) {
         let off = self.scripts.iter().filter(|name| !scripts.contains(name)).map(|name| (*name, ""));
-        let on = scripts.iter().filter(|name| !self.scripts.contains(name)).map(|name| (*name, SCRIPT));
+        let on = scripts.iter().filter(|name| !self.scripts.contains(name)).map(|name| (*name, DWELL_SCRIPT));
         let change: Vec<_> = off.chain(on).collect();
         if !change.is_empty() {
-            self.subject.scripts(&change).await;
+            self.subject.set_scripts(&change).await;
         }
         self.scripts = scripts.to_vec();
     }
@@ -263,160 +270,162 @@ impl<'a> Visitor<'a> {
             RESUME => job.resume(&options).await,
             TOGGLE => job.toggle_pause(&options).await,
             // Requests that the client never sends: a pause without an action, and an unknown action.
-            BARE => return self.bare(None).await,
-            _ => return self.bare(Some("none")).await,
+            PAUSE_WITHOUT_ACTION => return self.send_pause(None).await,
+            _ => return self.send_pause(Some("none")).await,
         };
         match result {
-            Ok(()) => OK.to_owned(),
+            Ok(()) => SUCCESS.to_owned(),
             Err(Error::Conflict { message }) => format!("409 {message}"),
             Err(error) => format!("{error:?}"),
         }
     }
 
-    async fn bare(&self, action: Option<&str>) -> String {
-        match self.subject.job_answer("pause", action).await {
-            (204, _) => OK.to_owned(),
+    async fn send_pause(&self, action: Option<&str>) -> String {
+        match self.subject.post_job("pause", action).await {
+            (204, _) => SUCCESS.to_owned(),
             (status, text) => format!("{status} {text}"),
         }
     }
 
     /// Makes the printer idle with this file selected, and waits until no more events arrive.
-    async fn idle(&mut self, file: &str) {
+    async fn make_idle(&mut self, file: &str) {
         if self.state.is_active() {
             if matches!(self.state, S::Starting | S::Printing | S::Pausing | S::Paused | S::Resuming) {
                 self.send(CANCEL).await;
             }
-            self.until(S::Operational).await;
-            self.rest(QUIET).await;
+            self.until_state(S::Operational).await;
+            self.drain_events(SETTLE_TIME).await;
         } else if self.state != S::Operational {
-            self.subject.connection("connect").await;
+            self.subject.post_connection("connect").await;
             self.failed = false;
-            self.until(S::Operational).await;
-            self.rest(QUIET).await;
+            self.until_state(S::Operational).await;
+            self.drain_events(SETTLE_TIME).await;
         }
-        if self.subject.job().await["job"]["file"]["path"] != file {
+        if self.subject.read_job().await["job"]["file"]["path"] != file {
             self.subject.select(file).await;
-            self.rest(QUIET).await;
+            self.drain_events(SETTLE_TIME).await;
         }
     }
 
-    async fn printing(&mut self) {
+    async fn make_printing(&mut self) {
         if self.state != S::Printing {
-            self.lasting(&[]).await;
-            self.idle(LONG).await;
+            self.set_lasting_scripts(&[]).await;
+            self.make_idle(LONG_FILE).await;
             self.send(START).await;
-            self.until(S::Printing).await;
-            self.rest(QUIET).await;
+            self.until_state(S::Printing).await;
+            self.drain_events(SETTLE_TIME).await;
         }
     }
 
-    async fn paused(&mut self) {
+    async fn make_paused(&mut self) {
         if self.state != S::Paused {
-            self.printing().await;
+            self.make_printing().await;
             self.send(PAUSE).await;
-            self.until(S::Paused).await;
-            self.rest(QUIET).await;
+            self.until_state(S::Paused).await;
+            self.drain_events(SETTLE_TIME).await;
         }
     }
 
     /// Brings the printer into a state that lasts. Earlier events have been read. Events of the new state itself have
     /// not been read.
-    async fn reach(&mut self, state: &str) {
+    async fn reach_state(&mut self, state: &str) {
         match state {
             "Offline" => {
                 if self.state != S::Offline || self.failed {
-                    self.idle(LONG).await;
-                    self.subject.connection("disconnect").await;
-                    self.until(S::Offline).await;
-                    self.rest(QUIET).await;
+                    self.make_idle(LONG_FILE).await;
+                    self.subject.post_connection("disconnect").await;
+                    self.until_state(S::Offline).await;
+                    self.drain_events(SETTLE_TIME).await;
                 }
             }
             "Offline after error" => {
                 if !self.failed {
-                    self.idle(LONG).await;
-                    self.subject.gcode(&["!!DEBUG:trigger_fatal_error_marlin"]).await;
+                    self.make_idle(LONG_FILE).await;
+                    self.subject.send_gcode(&["!!DEBUG:trigger_fatal_error_marlin"]).await;
                     self.subject.until_state("Offline after error").await;
                     self.failed = true;
                     while !matches!(self.state, S::Error | S::Offline) {
-                        self.event().await;
+                        self.next_event().await;
                     }
-                    self.rest(QUIET).await;
+                    self.drain_events(SETTLE_TIME).await;
                 }
             }
             "Operational, no file" => {
-                self.idle(LONG).await;
+                self.make_idle(LONG_FILE).await;
                 let unselect = serde_json::json!({ "command": "unselect" });
                 self.subject.post("/api/files/local/long.gcode", unselect).await;
-                self.rest(QUIET).await;
+                self.drain_events(SETTLE_TIME).await;
             }
-            "Operational, empty file" => self.idle(EMPTY).await,
+            "Operational, empty file" => self.make_idle(EMPTY_FILE).await,
             "Operational, file" => {
-                self.lasting(&[]).await;
-                self.idle(LONG).await;
+                self.set_lasting_scripts(&[]).await;
+                self.make_idle(LONG_FILE).await;
             }
             "Starting" => {
-                self.lasting(&["beforePrintStarted"]).await;
-                self.idle(LONG).await;
+                self.set_lasting_scripts(&["beforePrintStarted"]).await;
+                self.make_idle(LONG_FILE).await;
                 self.send(START).await;
-                self.until(S::Starting).await;
+                self.until_state(S::Starting).await;
             }
-            "Printing" => self.printing().await,
+            "Printing" => self.make_printing().await,
             "Pausing" => {
-                self.printing().await;
-                self.lasting(&["afterPrintPaused"]).await;
+                self.make_printing().await;
+                self.set_lasting_scripts(&["afterPrintPaused"]).await;
                 self.send(PAUSE).await;
-                self.until(S::Pausing).await;
+                self.until_state(S::Pausing).await;
             }
-            "Paused" => self.paused().await,
+            "Paused" => self.make_paused().await,
             "Resuming" => {
-                self.paused().await;
-                self.lasting(&["beforePrintResumed"]).await;
+                self.make_paused().await;
+                self.set_lasting_scripts(&["beforePrintResumed"]).await;
                 self.send(RESUME).await;
-                self.until(S::Resuming).await;
+                self.until_state(S::Resuming).await;
             }
             "Cancelling" => {
-                self.lasting(&[]).await;
-                self.idle(SLOW).await;
+                self.set_lasting_scripts(&[]).await;
+                self.make_idle(SLOW_FILE).await;
                 self.send(START).await;
-                self.until(S::Printing).await;
+                self.until_state(S::Printing).await;
                 // The state lasts as long as the line that is being printed. No script can make it longer (measured on
                 // both).
                 self.send(CANCEL).await;
-                self.until(S::Cancelling).await;
+                self.until_state(S::Cancelling).await;
             }
             "Finishing" => {
-                self.lasting(&["afterPrintDone"]).await;
-                self.idle(SHORT).await;
+                self.set_lasting_scripts(&["afterPrintDone"]).await;
+                self.make_idle(SHORT_FILE).await;
                 self.send(START).await;
-                while !matches!(self.event().await, PrinterEvent::PrintDone { .. }) {}
+                while !matches!(self.next_event().await, PrinterEvent::PrintDone { .. }) {}
             }
             _ => unreachable!("{state}"),
         }
     }
 
     /// Returns the observed rows for one cell, or for several cells whose commands are refused.
-    async fn observe(&mut self, expected: &[Row]) -> Vec<Row> {
-        let (state, _, _, follows, tells) = &expected[0];
-        let shown = state.split(',').next().unwrap_or(state);
-        let due = follows.split_whitespace().count() + tells.split_whitespace().count();
+    async fn observe_rows(&mut self, expected: &[TableRow]) -> Vec<TableRow> {
+        let (state, _, _, expected_states, expected_events) = &expected[0];
+        let state_text = state.split(',').next().unwrap_or(state);
+        let due = expected_states.split_whitespace().count() + expected_events.split_whitespace().count();
         let mut seen = None;
-        for _ in 0..VISITS {
-            self.reach(state).await;
+        for _ in 0..MAX_TRIES {
+            self.reach_state(state).await;
             let mut answers = Vec::new();
             let mut lasted = true;
             for (_, command, ..) in expected {
-                lasted &= self.subject.job().await["state"] == shown;
+                lasted &= self.subject.read_job().await["state"] == state_text;
                 answers.push(self.send(command).await);
             }
             // Checks that the state lasted until the last command: a refused command does not change the state.
-            lasted &= answers.last().is_some_and(|answer| answer == OK) || self.subject.job().await["state"] == shown;
-            let quiet = if answers.iter().any(|answer| answer == OK) { QUIET } else { REFUSED };
-            let (states, told) = self.rest_after(quiet, due).await;
+            lasted &= answers.last().is_some_and(|answer| answer == SUCCESS)
+                || self.subject.read_job().await["state"] == state_text;
+            let quiet =
+                if answers.iter().any(|answer| answer == SUCCESS) { SETTLE_TIME } else { SETTLE_TIME_AFTER_REFUSAL };
+            let (states, print_events) = self.drain_events_at_least(quiet, due).await;
             if lasted {
-                let row = |((_, command, ..), answer): (&Row, &String)| {
-                    row(state, command, answer, &states.join(" "), &told.join(" "))
+                let observed_row = |((_, command, ..), answer): (&TableRow, &String)| {
+                    table_row(state, command, answer, &states.join(" "), &print_events.join(" "))
                 };
-                let rows: Vec<Row> = expected.iter().zip(&answers).map(row).collect();
+                let rows: Vec<TableRow> = expected.iter().zip(&answers).map(observed_row).collect();
                 if rows == expected {
                     return rows;
                 }
@@ -428,19 +437,19 @@ impl<'a> Visitor<'a> {
 }
 
 /// Tries every cell of these rows, and compares the observed rows with the document.
-async fn conforms(subject: &Subject, rows: &[Row]) {
-    subject.upload(LONG, "G4 P20\n".repeat(6_000)).await;
-    subject.upload(SLOW, "G4 P1500\n".repeat(100)).await;
-    subject.upload(SHORT, "G4 P20\n".repeat(3)).await;
-    subject.upload(EMPTY, "").await;
-    let mut visitor = Visitor::new(subject).await;
+async fn assert_conforms(subject: &TestSubject, rows: &[TableRow]) {
+    subject.upload(LONG_FILE, "G4 P20\n".repeat(6_000)).await;
+    subject.upload(SLOW_FILE, "G4 P1500\n".repeat(100)).await;
+    subject.upload(SHORT_FILE, "G4 P20\n".repeat(3)).await;
+    subject.upload(EMPTY_FILE, "").await;
+    let mut runner = CellRunner::new(subject).await;
     let mut observed = Vec::with_capacity(rows.len());
     // Refused commands change nothing, so they share one try.
-    let one_visit = |one: &Row, next: &Row| one.0 == next.0 && one.2 != OK && next.2 != OK;
-    for visit in rows.chunk_by(one_visit) {
-        observed.extend(visitor.observe(visit).await);
+    let same_try = |one: &TableRow, next: &TableRow| one.0 == next.0 && one.2 != SUCCESS && next.2 != SUCCESS;
+    for cells in rows.chunk_by(same_try) {
+        observed.extend(runner.observe_rows(cells).await);
     }
-    let lines = |rows: &[Row], others: &[Row]| -> Vec<String> {
+    let lines = |rows: &[TableRow], others: &[TableRow]| -> Vec<String> {
         let differs = rows.iter().zip(others).filter(|(one, other)| one != other);
         differs.map(|(row, _)| format!("{row:?}")).collect()
     };
@@ -448,21 +457,25 @@ async fn conforms(subject: &Subject, rows: &[Row]) {
 }
 
 /// Splits the table over two printers of the same kind.
-async fn both_conform(subjects: &[Subject; 2], version: Version) {
+async fn assert_both_conform(subjects: &[TestSubject; 2], version: OctoPrintVersion) {
     let first_half = ["Printing", "Pausing", "Resuming", "Cancelling"];
-    let (first, second): (Vec<Row>, Vec<Row>) =
-        expected(version).into_iter().partition(|row| first_half.contains(&row.0.as_str()));
-    tokio::join!(conforms(&subjects[0], &first), conforms(&subjects[1], &second));
+    let (first, second): (Vec<TableRow>, Vec<TableRow>) =
+        expected_rows(version).into_iter().partition(|row| first_half.contains(&row.0.as_str()));
+    tokio::join!(assert_conforms(&subjects[0], &first), assert_conforms(&subjects[1], &second));
 }
 
-async fn real_and_simulated_answer_as_the_document_says(version: Version) {
+async fn real_and_simulated_answer_as_the_document_says(version: OctoPrintVersion) {
     let simulated = async {
-        both_conform(&[Subject::simulated(version).await, Subject::simulated(version).await], version).await;
+        assert_both_conform(
+            &[TestSubject::start_simulated(version).await, TestSubject::start_simulated(version).await],
+            version,
+        )
+        .await;
     };
     let real = async {
-        let (first, second) = tokio::join!(Subject::real(version), Subject::real(version));
+        let (first, second) = tokio::join!(TestSubject::start_real(version), TestSubject::start_real(version));
         if let (Some(first), Some(second)) = (first, second) {
-            both_conform(&[first, second], version).await;
+            assert_both_conform(&[first, second], version).await;
         }
     };
     tokio::join!(simulated, real);
@@ -471,6 +484,6 @@ async fn real_and_simulated_answer_as_the_document_says(version: Version) {
 /// Both versions run at the same time, because they mostly wait.
 #[tokio::test]
 async fn octoprint_and_the_simulator_answer_as_the_document_says() {
-    let [first, second] = Version::ALL.map(real_and_simulated_answer_as_the_document_says);
+    let [first, second] = OctoPrintVersion::ALL.map(real_and_simulated_answer_as_the_document_says);
     tokio::join!(first, second);
 }

@@ -3,13 +3,13 @@
 use printyard::simulator::Fault;
 use reqwest::{StatusCode, header};
 
-use super::Site;
+use super::DashboardSite;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_speaks_the_browsers_language_until_somebody_chooses() {
-    let site = Site::with(1).await;
+async fn a_page_has_the_browsers_language_until_the_user_chooses() {
+    let site = DashboardSite::start(1).await;
     let page = async |accepted: &str, chosen: &str| {
         let cookie = format!("{}{chosen}", site.cookie);
         let request = site.http.get(format!("{}/", site.base)).header(header::COOKIE, cookie);
@@ -47,12 +47,12 @@ async fn a_page_speaks_the_browsers_language_until_somebody_chooses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_and_what_a_lower_layer_says_are_in_the_readers_language() {
-    let site = Site::with(1).await;
+async fn errors_of_every_layer_are_in_the_browsers_language() {
+    let site = DashboardSite::start(1).await;
     let request = site.http.get(format!("{}/nowhere", site.base)).header(header::COOKIE, site.cookie.clone());
     let page = request.header(header::ACCEPT_LANGUAGE, "de").send().await.expect("an answer");
     let page = page.text().await.expect("a page");
-    assert!(page.contains("Diese Seite gibt es nicht"), "{page}");
+    assert!(page.contains("Seite nicht gefunden"), "{page}");
     let name = "x".repeat(101);
     let form = format!("name={name}&url=http%3A%2F%2F127.0.0.1%3A1&api_key=k&act=add");
     let request = site.http.post(format!("{}/printers/new", site.base)).header("sec-fetch-site", "same-origin");
@@ -70,13 +70,13 @@ async fn a_failure_and_what_a_lower_layer_says_are_in_the_readers_language() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_goes_wrong_with_a_camera_or_a_field_is_said_in_the_browsers_language() {
-    let site = Site::with(1).await;
+async fn camera_and_field_errors_are_in_the_browsers_language() {
+    let site = DashboardSite::start(1).await;
     let german = |request: reqwest::RequestBuilder| request.header(header::ACCEPT_LANGUAGE, "de");
     site.farm.printers()[0].set_fault(Some(Fault::Status(500)));
     let picture = german(site.get(&format!("/printers/{}/camera", site.ids[0]))).send().await.expect("an answer");
     let text = picture.text().await.expect("a text");
-    assert!(text.starts_with("Kein Bild: der Drucker "), "{text}");
+    assert!(text.starts_with("Kein Bild: Der Drucker "), "{text}");
     let settings = format!("{}/printers/new", site.base);
     let form = "name=new&url=http%3A%2F%2F10.0.0.9&has_access=1&headers=none&act=add";
     let request = site.http.post(settings).header("cookie", &site.cookie).header("sec-fetch-site", "same-origin");

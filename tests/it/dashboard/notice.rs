@@ -4,34 +4,34 @@
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::{SOON, Site, TOKEN, read_until, send};
+use super::{ADMIN_TOKEN, DEADLINE, DashboardSite, read_until, send};
 use crate::support::wait;
 
 const ENGLISH: &str = "The database file was deleted, moved or replaced.";
 const GERMAN: &str = "Die Datenbankdatei wurde gelöscht, verschoben oder ersetzt.";
 
-impl Site {
+impl DashboardSite {
     /// Runs the health task, whose write decides what readiness reports.
-    async fn write_health(&self) {
+    async fn run_health_task(&self) {
         self.services.background().run_now("health").await.expect("the task exists");
     }
 
-    async fn readiness(&self) -> (StatusCode, Value) {
+    async fn get_readiness(&self) -> (StatusCode, Value) {
         let answer = send(self.http.get(format!("{}/readyz", self.base))).await;
         (answer.status(), answer.json().await.expect("JSON"))
     }
 
-    async fn metrics(&self) -> String {
-        let answer = send(self.http.get(format!("{}/metrics", self.base)).bearer_auth(TOKEN)).await;
+    async fn get_metrics(&self) -> String {
+        let answer = send(self.http.get(format!("{}/metrics", self.base)).bearer_auth(ADMIN_TOKEN)).await;
         answer.text().await.expect("a text")
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_database_takes_no_writes_readiness_metrics_and_every_page_say_so() {
-    let site = Site::with(1).await;
-    site.write_health().await;
-    let (status, ready) = site.readiness().await;
+async fn readiness_metrics_and_every_page_report_a_database_without_writes() {
+    let site = DashboardSite::start(1).await;
+    site.run_health_task().await;
+    let (status, ready) = site.get_readiness().await;
     assert_eq!((status, &ready["status"]), (StatusCode::OK, &"ready".into()), "{ready}");
     for part in ["database", "dispatcher", "recorder", "sending"] {
         assert_eq!(ready["parts"][part]["ok"], true, "{ready}");
@@ -41,7 +41,7 @@ async fn while_the_database_takes_no_writes_readiness_metrics_and_every_page_say
     assert_eq!((&parts["recorder"]["behind"], &parts["sending"]["epoch"]), (&0.into(), &1.into()));
     let holder = parts["sending"]["holder"].as_str().expect("a text");
     assert!(holder.ends_with(&format!("pid {}", std::process::id())), "{holder}");
-    assert!(site.page("/").await.contains("id=\"notice\" role=\"status\" hidden"));
+    assert!(site.get_page("/").await.contains("id=\"notice\" role=\"status\" hidden"));
     let mut farm = send(site.get("/stream")).await;
     let mut wall = send(site.get("/wall/stream")).await;
     let nothing = "event: notice\ndata: \n\n";
@@ -51,13 +51,13 @@ async fn while_the_database_takes_no_writes_readiness_metrics_and_every_page_say
 
     let (file, aside) = (site._folder.path().join("test.db"), site._folder.path().join("aside.db"));
     std::fs::rename(&file, &aside).expect("moved");
-    site.write_health().await;
-    let (status, problem) = site.readiness().await;
+    site.run_health_task().await;
+    let (status, problem) = site.get_readiness().await;
     assert_eq!((status, &problem["code"]), (StatusCode::SERVICE_UNAVAILABLE, &"not_ready".into()), "{problem}");
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.starts_with(ENGLISH)), "{problem}");
     assert_eq!(problem["parts"]["database"]["ok"], false);
     assert_eq!(problem["parts"]["dispatcher"]["ok"], true);
-    let metrics = site.metrics().await;
+    let metrics = site.get_metrics().await;
     for line in [
         "printyard_ready{part=\"database\"} 0\n",
         "printyard_ready{part=\"sending\"} 1\n",
@@ -78,18 +78,18 @@ async fn while_the_database_takes_no_writes_readiness_metrics_and_every_page_say
     }
 
     std::fs::rename(&aside, &file).expect("moved back");
-    site.write_health().await;
+    site.run_health_task().await;
     for stream in [&mut farm, &mut wall] {
         read_until(stream, nothing).await;
     }
-    let ready = async || site.readiness().await.0 == StatusCode::OK;
-    wait::until("every part works again", SOON, ready).await;
-    assert!(!site.page("/").await.contains(ENGLISH));
+    let ready = async || site.get_readiness().await.0 == StatusCode::OK;
+    wait::until("every part works again", DEADLINE, ready).await;
+    assert!(!site.get_page("/").await.contains(ENGLISH));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_needs_a_database_that_is_away_says_so_and_what_to_do() {
-    let site = Site::with(0).await;
+async fn a_page_without_its_database_names_the_cause_and_the_next_step() {
+    let site = DashboardSite::start(0).await;
     site.services.close().await;
     let page = send(site.get("/batches")).await;
     assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -97,6 +97,6 @@ async fn a_page_that_needs_a_database_that_is_away_says_so_and_what_to_do() {
     assert!(page.contains("The database is not available") && page.contains("Try again"), "{page}");
     // The health task finds the cause within one period.
     let named = async || send(site.get("/login")).await.text().await.is_ok_and(|page| page.contains("does not answer"));
-    wait::until("the page names the cause", SOON, named).await;
-    assert_eq!(site.readiness().await.0, StatusCode::SERVICE_UNAVAILABLE);
+    wait::until("the page names the cause", DEADLINE, named).await;
+    assert_eq!(site.get_readiness().await.0, StatusCode::SERVICE_UNAVAILABLE);
 }

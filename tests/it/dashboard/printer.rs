@@ -6,19 +6,19 @@ use printyard::simulator::Fault;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::{SOON, Site, header, read_until, send};
+use super::{DEADLINE, DashboardSite, header_value, read_until, send};
 use crate::support::{browser::Browser, needs, wait};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_test_of_a_connection_answers_into_a_frame_and_leaves_the_form_as_it_is() {
-    let site = Site::with(1).await;
-    let form = site.page("/printers/new").await;
+async fn a_connection_test_responds_into_a_frame_and_keeps_the_form() {
+    let site = DashboardSite::start(1).await;
+    let form = site.get_page("/printers/new").await;
     assert!(form.contains("formtarget=\"tested\"") && form.contains("name=\"tested\""), "{form}");
     let printer = &site.farm.printers()[0];
     for (key, class, words) in [(printer.api_key(), "say good", "answers"), ("WR0NG-K3Y", "say bad", "key")] {
         let fields = [("act", "test"), ("url", printer.url()), ("api_key", key)];
         let answer = site.submit("/printers/new", &fields).await;
-        assert!(header(&answer, "content-security-policy").contains("frame-ancestors 'self'"));
+        assert!(header_value(&answer, "content-security-policy").contains("frame-ancestors 'self'"));
         let page = answer.text().await.expect("a page");
         assert!(
             page.contains(class) && page.contains(words) && !page.contains(key) && !page.contains("<form"),
@@ -26,15 +26,15 @@ async fn a_test_of_a_connection_answers_into_a_frame_and_leaves_the_form_as_it_i
         );
     }
     let page = send(site.get("/printers/new")).await;
-    assert!(header(&page, "content-security-policy").contains("frame-ancestors 'none'"), "no page may embed it");
+    assert!(header_value(&page, "content-security-policy").contains("frame-ancestors 'none'"), "no page may embed it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_settings_of_a_printer_are_changed_and_it_is_removed() {
-    let site = Site::with(1).await;
+    let site = DashboardSite::start(1).await;
     let (id, printer) = (site.ids[0].as_str(), &site.farm.printers()[0]);
     let path = format!("/printers/{id}/settings");
-    let form = site.page(&path).await;
+    let form = site.get_page(&path).await;
     assert!(form.contains(printer.url()) && !form.contains(printer.api_key()), "{form}");
     let fields = |version: &'static str, bed: &'static str| {
         let known = [("version", version), ("name", "Bench 7"), ("url", printer.url()), ("enabled", "1")];
@@ -45,13 +45,16 @@ async fn the_settings_of_a_printer_are_changed_and_it_is_removed() {
     let page = answer.text().await.expect("a page");
     assert!(page.contains("three numbers") && page.contains("Bench 7") && page.contains("petg, hall-a"), "{page}");
     let answer = site.submit(&path, &fields("1", "250 x 210 x 210")).await;
-    assert_eq!((answer.status(), header(&answer, "location")), (StatusCode::SEE_OTHER, &*format!("/printers/{id}")));
-    let page = site.page(&path).await;
+    assert_eq!(
+        (answer.status(), header_value(&answer, "location")),
+        (StatusCode::SEE_OTHER, &*format!("/printers/{id}"))
+    );
+    let page = site.get_page(&path).await;
     assert!(page.contains("hall-a, petg") && page.contains("250 x 210 x 210") && page.contains("two\nlines"), "{page}");
     let stale = site.submit(&path, &fields("1", "")).await;
     assert_eq!(stale.status(), StatusCode::CONFLICT, "a stale version is refused");
     // The stored key is unchanged, because the printer accepts commands.
-    site.command(&[("printer_id", id), ("command", "start")]).await;
+    site.run_command(&[("printer_id", id), ("command", "start")]).await;
     let remove = format!("/printers/{id}/remove");
     assert_eq!(site.submit(&remove, &[]).await.status(), StatusCode::UNPROCESSABLE_ENTITY, "it asks first");
     assert_eq!(site.submit(&remove, &[("sure", "1")]).await.status(), StatusCode::SEE_OTHER);
@@ -60,7 +63,7 @@ async fn the_settings_of_a_printer_are_changed_and_it_is_removed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_is_uploaded_selected_and_deleted_by_forms() {
-    let site = Site::with(1).await;
+    let site = DashboardSite::start(1).await;
     let path = format!("/printers/{}", site.ids[0]);
     let send_file = async |form: reqwest::multipart::Form| {
         let request = site.http.post(format!("{}{path}/files", site.base)).header("cookie", &site.cookie);
@@ -69,7 +72,7 @@ async fn a_file_is_uploaded_selected_and_deleted_by_forms() {
     let empty = send_file(reqwest::multipart::Form::new().text("select", "true")).await;
     assert_eq!(empty.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let page = empty.text().await.expect("a page");
-    assert!(page.contains("The file was not taken") && page.contains("must be given"), "{page}");
+    assert!(page.contains("The file was not uploaded") && page.contains("must be given"), "{page}");
     // Larger than the size limit of other forms.
     let content = "G1 X1\n".repeat(500_000);
     let file = |name: &'static str| reqwest::multipart::Part::text(content.clone()).file_name(name);
@@ -78,72 +81,78 @@ async fn a_file_is_uploaded_selected_and_deleted_by_forms() {
         assert_eq!(send_file(form).await.status(), StatusCode::SEE_OTHER, "{name}");
     }
     let list = format!("{path}/files");
-    let listed = site.page(&list).await;
+    let listed = site.get_page(&list).await;
     assert!(listed.contains("Delete gear.gcode") && !listed.contains("Delete other.gcode"), "the second is selected");
     let fields = [("path", "gear.gcode"), ("origin", "local")];
     assert_eq!(site.submit(&format!("{path}/files/delete"), &fields).await.status(), StatusCode::SEE_OTHER);
-    let listed = site.page(&list).await;
+    let listed = site.get_page(&list).await;
     assert!(!listed.contains("gear.gcode") && listed.contains("other.gcode"), "{listed}");
-    let page = site.command(&[("printer_id", site.ids[0].as_str()), ("command", "disconnect")]).await;
+    let page = site.run_command(&[("printer_id", site.ids[0].as_str()), ("command", "disconnect")]).await;
     assert!(page.contains("<b>1</b> disconnected"), "{page}");
 }
 
 /// Delay of the list of files: longer than a page waits for any other response of a printer.
 const SLOW: Duration = Duration::from_secs(4);
 
-fn files(fault: Fault) -> Fault {
+fn file_list_fault(fault: Fault) -> Fault {
     Fault::Reading("/api/files".to_owned(), Box::new(fault))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_of_a_printer_does_not_wait_for_its_list_of_files() {
-    let site = Site::with(2).await;
+    let site = DashboardSite::start(2).await;
     let [hanging, slow] = [0, 1].map(|n| (&site.farm.printers()[n], format!("/printers/{}", site.ids[n])));
-    hanging.0.set_fault(Some(files(Fault::Hang)));
-    let page = site.page(&hanging.1).await;
+    hanging.0.set_fault(Some(file_list_fault(Fault::Hang)));
+    let page = site.get_page(&hanging.1).await;
     assert!(
         page.contains(&format!("data-load=\"{}/files\"", hanging.1)) && !page.contains("bracket.gcode</td>"),
         "{page}"
     );
-    slow.0.set_fault(Some(files(Fault::Slow(SLOW))));
-    let list = site.page(&format!("{}/files", slow.1)).await;
+    slow.0.set_fault(Some(file_list_fault(Fault::Slow(SLOW))));
+    let list = site.get_page(&format!("{}/files", slow.1)).await;
     assert!(list.contains("bracket.gcode</td>"), "{list}");
-    slow.0.set_fault(Some(files(Fault::Status(500))));
-    let list = site.page(&format!("{}/files", slow.1)).await;
-    assert!(list.contains("The printer failed with an error of its own (500)."), "{list}");
+    slow.0.set_fault(Some(file_list_fault(Fault::Status(500))));
+    let list = site.get_page(&format!("{}/files", slow.1)).await;
+    assert!(list.contains("The printer failed with an internal error (500)."), "{list}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_list_of_files_shows_that_it_is_read_and_arrives_on_the_page() {
+async fn the_file_list_shows_its_progress_and_then_its_files() {
     let browser = needs!(Browser::start().await);
-    let site = Site::with(1).await;
+    let site = DashboardSite::start(1).await;
     let printer = &site.farm.printers()[0];
-    browser.open(&format!("{}/login?token={}", site.base, super::TOKEN)).await;
-    printer.set_fault(Some(files(Fault::Slow(SLOW))));
+    browser.open(&format!("{}/login?token={}", site.base, super::ADMIN_TOKEN)).await;
+    printer.set_fault(Some(file_list_fault(Fault::Slow(SLOW))));
     browser.open(&format!("{}/printers/{}", site.base, site.ids[0])).await;
     let shown = "const files = document.getElementById('files');
         const has = (selector) => [...files.querySelectorAll(selector)].some((one) => one.checkVisibility());
         return [has('progress'), /\\(\\d+ s\\)/.test(files.innerText), has('a'), files.innerText.includes('bracket.gcode')]";
     for (what, expected) in [("it is read", [true, true, false, false]), ("it is there", [false, false, false, true])] {
-        wait::until(what, SOON, async || {
+        wait::until(what, DEADLINE, async || {
             let found = browser.run(shown, Vec::new()).await;
             if found.as_ref() == Ok(&json!(expected)) { Ok(()) } else { Err(format!("{found:?}")) }
         })
         .await;
     }
-    browser.end().await;
+    browser.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_farm_with_cameras_shows_pictures_and_says_where_there_is_none() {
-    let site = Site::with(2).await;
-    let wall = site.page("/?view=cameras").await;
+async fn the_camera_view_shows_pictures_and_reports_missing_ones() {
+    let site = DashboardSite::start(2).await;
+    let wall = site.get_page("/?view=cameras").await;
     for id in &site.ids {
         assert!(wall.contains(&format!("src=\"/printers/{id}/camera\"")), "{wall}");
     }
     let picture = send(site.get(&format!("/printers/{}/camera", site.ids[0]))).await;
-    assert_eq!((picture.status(), header(&picture, "content-type").starts_with("image/")), (StatusCode::OK, true));
-    assert!(header(&picture, "last-modified").ends_with("GMT") && header(&picture, "cache-control") == "no-store");
+    assert_eq!(
+        (picture.status(), header_value(&picture, "content-type").starts_with("image/")),
+        (StatusCode::OK, true)
+    );
+    assert!(
+        header_value(&picture, "last-modified").ends_with("GMT")
+            && header_value(&picture, "cache-control") == "no-store"
+    );
     site.farm.printers()[1].set_fault(Some(Fault::Status(500)));
     let none = send(site.get(&format!("/printers/{}/camera", site.ids[1]))).await;
     assert_eq!(none.status(), StatusCode::BAD_GATEWAY);
@@ -151,14 +160,14 @@ async fn the_farm_with_cameras_shows_pictures_and_says_where_there_is_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_commands_and_the_prints_of_a_printer_are_on_its_page_back_to_the_oldest() {
-    let site = Site::with(2).await;
+async fn the_page_of_a_printer_lists_its_commands_and_prints_back_to_the_oldest() {
+    let site = DashboardSite::start(2).await;
     let path = format!("/printers/{}", site.ids[1]);
-    let page = site.page(&path).await;
-    assert!(page.contains("It was given none yet.") && page.contains("None was seen yet."), "{page}");
+    let page = site.get_page(&path).await;
+    assert!(page.contains("No commands yet.") && page.contains("No prints yet."), "{page}");
     // In a batch of both printers, the row of the second printer is not the first one.
-    site.command(&[("printer_id", site.ids[0].as_str()), ("printer_id", &site.ids[1]), ("command", "start")]).await;
-    let page = site.page(&path).await;
+    site.run_command(&[("printer_id", site.ids[0].as_str()), ("printer_id", &site.ids[1]), ("command", "start")]).await;
+    let page = site.get_page(&path).await;
     let commands = &page[page.find("id=\"commands\"").expect("a list")..page.find("id=\"prints\"").expect("a list")];
     assert!(commands.contains(">Start</a>") && commands.contains(">Started</span>"), "{commands}");
     assert!(
@@ -166,30 +175,30 @@ async fn the_commands_and_the_prints_of_a_printer_are_on_its_page_back_to_the_ol
         "{commands}"
     );
     assert!(page.contains("bracket.gcode</td>") && page.contains(">Printing</span>"), "{page}");
-    let again = site.command(&[("printer_id", site.ids[1].as_str()), ("command", "start")]).await;
+    let again = site.run_command(&[("printer_id", site.ids[1].as_str()), ("command", "start")]).await;
     assert!(again.contains("Nothing was done"), "{again}");
-    let page = site.page(&path).await;
+    let page = site.get_page(&path).await;
     assert!(page.contains(">Refused</span> <span class=\"hint\">"), "the refusal has a reason: {page}");
 
     for _ in 0..16 {
         let fields = [("printer_id", site.ids[1].as_str()), ("command", "connect")];
         assert_eq!(site.submit("/batches", &fields).await.status(), StatusCode::SEE_OTHER);
     }
-    let page = site.page(&path).await;
+    let page = site.get_page(&path).await;
     let older =
         page.split('"').find(|part| part.starts_with(&format!("{path}?commands="))).expect("a link to older ones");
     assert_eq!(page.matches(">Connect</a>").count(), 15);
-    let page = site.page(older.split('#').next().expect("an address")).await;
+    let page = site.get_page(older.split('#').next().expect("an address")).await;
     assert_eq!((page.matches(">Connect</a>").count(), page.matches(">Start</a>").count()), (1, 2), "{page}");
     assert!(!page.contains("Older commands") && page.contains(&format!("href=\"{path}#commands\"")), "{page}");
-    assert!(site.page(&format!("{path}?commands=0&prints=nonsense")).await.contains("There is nothing older."));
+    assert!(site.get_page(&format!("{path}?commands=0&prints=nonsense")).await.contains("No older entries."));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_farm_is_in_the_order_that_is_asked_for() {
-    let site = Site::with(3).await;
+async fn the_farm_is_sorted_as_requested() {
+    let site = DashboardSite::start(3).await;
     let order = async |path: &str| {
-        let page = site.page(path).await;
+        let page = site.get_page(path).await;
         let mut places: Vec<(usize, usize)> = site
             .ids
             .iter()
@@ -201,21 +210,24 @@ async fn the_farm_is_in_the_order_that_is_asked_for() {
     };
     assert_eq!(order("/?sort=name").await, [1, 2, 3]);
     site.farm.printers()[1].select("calibration/cube.gcode");
-    site.command(&[("printer_id", site.ids[2].as_str()), ("command", "start")]).await;
-    site.command(&[("printer_id", site.ids[1].as_str()), ("command", "start")]).await;
-    let left = || async { site.page("/").await.matches(" left</span>").count() == 2 };
-    wait::until("both prints have a remaining time", SOON, left).await;
+    site.run_command(&[("printer_id", site.ids[2].as_str()), ("command", "start")]).await;
+    site.run_command(&[("printer_id", site.ids[1].as_str()), ("command", "start")]).await;
+    let left = || async { site.get_page("/").await.matches(" left</span>").count() == 2 };
+    wait::until("both prints have a remaining time", DEADLINE, left).await;
     assert_eq!(order("/?sort=left").await, [2, 3, 1], "by remaining time, then printers without one");
     site.farm.printers()[2].set_fault(Some(printyard::simulator::Fault::Refuse));
-    wait::until("one printer is unreachable", SOON, || async { site.page("/").await.contains("body is-silent") }).await;
+    wait::until("one printer is unreachable", DEADLINE, || async {
+        site.get_page("/").await.contains("body is-silent")
+    })
+    .await;
     assert_eq!(order("/").await, [3, 1, 2], "printers that need action first, then by name");
     assert_eq!(order("/?sort=news").await[0], 3, "by the age of the last observation, oldest first");
-    let page = site.page("/?sort=left&show=printing&view=rows").await;
+    let page = site.get_page("/?sort=left&show=printing&view=rows").await;
     assert!(page.contains("/?sort=left&#38;view=rows") && page.contains("&#38;sort=left"), "{page}");
 }
 
 /// Sends G-code lines to a printer outside any print.
-async fn gcode(site: &Site, number: usize, lines: &[&str]) {
+async fn send_gcode(site: &DashboardSite, number: usize, lines: &[&str]) {
     let printer = &site.farm.printers()[number];
     let request = site.http.post(format!("{}/api/printer/command", printer.url()));
     let request = request.header("X-Api-Key", printer.api_key()).json(&json!({ "commands": lines }));
@@ -223,16 +235,16 @@ async fn gcode(site: &Site, number: usize, lines: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_temperatures_of_a_printer_are_told_in_numbers_and_go_on_by_its_stream() {
-    let site = Site::with(2).await;
+async fn the_temperatures_of_a_printer_are_shown_and_updated_by_its_stream() {
+    let site = DashboardSite::start(2).await;
     let path = format!("/printers/{}", site.ids[0]);
-    gcode(&site, 0, &["M140 S60"]).await;
+    send_gcode(&site, 0, &["M140 S60"]).await;
     let heated = async || {
-        let page = site.page(&path).await;
+        let page = site.get_page(&path).await;
         let target = page.contains("data-target>60.0 °C</td>");
         if target && page.contains("data-range>21.3 – ") { Ok(page) } else { Err(page) }
     };
-    let page = wait::until("the bed has its target", SOON, heated).await;
+    let page = wait::until("the bed has its target", DEADLINE, heated).await;
     assert!(
         page.contains("Nozzle</td>") && page.contains("Bed</td>") && page.contains("data-target>off</td>"),
         "{page}"
@@ -251,28 +263,33 @@ async fn the_temperatures_of_a_printer_are_told_in_numbers_and_go_on_by_its_stre
 
     let other = format!("/printers/{}", site.ids[1]);
     site.farm.printers()[1].set_fault(Some(Fault::Status(500)));
-    let page = site.page(&other).await;
-    assert!(page.contains("Of the past nothing is known") || page.contains("when the printer answers"), "{page}");
+    let page = site.get_page(&other).await;
+    assert!(
+        page.contains("The temperature history is not available") || page.contains("when the printer answers"),
+        "{page}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_chart_of_temperatures_is_drawn_within_the_policy_and_follows() {
+async fn the_temperature_chart_obeys_the_content_security_policy_and_updates() {
     let browser = needs!(Browser::start().await);
-    let site = Site::with(1).await;
+    let site = DashboardSite::start(1).await;
     browser
-        .run_first("addEventListener('securitypolicyviolation', (event) => { window.stopped = event.blockedURI; });")
+        .run_on_new_pages(
+            "addEventListener('securitypolicyviolation', (event) => { window.stopped = event.blockedURI; });",
+        )
         .await;
-    browser.open(&format!("{}/login?token={}", site.base, super::TOKEN)).await;
+    browser.open(&format!("{}/login?token={}", site.base, super::ADMIN_TOKEN)).await;
     browser.open(&format!("{}/printers/{}", site.base, site.ids[0])).await;
-    gcode(&site, 0, &["M104 S60"]).await;
+    send_gcode(&site, 0, &["M104 S60"]).await;
     let script = "const row = document.querySelector('[data-heater=tool0]');
         return [document.querySelectorAll('.plot:not([hidden]) canvas').length, window.stopped ?? null,
             row.querySelector('[data-now]').textContent, row.querySelector('[data-range]').textContent]";
     let expected = json!([1, null, "60.0 °C", "21.3 – 60.0 °C"]);
-    wait::until("the chart is updated", SOON, async || {
+    wait::until("the chart is updated", DEADLINE, async || {
         let found = browser.run(script, Vec::new()).await;
         if found.as_ref() == Ok(&expected) { Ok(()) } else { Err(format!("{found:?}")) }
     })
     .await;
-    browser.end().await;
+    browser.close().await;
 }

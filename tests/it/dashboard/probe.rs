@@ -10,18 +10,18 @@ use tokio::{
     net::TcpListener,
 };
 
-use super::{Site, send};
+use super::{DashboardSite, send};
 use crate::support::{
-    front::{Front, basic},
+    front::{ReverseProxy, basic_auth_header},
     port,
-    server::{TestServer, farm},
+    server::{TestServer, start_farm},
 };
 
 /// Response of a web server that requires a login, but sends no `WWW-Authenticate` header and no page.
-const REFUSAL: &str = "HTTP/1.1 401 Unauthorized\r\ncontent-type: application/json";
+const LOGIN_REFUSAL: &str = "HTTP/1.1 401 Unauthorized\r\ncontent-type: application/json";
 
 /// Starts a listener on loopback that passes each connection to `then`. Returns its address.
-async fn listening<F, Fut>(then: F) -> String
+async fn start_listener<F, Fut>(handle: F) -> String
 where
     F: Fn(tokio::net::TcpStream) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
@@ -30,15 +30,15 @@ where
     let address = listener.local_addr().expect("an address").to_string();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(then(stream));
+            tokio::spawn(handle(stream));
         }
     });
     address
 }
 
 /// Starts a web server that sends the same page for every path.
-async fn another_web_server() -> String {
-    listening(async |mut stream| {
+async fn start_web_server() -> String {
+    start_listener(async |mut stream| {
         let _ = stream.read(&mut [0; 4096]).await;
         let page = "<html><title>Router</title></html>";
         let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n", page.len());
@@ -48,7 +48,7 @@ async fn another_web_server() -> String {
 }
 
 /// Starts a TLS server with a self-signed certificate for these names.
-async fn secured(names: &[&str]) -> String {
+async fn start_tls_server(names: &[&str]) -> String {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
@@ -56,7 +56,7 @@ async fn secured(names: &[&str]) -> String {
     let chain = vec![CertificateDer::from(made.cert)];
     let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).expect("TLS");
     let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
-    listening(move |stream| {
+    start_listener(move |stream| {
         let acceptor = acceptor.clone();
         async move {
             let _ = acceptor.accept(stream).await;
@@ -66,26 +66,33 @@ async fn secured(names: &[&str]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_way_of_not_working_has_its_own_sentence_and_next_step() {
-    let (server, farm) = (TestServer::start().await, farm(4).await);
+async fn each_connection_failure_has_its_own_message_and_next_step() {
+    let (server, farm) = (TestServer::start().await, start_farm(4).await);
     let [wanted, wrong, limited, blind] = farm.printers() else { panic!("four printers") };
-    limited.limit_rights(&["STATUS", "PRINT"]);
-    blind.limit_rights(&["PRINT"]);
-    let hanging = listening(|stream| async move {
+    limited.limit_permissions(&["STATUS", "PRINT"]);
+    blind.limit_permissions(&["PRINT"]);
+    let hanging = start_listener(|stream| async move {
         let _stream = stream;
         std::future::pending::<()>().await;
     })
     .await;
-    let plain = another_web_server().await;
+    let plain = start_web_server().await;
     let key = |printer: &printyard::simulator::SimulatedPrinter| json!(printer.api_key());
-    let mut said = HashSet::new();
+    let mut messages = HashSet::new();
     for (case, url, key, code, words, step) in [
         ("DNS", "http://nobody.invalid".to_owned(), json!("k"), "name_not_found", "nobody.invalid", "IP address"),
-        ("refused", format!("http://127.0.0.1:{}", port::free()), json!("k"), "connection_refused", "port", "5000"),
+        (
+            "refused",
+            format!("http://127.0.0.1:{}", port::pick_free_port()),
+            json!("k"),
+            "connection_refused",
+            "port",
+            "5000",
+        ),
         ("timeout", format!("http://{hanging}"), json!("k"), "timeout", "within 5 s", "restart"),
         (
             "TLS",
-            format!("https://{}", secured(&["127.0.0.1"]).await),
+            format!("https://{}", start_tls_server(&["127.0.0.1"]).await),
             json!("k"),
             "tls_untrusted",
             "certificate",
@@ -110,14 +117,14 @@ async fn each_way_of_not_working_has_its_own_sentence_and_next_step() {
         let [detail, advice] = ["detail", "advice"].map(|name| report[name].as_str().unwrap_or_default());
         assert!(detail.contains(words) && advice.contains(step), "{case}: {report}");
         assert!(!detail.contains('{') && !advice.contains('{'), "{case}: {report}");
-        said.insert((detail.to_owned(), advice.to_owned()));
+        messages.insert((detail.to_owned(), advice.to_owned()));
     }
-    assert_eq!(said.len(), 10, "each failure has its own sentence");
+    assert_eq!(messages.len(), 10, "each failure has its own sentence");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_of_a_test_says_what_is_wrong_and_what_to_do() {
-    let site = Site::with(1).await;
+async fn the_result_page_of_a_connection_test_names_cause_and_next_step() {
+    let site = DashboardSite::start(1).await;
     let url = site.farm.printers()[0].url();
     let fields = [("url", url), ("api_key", "wrong"), ("act", "test")];
     let answer = site.submit("/printers/new", &fields).await.text().await.expect("a page");
@@ -125,14 +132,14 @@ async fn the_page_of_a_test_says_what_is_wrong_and_what_to_do() {
 }
 
 /// Returns the hidden field that keeps a key between two forms.
-fn kept(page: &str) -> String {
+fn kept_key(page: &str) -> String {
     let from = page.split("name=\"kept_key\" value=\"").nth(1).unwrap_or_else(|| panic!("no kept key: {page}"));
     from.split('"').next().unwrap_or_default().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_survives_a_refused_form_and_is_never_readable() {
-    let site = Site::with(1).await;
+    let site = DashboardSite::start(1).await;
     let another = Farm::start(FarmConfig::default()).await.expect("a farm");
     let printer = &another.printers()[0];
     // The name is already in use, so the form is refused.
@@ -141,13 +148,13 @@ async fn a_key_survives_a_refused_form_and_is_never_readable() {
     assert_eq!(refused.status(), 422);
     let page = refused.text().await.expect("a page");
     assert!(!page.contains(printer.api_key()), "{page}");
-    let sealed = kept(&page);
+    let sealed = kept_key(&page);
     fields.retain(|(name, _)| *name != "api_key" && *name != "name");
     fields.extend([("kept_key", sealed.as_str()), ("name", "P-2")]);
     let tested: Vec<_> =
         fields.iter().map(|(name, value)| (*name, if *name == "act" { "test" } else { value })).collect();
     let answer = site.submit("/printers/new", &tested).await.text().await.expect("a page");
-    assert!(answer.contains("knows the key as admin"), "{answer}");
+    assert!(answer.contains("accepts the API key of admin"), "{answer}");
     let added = site.submit("/printers/new", &fields).await;
     assert_eq!(added.status(), 303, "{}", added.text().await.expect("a page"));
     let (mut missing, mut tampered) = (fields.clone(), sealed.clone());
@@ -167,14 +174,14 @@ async fn a_key_survives_a_refused_form_and_is_never_readable() {
 }
 
 /// Returns the value of a hidden field.
-fn hidden(page: &str, name: &str) -> String {
+fn hidden_field(page: &str, name: &str) -> String {
     let from = page.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap_or_else(|| panic!("no {name}: {page}"));
     from.split('"').next().unwrap_or_default().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn proxy_settings_survive_a_refused_form_and_are_changed_without_being_shown() {
-    let site = Site::with(1).await;
+    let site = DashboardSite::start(1).await;
     let (password, token) = ("form-password-1", "form-token-1");
     let headers = format!("X-Access-Token: {token}");
     let camera = "http://cam:form-camera-1@127.0.0.1:9/shot";
@@ -196,7 +203,7 @@ async fn proxy_settings_survive_a_refused_form_and_are_changed_without_being_sho
         assert!(!page.contains(secret), "{secret}: {page}");
     }
     assert!(page.contains("x-access-token: ••••••") && page.contains("<details class=\"more\" open>"), "{page}");
-    let kept = hidden(&page, "kept_access");
+    let kept = hidden_field(&page, "kept_access");
     let masked = "x-access-token: ••••••";
     let again = [
         ("name", "P-2"),
@@ -209,9 +216,9 @@ async fn proxy_settings_survive_a_refused_form_and_are_changed_without_being_sho
     ];
     let added = site.submit("/printers/new", &again).await;
     assert_eq!(added.status(), 303, "{}", added.text().await.expect("a page"));
-    let id = super::header(&added, "location").trim_start_matches("/printers/").to_owned();
+    let id = super::header_value(&added, "location").trim_start_matches("/printers/").to_owned();
     let shown = async || {
-        let request = site.http.get(format!("{}/api/v1/printers/{id}", site.base)).bearer_auth(super::TOKEN);
+        let request = site.http.get(format!("{}/api/v1/printers/{id}", site.base)).bearer_auth(super::ADMIN_TOKEN);
         let body: Value = send(request).await.json().await.expect("JSON");
         ["proxy_user", "header_names", "camera_url_set"].map(|name| body[name].clone()).to_vec()
     };
@@ -222,7 +229,7 @@ async fn proxy_settings_survive_a_refused_form_and_are_changed_without_being_sho
     assert!(settings.contains(masked) && !settings.contains(token), "{settings}");
     let save = async |headers: &str, user: &str, remove_camera: bool| {
         let page = send(site.get(&path)).await.text().await.expect("a page");
-        let version = hidden(&page, "version");
+        let version = hidden_field(&page, "version");
         let mut fields = vec![
             ("version", version.as_str()),
             ("name", "P-2"),
@@ -248,10 +255,11 @@ async fn proxy_settings_survive_a_refused_form_and_are_changed_without_being_sho
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_settings_page_tests_what_was_typed_and_keeps_stored_secrets() {
-    let site = Site::with(1).await;
+    let site = DashboardSite::start(1).await;
     let printer = &site.farm.printers()[0];
-    let front = Front::start(printer.url(), &[&basic("ann", "front-password-1")], REFUSAL, None).await;
-    let url = format!("http://127.0.0.1:{}", front.port);
+    let proxy =
+        ReverseProxy::start(printer.url(), &[&basic_auth_header("ann", "front-password-1")], LOGIN_REFUSAL, None).await;
+    let url = format!("http://127.0.0.1:{}", proxy.port);
     let fields = [
         ("name", "behind"),
         ("url", url.as_str()),
@@ -262,55 +270,63 @@ async fn the_settings_page_tests_what_was_typed_and_keeps_stored_secrets() {
     ];
     let added = site.submit("/printers/new", &fields).await;
     assert_eq!(added.status(), 303, "{}", added.text().await.expect("a page"));
-    let path = format!("{}/settings", super::header(&added, "location"));
+    let path = format!("{}/settings", super::header_value(&added, "location"));
     let settings = send(site.get(&path)).await.text().await.expect("a page");
     assert!(settings.contains("value=\"test\" formtarget=\"tested\"") && settings.contains("<iframe"), "{settings}");
-    let version = hidden(&settings, "version");
+    let version = hidden_field(&settings, "version");
     let test = async |more: &[(&str, &str)]| {
         let mut fields = vec![("version", version.as_str()), ("name", "behind"), ("has_access", "1"), ("act", "test")];
         fields.extend(more);
         site.submit(&path, &fields).await.text().await.expect("a page")
     };
     for (case, typed, words) in [
-        ("stored secrets", [("url", url.as_str()), ("proxy_user", "ann"), ("api_key", "")], "knows the key as admin"),
+        (
+            "stored secrets",
+            [("url", url.as_str()), ("proxy_user", "ann"), ("api_key", "")],
+            "accepts the API key of admin",
+        ),
         ("another key", [("url", &url), ("proxy_user", "ann"), ("api_key", "wrong")], "does not accept this API key"),
         ("no user", [("url", &url), ("proxy_user", ""), ("api_key", "")], "refuses access"),
-        ("another address", [("url", printer.url()), ("proxy_user", "ann"), ("api_key", "")], "knows the key as admin"),
+        (
+            "another address",
+            [("url", printer.url()), ("proxy_user", "ann"), ("api_key", "")],
+            "accepts the API key of admin",
+        ),
         ("no address", [("url", ""), ("proxy_user", "ann"), ("api_key", "")], "must be an address"),
     ] {
         let page = test(&typed).await;
         assert!(page.contains(words), "{case}: {page}");
     }
     let settings = send(site.get(&path)).await.text().await.expect("a page");
-    assert!(settings.contains(&url) && hidden(&settings, "version") == version, "nothing was stored: {settings}");
+    assert!(settings.contains(&url) && hidden_field(&settings, "version") == version, "nothing was stored: {settings}");
 }
 
 /// Returns the hidden fields of a page, and the address on its button.
-fn suggestion(page: &str) -> Vec<(String, String)> {
+fn suggested_fields(page: &str) -> Vec<(String, String)> {
     let inputs = page.split("<input type=\"hidden\" name=\"").skip(1);
     let pair = |part: &str| {
         let (name, rest) = part.split_once("\" value=\"").unwrap_or_else(|| panic!("no value: {page}"));
         (name.to_owned(), rest.split('"').next().unwrap_or_default().to_owned())
     };
-    inputs.map(pair).chain(std::iter::once(("use_url".to_owned(), hidden(page, "use_url")))).collect()
+    inputs.map(pair).chain(std::iter::once(("use_url".to_owned(), hidden_field(page, "use_url")))).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_target_of_a_redirect_is_a_button_that_keeps_everything_else() {
-    let site = Site::with(1).await;
+    let site = DashboardSite::start(1).await;
     let another = Farm::start(FarmConfig::default()).await.expect("a farm");
     let printer = &another.printers()[0];
     let target = printer.url().trim_end_matches('/');
     let refusal = format!("HTTP/1.1 301 Moved Permanently\r\nlocation: {target}/api/version");
-    let front = Front::start(target, &["x-never: sent"], &refusal, None).await;
-    let url = format!("http://127.0.0.1:{}", front.port);
+    let proxy = ReverseProxy::start(target, &["x-never: sent"], &refusal, None).await;
+    let url = format!("http://127.0.0.1:{}", proxy.port);
     let press = async |path: &str, page: &str| {
         assert!(page.contains(&format!(">Use {target}</button>")) && page.contains("target=\"_top\""), "{page}");
         assert!(page.contains(&format!("action=\"{path}\"")), "{page}");
         for secret in [printer.api_key(), "proxy-secret-1", "header-secret-1"] {
             assert!(!page.contains(secret), "{secret}: {page}");
         }
-        let fields = suggestion(page);
+        let fields = suggested_fields(page);
         let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let page = site.submit(path, &fields).await.text().await.expect("a page");
         assert!(page.contains(&format!("name=\"url\" value=\"{target}\"")), "{page}");
@@ -328,14 +344,14 @@ async fn the_target_of_a_redirect_is_a_button_that_keeps_everything_else() {
     ];
     let tested: Vec<_> = typed.into_iter().chain([("act", "test")]).collect();
     let answer = site.submit("/printers/new", &tested).await;
-    let policy = super::header(&answer, "content-security-policy").to_owned();
+    let policy = super::header_value(&answer, "content-security-policy").to_owned();
     assert!(policy.contains("form-action 'self'"), "{policy}");
     let page = press("/printers/new", &answer.text().await.expect("a page")).await;
     assert!(
         page.contains("value=\"moved\"") && page.contains("value=\"hall-a\"") && page.contains("x-token: •"),
         "{page}"
     );
-    let (key, access) = (kept(&page), hidden(&page, "kept_access"));
+    let (key, access) = (kept_key(&page), hidden_field(&page, "kept_access"));
     let fields = [
         ("name", "moved"),
         ("url", url.as_str()),
@@ -349,8 +365,8 @@ async fn the_target_of_a_redirect_is_a_button_that_keeps_everything_else() {
     let added = site.submit("/printers/new", &fields).await;
     assert_eq!(added.status(), 303, "{}", added.text().await.expect("a page"));
 
-    let path = format!("{}/settings", super::header(&added, "location"));
-    let version = hidden(&send(site.get(&path)).await.text().await.expect("a page"), "version");
+    let path = format!("{}/settings", super::header_value(&added, "location"));
+    let version = hidden_field(&send(site.get(&path)).await.text().await.expect("a page"), "version");
     let tested = [
         ("version", version.as_str()),
         ("name", "moved"),

@@ -14,31 +14,31 @@ use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::support::{
-    process::{ServerProcess, TOKEN},
-    server::{DEADLINE, answer, farm},
+    process::{ADMIN_TOKEN, ServerProcess},
+    server::{DEADLINE, send_request, start_farm},
     wait,
 };
 
 /// How long the printer floods.
-const FLOOD: Duration = Duration::from_secs(8);
+const FLOOD_TIME: Duration = Duration::from_secs(8);
 /// How long commands to the other printer are measured without a flood.
-const BASELINE: Duration = Duration::from_secs(2);
+const BASELINE_TIME: Duration = Duration::from_secs(2);
 /// Growth of the database, in bytes per second, that the flood of one printer may cause.
 const GROWTH_PER_S: u64 = 50 * 1024;
 
 /// A server process without plate checks, and simulated printers.
-struct Yard {
+struct FloodSetup {
     folder: TempDir,
     server: ServerProcess,
     farm: Farm,
     ids: Vec<String>,
 }
 
-impl Yard {
-    async fn with(printers: usize) -> Self {
-        let (folder, farm) = (TempDir::new().expect("a folder"), farm(printers).await);
+impl FloodSetup {
+    async fn start_with(printers: usize) -> Self {
+        let (folder, farm) = (TempDir::new().expect("a folder"), start_farm(printers).await);
         let variables = [("RUST_LOG", "printyard=error"), ("PRINTYARD_PLATE_GATE", "off")];
-        let server = ServerProcess::with(folder.path(), &variables, Stdio::inherit()).await;
+        let server = ServerProcess::start_with(folder.path(), &variables, Stdio::inherit()).await;
         let mut ids = Vec::new();
         for printer in farm.printers() {
             let body = json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
@@ -46,11 +46,11 @@ impl Yard {
             assert_eq!(status, StatusCode::CREATED, "{made}");
             ids.push(made["id"].as_str().expect("an id").to_owned());
         }
-        let yard = Self { folder, server, farm, ids };
-        for id in &yard.ids {
-            yard.until_online(id).await;
+        let setup = Self { folder, server, farm, ids };
+        for id in &setup.ids {
+            setup.until_online(id).await;
         }
-        yard
+        setup
     }
 
     async fn until_online(&self, id: &str) {
@@ -62,32 +62,32 @@ impl Yard {
     }
 
     /// Sends a batch and returns it after its end.
-    async fn command(&self, body: Value) -> Value {
-        let request = self.server.request(Method::POST, "/api/v1/batches").bearer_auth(TOKEN);
-        answer(request.header("Prefer", "wait=30").json(&body)).await.1
+    async fn run_batch(&self, body: Value) -> Value {
+        let request = self.server.request(Method::POST, "/api/v1/batches").bearer_auth(ADMIN_TOKEN);
+        send_request(request.header("Prefer", "wait=30").json(&body)).await.1
     }
 
     /// Starts a print and repeats the start until it is confirmed. During its flood the printer can appear to be
     /// printing.
-    async fn start(&self, id: &str, file: &str) -> Value {
+    async fn start_print(&self, id: &str, file: &str) -> Value {
         let body =
             json!({"command": "start", "select": {"printer_ids": [id]}, "file": {"path": file, "origin": "local"}});
         wait::until("a real print begins", DEADLINE, async || {
-            let batch = self.command(body.clone()).await;
+            let batch = self.run_batch(body.clone()).await;
             if batch["result"] == "ok" { Ok(batch) } else { Err(batch) }
         })
         .await
     }
 
     /// Returns the bytes of the database, and the bytes that the process has written to files, pipes and sockets.
-    async fn bytes(&self) -> (u64, u64) {
-        let written = std::fs::read_to_string(format!("/proc/{}/io", self.server.id())).expect("its counters");
+    async fn measure_bytes(&self) -> (u64, u64) {
+        let written = std::fs::read_to_string(format!("/proc/{}/io", self.server.pid())).expect("its counters");
         let written = written.lines().find_map(|line| line.strip_prefix("wchar: ")?.parse().ok());
-        (pages(&self.folder.path().join("printyard.db")).await, written.expect("a number"))
+        (database_size(&self.folder.path().join("printyard.db")).await, written.expect("a number"))
     }
 }
 
-async fn pages(database: &Path) -> u64 {
+async fn database_size(database: &Path) -> u64 {
     let mut db = SqliteConnection::connect(&format!("sqlite:{}", database.display())).await.expect("the database");
     let (pages,): (i64,) = sqlx::query_as("pragma page_count").fetch_one(&mut db).await.expect("a number");
     let (size,): (i64,) = sqlx::query_as("pragma page_size").fetch_one(&mut db).await.expect("a number");
@@ -119,44 +119,44 @@ async fn send_failed_prints(printer: &SimulatedPrinter, prints: usize) {
 }
 
 /// Sends commands to a healthy printer until the flood is over. Returns the longest time of a command.
-async fn use_healthy(yard: &Yard, id: &str, is_over: impl Fn() -> bool) -> Duration {
+async fn run_healthy_commands(setup: &FloodSetup, id: &str, is_over: impl Fn() -> bool) -> Duration {
     let mut slowest = Duration::ZERO;
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     while !is_over() {
         tick.tick().await;
         for command in ["connect", "disconnect"] {
-            let asked = Instant::now();
-            let batch = yard.command(json!({"command": command, "select": {"printer_ids": [id]}})).await;
+            let started = Instant::now();
+            let batch = setup.run_batch(json!({"command": command, "select": {"printer_ids": [id]}})).await;
             assert_eq!(batch["result"], "ok", "{batch}");
-            slowest = slowest.max(asked.elapsed());
+            slowest = slowest.max(started.elapsed());
         }
     }
     slowest
 }
 
 /// Runs two printers, of which the first floods for [`FLOOD`]: `prints` that start and fail, every `pause`.
-async fn flood(prints: usize, pause: Duration) {
-    let yard = Yard::with(2).await;
-    let noisy = yard.farm.printers()[0].clone();
-    let [noisy_id, healthy_id] = [&yard.ids[0], &yard.ids[1]];
-    let before = yard.bytes().await;
+async fn check_flood(prints: usize, pause: Duration) {
+    let setup = FloodSetup::start_with(2).await;
+    let noisy = setup.farm.printers()[0].clone();
+    let [noisy_id, healthy_id] = [&setup.ids[0], &setup.ids[1]];
+    let before = setup.measure_bytes().await;
     let started = Instant::now();
-    use_healthy(&yard, healthy_id, || started.elapsed() >= BASELINE).await;
-    let calm = (yard.bytes().await.1 - before.1) / BASELINE.as_secs();
-    let before = yard.bytes().await;
+    run_healthy_commands(&setup, healthy_id, || started.elapsed() >= BASELINE_TIME).await;
+    let calm = (setup.measure_bytes().await.1 - before.1) / BASELINE_TIME.as_secs();
+    let before = setup.measure_bytes().await;
     let started = Instant::now();
     let flooding = tokio::spawn(async move {
         let mut tick = tokio::time::interval(pause);
-        while started.elapsed() < FLOOD {
+        while started.elapsed() < FLOOD_TIME {
             tick.tick().await;
             (0..prints).for_each(|_| send_failed_print(&noisy));
         }
     });
-    let slowest = use_healthy(&yard, healthy_id, || flooding.is_finished()).await;
+    let slowest = run_healthy_commands(&setup, healthy_id, || flooding.is_finished()).await;
     flooding.await.expect("it floods");
-    let after = yard.bytes().await;
-    let [growth, written] = [after.0 - before.0, after.1 - before.1].map(|bytes| bytes / FLOOD.as_secs());
-    let recorded = yard.server.get(&format!("/prints?printer_id={noisy_id}&limit=500")).await;
+    let after = setup.measure_bytes().await;
+    let [growth, written] = [after.0 - before.0, after.1 - before.1].map(|bytes| bytes / FLOOD_TIME.as_secs());
+    let recorded = setup.server.get(&format!("/prints?printer_id={noisy_id}&limit=500")).await;
     let recorded = recorded["items"].as_array().expect("prints").len();
     println!(
         "{prints} per {pause:?}: the database grows by {growth} bytes/s, {written} bytes/s are written in all (log of the \
@@ -165,10 +165,10 @@ async fn flood(prints: usize, pause: Duration) {
     assert!(growth <= GROWTH_PER_S, "{growth} bytes per second");
     assert!(slowest < Duration::from_secs(3), "{slowest:?}");
     // The last state and the end of a real print are still recorded.
-    yard.until_online(noisy_id).await;
-    yard.start(noisy_id, "bracket.gcode").await;
+    setup.until_online(noisy_id).await;
+    setup.start_print(noisy_id, "bracket.gcode").await;
     wait::until("its end is recorded", DEADLINE, async || {
-        let prints = yard.server.get(&format!("/prints?printer_id={noisy_id}&limit=1")).await;
+        let prints = setup.server.get(&format!("/prints?printer_id={noisy_id}&limit=1")).await;
         if prints["items"][0]["result"] == "done" { Ok(()) } else { Err(prints) }
     })
     .await;
@@ -176,23 +176,23 @@ async fn flood(prints: usize, pause: Duration) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_printer_that_sends_10_000_events_per_second_costs_little_and_delays_no_other() {
-    flood(25, Duration::from_millis(10)).await;
+    check_flood(25, Duration::from_millis(10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_printer_that_starts_and_fails_all_the_time_costs_little_and_delays_no_other() {
-    flood(1, Duration::from_millis(50)).await;
+    check_flood(1, Duration::from_millis(50)).await;
 }
 
 /// Before, during and after the real print, the printer sends more facts than the recorder queue holds.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_print_that_ends_during_a_flood_is_recorded_once_with_its_end() {
-    let yard = Yard::with(1).await;
-    let (printer, id) = (&yard.farm.printers()[0], &yard.ids[0]);
+    let setup = FloodSetup::start_with(1).await;
+    let (printer, id) = (&setup.farm.printers()[0], &setup.ids[0]);
     // Takes two seconds at a hundred times the real speed.
     printer.put_file("real.gcode", "G4 P1000\n".repeat(190));
     send_failed_prints(printer, 100).await;
-    let batch = yard.start(id, "real.gcode").await;
+    let batch = setup.start_print(id, "real.gcode").await;
     for _ in 0..10 {
         send_state(printer, "PAUSED");
         send_state(printer, "PRINTING");
@@ -206,7 +206,7 @@ async fn a_real_print_that_ends_during_a_flood_is_recorded_once_with_its_end() {
 
     let path = format!("/prints?batch_id={}", batch["id"].as_str().expect("an id"));
     let print = wait::until("its end is recorded", DEADLINE, async || {
-        let prints = yard.server.get(&path).await;
+        let prints = setup.server.get(&path).await;
         if prints["items"][0]["result"].is_string() { Ok(prints) } else { Err(prints) }
     })
     .await;
@@ -215,7 +215,7 @@ async fn a_real_print_that_ends_during_a_flood_is_recorded_once_with_its_end() {
     assert_eq!(print["started_by"]["command_id"], batch["commands"][0]["id"], "{print}");
     // All waiting facts are stored or merged.
     let events = wait::until("prints were merged", DEADLINE, async || {
-        let events = yard.server.get("/events?limit=500").await["items"].take();
+        let events = setup.server.get("/events?limit=500").await["items"].take();
         let is_merged = events.as_array().is_some_and(|events| {
             events.iter().any(|event| event["type"] == "printer.noisy" && event["data"]["prints"].as_u64() > Some(0))
         });

@@ -6,16 +6,16 @@
 use std::path::{Path, PathBuf};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use printyard::simulator::{Act, Farm, Fault};
+use printyard::simulator::{Farm, Fault, MachineAction};
 use serde_json::json;
 
 use super::visit;
 use crate::{
-    browser::addresses,
+    browser::list_page_paths,
     support::{
         browser::Browser,
         needs, routes,
-        server::{TestServer, yard},
+        server::{TestServer, start_server_with_farm},
     },
 };
 
@@ -24,16 +24,16 @@ const SCREENS: [(u32, u32); 3] = [(390, 844), (1280, 800), (3840, 2160)];
 const THEMES: [&str; 2] = ["light", "dark"];
 
 /// A farm of a certain size and state.
-struct Scene {
+struct ScreenshotScene {
     name: &'static str,
     server: TestServer,
     farm: Farm,
     ids: Vec<String>,
 }
 
-impl Scene {
-    async fn of(name: &'static str, printers: usize, busy: bool, troubled: bool) -> Self {
-        let (server, farm, ids) = yard(printers).await;
+impl ScreenshotScene {
+    async fn start(name: &'static str, printers: usize, busy: bool, with_failures: bool) -> Self {
+        let (server, farm, ids) = start_server_with_farm(printers).await;
         if busy {
             for printer in farm.printers() {
                 printer.select("long/vase.gcode");
@@ -42,22 +42,23 @@ impl Scene {
             server.post_and_wait("/api/v1/batches", start).await;
         }
         let scene = Self { name, server, farm, ids };
-        if troubled {
-            scene.break_some().await;
+        if with_failures {
+            scene.cause_failures().await;
         }
         scene
     }
 
     /// Causes one failure of each kind in the first twelve printers, and again in twelve of each further sixty.
-    async fn break_some(&self) {
+    async fn cause_failures(&self) {
         for (at, printer) in self.farm.printers().iter().enumerate().filter(|(at, _)| at % 60 < 12) {
             match at % 12 {
-                2 => printer
-                    .at_printer(Act::FirmwareError("Thermal runaway on heater 0, the printer was halted".to_owned())),
+                2 => printer.perform(MachineAction::FirmwareError(
+                    "Thermal runaway on heater 0, the printer was halted".to_owned(),
+                )),
                 4 => printer.set_fault(Some(Fault::Refuse)),
-                6 => printer.at_printer(Act::M600),
+                6 => printer.perform(MachineAction::M600),
                 8 => printer.set_fault(Some(Fault::WrongKey)),
-                10 => printer.at_printer(Act::Cancel),
+                10 => printer.perform(MachineAction::Cancel),
                 _ => {}
             }
         }
@@ -66,11 +67,11 @@ impl Scene {
     }
 
     /// Returns the farm pages of this scene, or all pages.
-    async fn pages(&self, everything: bool) -> Vec<String> {
+    async fn list_paths(&self, with_all_pages: bool) -> Vec<String> {
         let mut pages: Vec<String> = ["/", "/?view=rows", "/?view=cameras"].map(str::to_owned).into();
         // With hundreds of cameras the page looks the same as with sixty, and only takes longer.
         pages.retain(|path| self.ids.len() < 500 || !path.contains("cameras"));
-        if everything {
+        if with_all_pages {
             let batches = self.server.get("/api/v1/batches").await.1;
             let batches: Vec<String> = batches["items"]
                 .as_array()
@@ -79,9 +80,9 @@ impl Scene {
                 .filter_map(|batch| batch["id"].as_str().map(str::to_owned))
                 .take(2)
                 .collect();
-            let all = routes::of_pages()
+            let all = routes::list_page_routes()
                 .into_iter()
-                .flat_map(|(verb, route)| addresses(&verb, &route, &self.ids[..3], &[], &batches));
+                .flat_map(|(verb, route)| list_page_paths(&verb, &route, &self.ids[..3], &[], &batches));
             pages.extend(all.filter(|path| path != "/" && !path.ends_with(".csv") && !path.starts_with("/login/oidc")));
             pages.push("/nowhere".to_owned());
         }
@@ -89,14 +90,14 @@ impl Scene {
     }
 }
 
-async fn picture(browser: &Browser, folder: &Path, name: &str) {
-    let shot = browser.own("Page.captureScreenshot", json!({"format": "png"})).await;
+async fn save_screenshot(browser: &Browser, folder: &Path, name: &str) {
+    let shot = browser.send_devtools_command("Page.captureScreenshot", json!({"format": "png"})).await;
     let bytes = STANDARD.decode(shot["data"].as_str().expect("a picture")).expect("as base64");
     std::fs::write(folder.join(format!("{name}.png")), bytes).expect("written");
 }
 
 /// Returns a file name for a URL. Each id becomes the same word.
-fn plain(path: &str) -> String {
+fn file_name(path: &str) -> String {
     let parts = path.split(['/', '?', '=', '&']).filter(|part| !part.is_empty());
     let name = parts.map(|part| if part.len() == 36 { "one" } else { part }).collect::<Vec<_>>().join("-");
     if name.is_empty() { "farm".to_owned() } else { name }
@@ -104,7 +105,7 @@ fn plain(path: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes, and is for looking: `tests/run --quick pictures --ignored`"]
-async fn pictures_of_every_page() {
+async fn screenshots_of_every_page() {
     let browser = needs!(Browser::start().await);
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/pictures");
     std::fs::create_dir_all(&folder).expect("a folder");
@@ -115,29 +116,30 @@ async fn pictures_of_every_page() {
         ("trouble-60", 60, true, true),
         ("trouble-1000", 1_000, true, true),
     ];
-    for (name, printers, busy, troubled) in scenes {
-        let scene = Scene::of(name, printers, busy, troubled).await;
+    for (name, printers, busy, with_failures) in scenes {
+        let scene = ScreenshotScene::start(name, printers, busy, with_failures).await;
         visit(&browser, &scene.server, "admin", "/").await;
-        for path in scene.pages(name == "trouble-60").await {
+        for path in scene.list_paths(name == "trouble-60").await {
             for (width, height) in SCREENS {
-                browser.screen(width, height).await;
+                browser.set_screen_size(width, height).await;
                 for theme in THEMES {
                     let features = json!([{"name": "prefers-color-scheme", "value": theme}]);
-                    browser.own("Emulation.setEmulatedMedia", json!({ "features": features })).await;
+                    browser.send_devtools_command("Emulation.setEmulatedMedia", json!({ "features": features })).await;
                     browser.open(&format!("{}{path}", scene.server.url)).await;
                     browser
-                        .until(
+                        .until_true(
                             "every visible picture is loaded",
                             "return [...document.images].filter((one) => {
                         const box = one.getBoundingClientRect(); return box.top < innerHeight && box.bottom > 0;
                     }).every((one) => one.complete)",
                         )
                         .await;
-                    picture(&browser, &folder, &format!("{}_{}_{width}_{theme}", scene.name, plain(&path))).await;
+                    save_screenshot(&browser, &folder, &format!("{}_{}_{width}_{theme}", scene.name, file_name(&path)))
+                        .await;
                 }
             }
         }
         scene.server.stop().await;
     }
-    browser.end().await;
+    browser.close().await;
 }

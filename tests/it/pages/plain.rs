@@ -4,43 +4,43 @@ use printyard::simulator::{Farm, FarmConfig};
 use serde_json::json;
 
 use crate::{
-    browser::addresses,
-    support::{browser::Browser, needs, routes, server::yard},
+    browser::list_page_paths,
+    support::{browser::Browser, needs, routes, server::start_server_with_farm},
 };
 
 /// Sets the value of a form field.
-async fn fill(browser: &Browser, name: &str, text: &str) {
+async fn fill_field(browser: &Browser, name: &str, text: &str) {
     let script = "document.querySelector(`main [name=${arguments[0]}]`).value = arguments[1]; return true";
     assert_eq!(browser.run(script, vec![json!(name), json!(text)]).await, Ok(json!(true)));
 }
 
 /// Clicks an element with the mouse, and waits until the next page shows a text.
-async fn press(browser: &Browser, selector: &str, shown: &str) {
+async fn click_and_wait(browser: &Browser, selector: &str, shown: &str) {
     let view = "document.querySelector(arguments[0]).scrollIntoView({ block: 'center' }); return true";
     assert_eq!(browser.run(view, vec![json!(selector)]).await, Ok(json!(true)));
-    browser.draw(&[selector], 0).await;
-    let there = format!("return document.querySelector('main').innerText.includes('{shown}')");
-    browser.until(&format!("{selector} leads to a page with {shown}"), &there).await;
+    browser.drag_over(&[selector], 0).await;
+    let shows_text = format!("return document.querySelector('main').innerText.includes('{shown}')");
+    browser.until_true(&format!("{selector} leads to a page with {shown}"), &shows_text).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_script_every_page_reads_and_the_work_of_a_day_is_done_by_forms() {
+async fn without_scripts_every_page_is_readable_and_forms_work() {
     let browser = needs!(Browser::start().await);
-    let (server, _farm, ids) = yard(3).await;
-    browser.screen(1280, 900).await;
-    browser.own("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
+    let (server, _farm, ids) = start_server_with_farm(3).await;
+    browser.set_screen_size(1280, 900).await;
+    browser.send_devtools_command("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
     browser.open(&format!("{}/login", server.url)).await;
-    let token = server.token("admin").await;
-    fill(&browser, "token", &token).await;
-    press(&browser, "main button", "Ready").await;
+    let token = server.create_token("admin").await;
+    fill_field(&browser, "token", &token).await;
+    click_and_wait(&browser, "main button", "Ready").await;
     let untouched = "return typeof follow === 'undefined' && !document.querySelector('#picker button')";
-    assert_eq!(browser.value(untouched).await, true, "no script has run");
+    assert_eq!(browser.evaluate(untouched).await, true, "no script has run");
 
     // Selects two of three printers, starts them, and follows their batch by reloading its page.
     for id in &ids[..2] {
-        browser.draw(&[format!("#p-{id} .hit").as_str()], 0).await;
+        browser.drag_over(&[format!("#p-{id} .hit").as_str()], 0).await;
     }
-    press(&browser, "#act [value=start]", "Start 2 printers").await;
+    click_and_wait(&browser, "#act [value=start]", "Start 2 printers").await;
     let batch = browser.url().await;
     let done = async |n: usize| {
         let all = format!(
@@ -48,10 +48,10 @@ async fn without_a_script_every_page_reads_and_the_work_of_a_day_is_done_by_form
         );
         crate::support::wait::until("the batch is done", std::time::Duration::from_secs(30), async || {
             browser.open(&batch).await;
-            if browser.value(&all).await == true {
+            if browser.evaluate(&all).await == true {
                 Ok(())
             } else {
-                Err(browser.value("return document.querySelector('main').innerText").await)
+                Err(browser.evaluate("return document.querySelector('main').innerText").await)
             }
         })
         .await;
@@ -60,27 +60,28 @@ async fn without_a_script_every_page_reads_and_the_work_of_a_day_is_done_by_form
 
     // Selects all printers with one box. The page asks for confirmation, and leaves out the printer without a print.
     browser.open(&format!("{}/", server.url)).await;
-    browser.draw(&["#picker [name=all]"], 0).await;
-    press(&browser, "#act [value=cancel]", "Cancel 2 prints?").await;
-    press(&browser, "main form .danger", "Cancel 3 prints").await;
+    browser.drag_over(&["#picker [name=all]"], 0).await;
+    click_and_wait(&browser, "#act [value=cancel]", "Cancel 2 prints?").await;
+    click_and_wait(&browser, "main form .danger", "Cancel 3 prints").await;
 
     let farm = Farm::start(FarmConfig { printers: 1, ..FarmConfig::default() }).await.expect("a farm");
     let printer = &farm.printers()[0];
     browser.open(&format!("{}/printers/new", server.url)).await;
     for (name, text) in [("name", "By hand"), ("url", printer.url()), ("api_key", printer.api_key())] {
-        fill(&browser, name, text).await;
+        fill_field(&browser, name, text).await;
     }
-    press(&browser, "[value=add]", "By hand").await;
+    click_and_wait(&browser, "[value=add]", "By hand").await;
 
     let batches = [batch.rsplit('/').next().expect("an id").to_owned()];
-    let pages =
-        routes::of_pages().into_iter().flat_map(|(verb, route)| addresses(&verb, &route, &ids[..1], &[], &batches));
+    let pages = routes::list_page_routes()
+        .into_iter()
+        .flat_map(|(verb, route)| list_page_paths(&verb, &route, &ids[..1], &[], &batches));
     for path in pages.filter(|path| !path.ends_with(".csv") && !path.starts_with("/login/oidc")) {
         browser.open(&format!("{}{path}", server.url)).await;
-        let reads = "return document.querySelector('main, body.framed')?.innerText.trim().length > 20
+        let is_readable = "return document.querySelector('main, body.framed')?.innerText.trim().length > 20
             && document.querySelectorAll('main form:not([action])').length === 0";
-        assert_eq!(browser.value(reads).await, true, "{path}");
+        assert_eq!(browser.evaluate(is_readable).await, true, "{path}");
     }
-    browser.end().await;
+    browser.close().await;
     server.stop().await;
 }

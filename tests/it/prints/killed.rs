@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path, time::Duration};
 use chrono::TimeDelta;
 use printyard::{
     clock,
-    domain::print::StartSent,
+    domain::print::SentStart,
     simulator::{Farm, FarmConfig, SimulatedPrinter},
     storage::{Db, printers, prints},
 };
@@ -13,20 +13,20 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{
-    process::{ServerProcess, sqlite_in},
+    process::{ServerProcess, sqlite_url},
     wait::{self, until},
 };
 
 const PRINTERS: usize = 40;
 const ROUNDS: u64 = 6;
-const PATIENCE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Counts the starts that a printer has executed.
-fn started(printer: &SimulatedPrinter) -> usize {
-    printer.received().iter().filter(|one| one.acted && one.command == "start").count()
+fn count_starts(printer: &SimulatedPrinter) -> usize {
+    printer.received_requests().iter().filter(|one| one.acted && one.command == "start").count()
 }
 
-async fn prints_of(server: &ServerProcess) -> HashMap<String, Vec<Value>> {
+async fn list_prints_by_printer(server: &ServerProcess) -> HashMap<String, Vec<Value>> {
     let mut by_printer: HashMap<String, Vec<Value>> = HashMap::new();
     let page = server.get("/prints?limit=500").await;
     for row in page["items"].as_array().expect("prints") {
@@ -60,36 +60,36 @@ async fn a_print_belongs_to_its_command_when_the_server_is_killed_after_the_star
     for round in 0..ROUNDS {
         until_idle(&server).await;
         let printer_ids: Vec<&String> = ids.keys().collect();
-        let before: HashMap<&String, usize> = ids.iter().map(|(id, printer)| (id, started(printer))).collect();
-        let wish = json!({
+        let before: HashMap<&String, usize> = ids.iter().map(|(id, printer)| (id, count_starts(printer))).collect();
+        let body = json!({
             "command": "start", "select": {"printer_ids": printer_ids}, "plate": "assume_clear", "reason": "the test",
             "external_ref": format!("round {round}"), "confirm_within_s": 5,
         });
-        let (status, batch) = server.post("/batches", &wish).await.expect("an answer");
+        let (status, batch) = server.post("/batches", &body).await.expect("an answer");
         assert!(status.is_success(), "{batch}");
         // The time of the kill is the random variable of this test. The test does not wait for anything here.
         let within = if round % 2 == 0 { 120 } else { 1_500 };
         wait::pause(Duration::from_millis((seed >> (round * 9)) % within)).await;
         server.kill();
-        let (sent, recorded) = stored(dir.path()).await;
+        let (sent, recorded) = count_stored(dir.path()).await;
         println!("round {round}: {sent} starts were sent and their prints not recorded, {recorded} prints were open");
         (unrecorded, open) = (unrecorded + sent, open + recorded);
         server = ServerProcess::start(dir.path()).await;
         let path = format!("/batches/{}", batch["id"].as_str().expect("an id"));
-        let batch = until("the batch ends", PATIENCE, async || {
+        let batch = until("the batch ends", DEADLINE, async || {
             let batch = server.get(&path).await;
             if batch["finished_at"].is_null() { Err(batch["counts"].clone()) } else { Ok(batch) }
         })
         .await;
-        let rows = until("every print is recorded", PATIENCE, async || {
-            let rows = prints_of(&server).await;
-            let missing = ids.iter().find(|(id, printer)| rows.get(*id).map_or(0, Vec::len) < started(printer));
+        let rows = until("every print is recorded", DEADLINE, async || {
+            let rows = list_prints_by_printer(&server).await;
+            let missing = ids.iter().find(|(id, printer)| rows.get(*id).map_or(0, Vec::len) < count_starts(printer));
             if missing.is_none() { Ok(rows) } else { Err(missing.map(|(id, _)| id.clone())) }
         })
         .await;
         for command in batch["commands"].as_array().expect("rows") {
             let id = command["printer_id"].as_str().expect("an id");
-            let (of_printer, started) = (rows.get(id).map_or(&[][..], Vec::as_slice), started(&ids[id]));
+            let (of_printer, started) = (rows.get(id).map_or(&[][..], Vec::as_slice), count_starts(&ids[id]));
             assert_eq!(of_printer.len(), started, "round {round}: one row for each print: {of_printer:?}");
             if started == before[&id.to_owned()] {
                 // The server was killed before the printer had received the start.
@@ -111,20 +111,20 @@ async fn a_print_belongs_to_its_command_when_the_server_is_killed_after_the_star
 }
 
 /// Counts in the database of a killed server: sent starts without a recorded print, and open prints.
-async fn stored(dir: &Path) -> (usize, usize) {
-    let db = Db::connect(&sqlite_in(dir)).await.expect("the database");
-    let printers: Vec<Uuid> = printers::versions(&db).await.expect("read").into_keys().collect();
-    let recorded = prints::open(&db, &printers).await.expect("read");
+async fn count_stored(dir: &Path) -> (usize, usize) {
+    let db = Db::connect(&sqlite_url(dir)).await.expect("the database");
+    let printers: Vec<Uuid> = printers::list_versions(&db).await.expect("read").into_keys().collect();
+    let recorded = prints::list_open(&db, &printers).await.expect("read");
     let is_recorded =
-        |start: &StartSent| recorded.iter().any(|print| print.started_by.command_id == Some(start.command_id));
-    let sent = prints::starts_sent(&db, clock::now() - TimeDelta::hours(1)).await.expect("read");
+        |start: &SentStart| recorded.iter().any(|print| print.started_by.command_id == Some(start.command_id));
+    let sent = prints::list_sent_starts(&db, clock::now() - TimeDelta::hours(1)).await.expect("read");
     let unrecorded = sent.iter().filter(|(_, start)| !is_recorded(start)).count();
     db.close().await;
     (unrecorded, recorded.len())
 }
 
 async fn until_idle(server: &ServerProcess) {
-    until("every printer is idle with an open event socket", PATIENCE, async || {
+    until("every printer is idle with an open event socket", DEADLINE, async || {
         let list = server.get("/printers?limit=500").await;
         let items = list["items"].as_array().expect("printers").clone();
         let ready = |item: &Value| item["status"]["state"] == "operational" && item["status"]["channel"] == "push";

@@ -8,12 +8,12 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
-    conformance::subject::Subject,
+    conformance::subject::TestSubject,
     support::{
         needs,
-        octoprint::Version,
+        octoprint::OctoPrintVersion,
         postgres,
-        process::{ServerProcess, sqlite_in},
+        process::{ServerProcess, sqlite_url},
         wait,
     },
 };
@@ -24,13 +24,13 @@ const LONG: &str = "long.gcode";
 
 /// How the prints of a round end.
 #[derive(Clone, Copy, Debug)]
-enum End {
+enum PrintEnd {
     Done,
     Cancelled,
     Failed,
 }
 
-impl End {
+impl PrintEnd {
     const ALL: [Self; 3] = [Self::Done, Self::Cancelled, Self::Failed];
 
     fn result(self) -> &'static str {
@@ -44,23 +44,23 @@ impl End {
 
 /// How the server ends.
 #[derive(Clone, Copy, Debug)]
-enum Stop {
+enum ServerStop {
     Kill,
     Terminate,
 }
 
 /// Printers behind a server that is stopped and restarted.
-struct Hall {
-    subjects: Vec<Subject>,
+struct RestartSetup {
+    subjects: Vec<TestSubject>,
     ids: Vec<String>,
     dir: tempfile::TempDir,
     database_url: String,
     server: ServerProcess,
 }
 
-impl Hall {
-    async fn of(subjects: Vec<Subject>, dir: tempfile::TempDir, database_url: String) -> Self {
-        let server = ServerProcess::on(dir.path(), &database_url, &[]).await;
+impl RestartSetup {
+    async fn start(subjects: Vec<TestSubject>, dir: tempfile::TempDir, database_url: String) -> Self {
+        let server = ServerProcess::start_on(dir.path(), &database_url, &[]).await;
         let mut ids = Vec::new();
         for subject in &subjects {
             for (path, lines) in [(SHORT, 5), (LONG, 600)] {
@@ -71,9 +71,9 @@ impl Hall {
             assert_eq!(status, StatusCode::CREATED, "{body}");
             ids.push(body["id"].as_str().expect("an id").to_owned());
         }
-        let hall = Self { subjects, ids, dir, database_url, server };
-        hall.until_online().await;
-        hall
+        let setup = Self { subjects, ids, dir, database_url, server };
+        setup.until_online().await;
+        setup
     }
 
     /// Waits until every printer has been read.
@@ -89,13 +89,13 @@ impl Hall {
     }
 
     /// Runs prints on all printers with one batch. Returns their rows after every print has ended with this result.
-    async fn round(&self, number: usize, end: End) -> Vec<Value> {
-        let file = if matches!(end, End::Done) { SHORT } else { LONG };
+    async fn run_prints(&self, number: usize, end: PrintEnd) -> Vec<Value> {
+        let file = if matches!(end, PrintEnd::Done) { SHORT } else { LONG };
         let order = format!("MO/{number}");
-        let wish = json!({
+        let body = json!({
             "command": "start", "select": {"printer_ids": self.ids}, "file": {"path": file}, "external_ref": order,
         });
-        let (status, batch) = self.server.post("/batches", &wish).await.expect("an answer");
+        let (status, batch) = self.server.post("/batches", &body).await.expect("an answer");
         assert!(status.is_success(), "{batch}");
         let path = format!("/batches/{}", batch["id"].as_str().expect("an id"));
         wait::until("every print is confirmed", SOON, async || {
@@ -105,25 +105,25 @@ impl Hall {
         .await;
         for subject in &self.subjects {
             match end {
-                End::Done => {}
-                End::Cancelled => assert_eq!(subject.job_answer("cancel", None).await.0, 204, "{}", subject.name),
-                End::Failed => subject.gcode(&["!!DEBUG:trigger_fatal_error_marlin"]).await,
+                PrintEnd::Done => {}
+                PrintEnd::Cancelled => assert_eq!(subject.post_job("cancel", None).await.0, 204, "{}", subject.name),
+                PrintEnd::Failed => subject.send_gcode(&["!!DEBUG:trigger_fatal_error_marlin"]).await,
             }
         }
         wait::until("every print has ended", SOON, async || {
-            let rows = self.prints().await;
+            let rows = self.list_prints().await;
             let ended = rows.iter().filter(|row| row["external_ref"] == order && row["result"] == end.result()).count();
             if ended == self.subjects.len() { Ok(rows) } else { Err(rows) }
         })
         .await
     }
 
-    async fn prints(&self) -> Vec<Value> {
+    async fn list_prints(&self) -> Vec<Value> {
         self.server.get("/prints?limit=500").await["items"].as_array().expect("prints").clone()
     }
 
     /// Counts the events of prints that started, and of prints that ended.
-    async fn events(&self) -> (usize, usize) {
+    async fn count_events(&self) -> (usize, usize) {
         let count = async |types: &str| {
             let page = self.server.get(&format!("/events?limit=500&types={types}")).await;
             page["items"].as_array().expect("events").len()
@@ -132,7 +132,7 @@ impl Hall {
         (count("print.started").await, ended)
     }
 
-    async fn plates(&self) -> Vec<Value> {
+    async fn plate_states(&self) -> Vec<Value> {
         let list = self.server.get("/printers").await;
         list["items"].as_array().expect("printers").iter().map(|item| item["plate"]["state"].clone()).collect()
     }
@@ -141,26 +141,26 @@ impl Hall {
         let (status, body) =
             self.server.post("/plates/clear", &json!({"printer_ids": self.ids})).await.expect("an answer");
         assert_eq!(status, StatusCode::MULTI_STATUS, "{body}");
-        assert_eq!(self.plates().await, vec![json!("clear"); self.ids.len()]);
+        assert_eq!(self.plate_states().await, vec![json!("clear"); self.ids.len()]);
     }
 
     /// Stops the server and starts it again, and waits until it has read every printer.
-    async fn restart(&mut self, stop: Stop) {
+    async fn restart(&mut self, stop: ServerStop) {
         match stop {
-            Stop::Kill => self.server.kill(),
-            Stop::Terminate => {
-                self.server.signal("TERM");
-                self.server.ended(SOON).await;
+            ServerStop::Kill => self.server.kill(),
+            ServerStop::Terminate => {
+                self.server.send_signal("TERM");
+                self.server.until_ended(SOON).await;
             }
         }
-        self.server = ServerProcess::on(self.dir.path(), &self.database_url, &[]).await;
+        self.server = ServerProcess::start_on(self.dir.path(), &self.database_url, &[]).await;
         self.until_online().await;
     }
 
     /// Connects OctoPrint to the printer again, because a failed print has closed that connection.
     async fn reconnect(&self) {
         for subject in &self.subjects {
-            subject.connection("connect").await;
+            subject.post_connection("connect").await;
             subject.until_state("Operational").await;
         }
         wait::until("every printer is operational", SOON, async || {
@@ -175,53 +175,54 @@ impl Hall {
 
 /// The recorded rows do not change when the server stops. It stops directly after the end of a print is recorded and
 /// before the next poll, then again later, and then with clear plates.
-async fn records_nothing_anew(mut hall: Hall) {
-    let printers = hall.subjects.len();
-    for (number, end) in End::ALL.into_iter().enumerate() {
-        let rows = hall.round(number, end).await;
+async fn assert_nothing_recorded_anew(mut setup: RestartSetup) {
+    let printers = setup.subjects.len();
+    for (number, end) in PrintEnd::ALL.into_iter().enumerate() {
+        let rows = setup.run_prints(number, end).await;
         assert_eq!(rows.len(), printers * (number + 1), "{end:?}: one row for each print: {rows:?}");
-        for (stop, clear) in [(Stop::Kill, true), (Stop::Terminate, false), (Stop::Kill, false)] {
-            hall.restart(stop).await;
-            assert_eq!(hall.prints().await, rows, "{end:?}, {stop:?}");
-            assert_eq!(hall.events().await, (rows.len(), rows.len()), "{end:?}, {stop:?}");
+        for (stop, clear) in [(ServerStop::Kill, true), (ServerStop::Terminate, false), (ServerStop::Kill, false)] {
+            setup.restart(stop).await;
+            assert_eq!(setup.list_prints().await, rows, "{end:?}, {stop:?}");
+            assert_eq!(setup.count_events().await, (rows.len(), rows.len()), "{end:?}, {stop:?}");
             if clear {
-                hall.clear_plates().await;
+                setup.clear_plates().await;
             } else {
-                assert_eq!(hall.plates().await, vec![json!("clear"); printers], "{end:?}, {stop:?}");
+                assert_eq!(setup.plate_states().await, vec![json!("clear"); printers], "{end:?}, {stop:?}");
             }
         }
-        if matches!(end, End::Failed) {
-            hall.reconnect().await;
-            hall.restart(Stop::Kill).await;
-            assert_eq!(hall.prints().await, rows, "connected again");
-            assert_eq!(hall.plates().await, vec![json!("clear"); printers]);
+        if matches!(end, PrintEnd::Failed) {
+            setup.reconnect().await;
+            setup.restart(ServerStop::Kill).await;
+            assert_eq!(setup.list_prints().await, rows, "connected again");
+            assert_eq!(setup.plate_states().await, vec![json!("clear"); printers]);
         }
     }
 }
 
-async fn simulated() -> Vec<Subject> {
-    join_all([Version::V1, Version::V2].map(Subject::simulated)).await
+async fn start_simulated() -> Vec<TestSubject> {
+    join_all([OctoPrintVersion::V1, OctoPrintVersion::V2].map(TestSubject::start_simulated)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_records_no_print_anew_on_sqlite() {
     let dir = tempfile::tempdir().expect("a folder");
-    let database_url = sqlite_in(dir.path());
-    records_nothing_anew(Hall::of(simulated().await, dir, database_url).await).await;
+    let database_url = sqlite_url(dir.path());
+    assert_nothing_recorded_anew(RestartSetup::start(start_simulated().await, dir, database_url).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_records_no_print_anew_on_postgresql() {
-    let database = needs!(postgres::fresh_database().await);
+    let database = needs!(postgres::create_fresh_database().await);
     let dir = tempfile::tempdir().expect("a folder");
-    records_nothing_anew(Hall::of(simulated().await, dir, database.url.clone()).await).await;
+    assert_nothing_recorded_anew(RestartSetup::start(start_simulated().await, dir, database.url.clone()).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_records_no_print_anew_on_octoprint() {
-    let subjects: Option<Vec<Subject>> = join_all(Version::ALL.map(Subject::real)).await.into_iter().collect();
+    let subjects: Option<Vec<TestSubject>> =
+        join_all(OctoPrintVersion::ALL.map(TestSubject::start_real)).await.into_iter().collect();
     let subjects = needs!(subjects);
     let dir = tempfile::tempdir().expect("a folder");
-    let database_url = sqlite_in(dir.path());
-    records_nothing_anew(Hall::of(subjects, dir, database_url).await).await;
+    let database_url = sqlite_url(dir.path());
+    assert_nothing_recorded_anew(RestartSetup::start(subjects, dir, database_url).await).await;
 }

@@ -10,70 +10,70 @@ use std::{
 
 use reqwest::StatusCode;
 
-use super::yard::Yard;
+use super::yard::ServedFarm;
 use crate::support::{
-    leave_out,
-    process::{PRINTYARD, ServerProcess, sqlite_in},
+    process::{PRINTYARD, ServerProcess, sqlite_url},
+    report_skipped,
 };
 
 /// How long each fault lasts after `/readyz` has reported it.
-const LASTS: Duration = Duration::from_secs(1);
+const FAULT_DURATION: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_of_file_sizes_that_is_hit_for_a_moment_costs_no_command_and_no_print() {
     let dir = tempfile::tempdir().expect("a folder");
-    let yard = Yard::start(dir.path(), &sqlite_in(dir.path())).await;
-    let starts = yard.start_prints().await;
-    limit_file_size(yard.server.id(), "4096:unlimited");
-    yard.assert_hit_in_the_middle(&starts);
-    yard.until_writes_fail().await;
-    yard.until_not_ready("database").await;
-    yard.until_a_print_ends(&starts).await;
-    yard.stays_not_ready(LASTS).await;
-    limit_file_size(yard.server.id(), "unlimited:unlimited");
-    yard.recovers(&starts).await;
+    let farm = ServedFarm::start(dir.path(), &sqlite_url(dir.path())).await;
+    let starts = farm.start_prints().await;
+    limit_file_size(farm.server.pid(), "4096:unlimited");
+    farm.assert_not_all_sent(&starts);
+    farm.until_writes_fail().await;
+    farm.until_not_ready("database").await;
+    farm.until_a_print_ends(&starts).await;
+    farm.assert_stays_not_ready(FAULT_DURATION).await;
+    limit_file_size(farm.server.pid(), "unlimited:unlimited");
+    farm.assert_recovers(&starts).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_for_a_moment_costs_no_command_and_no_print() {
     let dir = tempfile::tempdir().expect("a folder");
     let Some(server) = server_on_small_disk(dir.path()) else { return };
-    let yard = Yard::around(server).await;
-    let starts = yard.start_prints().await;
+    let farm = ServedFarm::with_server(server).await;
+    let starts = farm.start_prints().await;
     // The disk is visible only in the mount namespace of the server.
-    let disk = PathBuf::from(format!("/proc/{}/root{}", yard.server.id(), dir.path().display()));
-    let filler = fill(&disk);
-    yard.assert_hit_in_the_middle(&starts);
-    yard.until_writes_fail().await;
-    yard.until_not_ready("database").await;
-    yard.until_a_print_ends(&starts).await;
-    yard.stays_not_ready(LASTS).await;
+    let disk = PathBuf::from(format!("/proc/{}/root{}", farm.server.pid(), dir.path().display()));
+    let filler = fill_disk(&disk);
+    farm.assert_not_all_sent(&starts);
+    farm.until_writes_fail().await;
+    farm.until_not_ready("database").await;
+    farm.until_a_print_ends(&starts).await;
+    farm.assert_stays_not_ready(FAULT_DURATION).await;
     fs::remove_file(filler).expect("the disk has room again");
-    yard.recovers(&starts).await;
+    farm.assert_recovers(&starts).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_file_that_is_gone_takes_no_writes_until_it_is_back() {
     let dir = tempfile::tempdir().expect("a folder");
     let (file, elsewhere) = (dir.path().join("printyard.db"), dir.path().join("elsewhere.db"));
-    let yard = Yard::start(dir.path(), &sqlite_in(dir.path())).await;
-    let starts = yard.start_prints().await;
+    let farm = ServedFarm::start(dir.path(), &sqlite_url(dir.path())).await;
+    let starts = farm.start_prints().await;
     fs::rename(&file, &elsewhere).expect("moved away");
-    yard.assert_hit_in_the_middle(&starts);
-    assert_eq!(yard.probe().await, Some(StatusCode::SERVICE_UNAVAILABLE), "no batch goes into a file that is gone");
-    let answer = yard.until_not_ready("database").await;
+    farm.assert_not_all_sent(&starts);
+    assert_eq!(farm.try_write().await, Some(StatusCode::SERVICE_UNAVAILABLE), "no batch goes into a file that is gone");
+    let answer = farm.until_not_ready("database").await;
     assert!(answer["detail"].as_str().is_some_and(|detail| detail.contains("database file")), "{answer}");
     // A copy in the same place is not the database.
     fs::copy(&elsewhere, &file).expect("copied");
     assert_eq!(
-        yard.probe().await,
+        farm.try_write().await,
         Some(StatusCode::SERVICE_UNAVAILABLE),
         "no batch goes into a file that was replaced"
     );
-    yard.until_a_print_ends(&starts).await;
-    yard.stays_not_ready(LASTS).await;
+    farm.until_a_print_ends(&starts).await;
+    farm.assert_stays_not_ready(FAULT_DURATION).await;
     fs::rename(&elsewhere, &file).expect("moved back");
-    yard.recovers(&starts).await;
+    farm.assert_recovers(&starts).await;
 }
 
 /// Sets the file size limit of a process: soft and hard, in bytes.
@@ -93,15 +93,15 @@ fn server_on_small_disk(dir: &Path) -> Option<ServerProcess> {
     let mount = format!("mount -t tmpfs -o size=16m tmpfs '{}'", dir.display());
     let may_mount = namespace(&mount).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
     if !may_mount {
-        leave_out("the right to mount a tmpfs in a namespace (`unshare --user --map-root-user --mount`)");
+        report_skipped("the right to mount a tmpfs in a namespace (`unshare --user --map-root-user --mount`)");
         return None;
     }
     let program = namespace(&format!("{mount} && exec \"$0\" \"$@\""));
-    Some(ServerProcess::spawn_by(program, dir, &sqlite_in(dir), &[], &[("RUST_LOG", "off")], Stdio::inherit()))
+    Some(ServerProcess::spawn_through(program, dir, &sqlite_url(dir), &[], &[("RUST_LOG", "off")], Stdio::inherit()))
 }
 
 /// Fills a disk completely. Returns the path of the file that uses the space.
-fn fill(disk: &Path) -> PathBuf {
+fn fill_disk(disk: &Path) -> PathBuf {
     let path = disk.join("filler");
     let mut file = File::create(&path).expect("a file");
     for size in [64 * 1024, 512, 1] {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use printyard::simulator::{Farm, FarmConfig, Received, SimulatedPrinter, sample_gcode};
+use printyard::simulator::{Farm, FarmConfig, ReceivedRequest, SimulatedPrinter, sample_gcode};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(90);
 const FILE: &str = "part.gcode";
 
 /// A server process, with a farm of simulated printers in the test's process.
-pub struct Yard {
+pub struct ServedFarm {
     pub server: ServerProcess,
     farm: Farm,
     /// The id of each printer, in the order of the farm.
@@ -37,18 +37,18 @@ pub struct Yard {
 pub struct Starts {
     id: String,
     /// The number of requests that each printer had received before the batch.
-    before: Vec<usize>,
+    received_before: Vec<usize>,
 }
 
-impl Yard {
+impl ServedFarm {
     /// Starts a server on a database.
     pub async fn start(dir: &Path, url: &str) -> Self {
         let log = [("RUST_LOG", "off")];
-        Self::around(ServerProcess::spawn(dir, url, &[], &log, Stdio::inherit())).await
+        Self::with_server(ServerProcess::spawn(dir, url, &[], &log, Stdio::inherit())).await
     }
 
     /// Registers the printers of a new farm at a server that is starting.
-    pub async fn around(server: ServerProcess) -> Self {
+    pub async fn with_server(server: ServerProcess) -> Self {
         let farm = FarmConfig {
             printers: PRINTERS,
             time_scale: 100.0,
@@ -56,7 +56,7 @@ impl Yard {
             ..FarmConfig::default()
         };
         let farm = Farm::start(farm).await.expect("a farm");
-        server.await_ready().await;
+        server.until_ready().await;
         let mut ids = Vec::new();
         for printer in farm.printers() {
             printer.put_file(FILE, sample_gcode(200));
@@ -66,17 +66,17 @@ impl Yard {
             assert_eq!(status, StatusCode::CREATED, "{body}");
             ids.push(body["id"].as_str().expect("an id").to_owned());
         }
-        let yard = Self { server, farm, ids };
-        yard.until_idle().await;
-        yard
+        let served = Self { server, farm, ids };
+        served.until_idle().await;
+        served
     }
 
     /// Switches to another server on the same database.
-    pub async fn served_by(self, server: ServerProcess) -> Self {
-        server.await_ready().await;
-        let yard = Self { server, ..self };
-        yard.until_idle().await;
-        yard
+    pub async fn switch_server(self, server: ServerProcess) -> Self {
+        server.until_ready().await;
+        let served = Self { server, ..self };
+        served.until_idle().await;
+        served
     }
 
     /// Waits until every printer is online and has no print.
@@ -93,27 +93,27 @@ impl Yard {
 
     /// Starts a print on every printer in intervals. Returns when the first printers have received their start.
     pub async fn start_prints(&self) -> Starts {
-        let starts = self.order_starts(json!({"interval_ms": 100, "expires_in_s": 300})).await;
-        until("the batch is under way", DEADLINE, async || self.received_starts(&starts) > 1).await;
+        let starts = self.send_starts(json!({"interval_ms": 100, "expires_in_s": 300})).await;
+        until("the batch is under way", DEADLINE, async || self.count_received_starts(&starts) > 1).await;
         starts
     }
 
     /// Sends a batch of starts to every printer, with the fields of `batch`.
-    pub async fn order_starts(&self, mut batch: Value) -> Starts {
-        let before = self.workers().map(|(_, printer)| printer.received().len()).collect();
+    pub async fn send_starts(&self, mut batch: Value) -> Starts {
+        let before = self.printing_printers().map(|(_, printer)| printer.received_requests().len()).collect();
         batch["command"] = "start".into();
         batch["select"] = json!({"printer_ids": self.ids[..PRINTING]});
         (batch["plate"], batch["reason"]) = ("assume_clear".into(), "a test of faults".into());
         let (status, batch) = self.server.post("/batches", &batch).await.expect("an answer");
         assert_eq!(status, StatusCode::ACCEPTED, "{batch}");
-        Starts { id: batch["id"].as_str().expect("an id").to_owned(), before }
+        Starts { id: batch["id"].as_str().expect("an id").to_owned(), received_before: before }
     }
 
     /// Waits until no more starts of a batch arrive. Returns how many printers have received one.
     pub async fn until_sends_stop(&self, starts: &Starts) -> usize {
         let mut last = (usize::MAX, Instant::now());
         until("nothing more is sent", DEADLINE, async || {
-            let now = self.received_starts(starts);
+            let now = self.count_received_starts(starts);
             if now != last.0 {
                 last = (now, Instant::now());
             }
@@ -123,30 +123,30 @@ impl Yard {
     }
 
     /// Returns how many printers have received a start of a batch.
-    pub fn received_starts(&self, starts: &Starts) -> usize {
-        self.received(starts).filter(|received| !received.is_empty()).count()
+    pub fn count_received_starts(&self, starts: &Starts) -> usize {
+        self.requests_since(starts).filter(|received| !received.is_empty()).count()
     }
 
     /// Asserts that some printers had not received their start when the fault began.
-    pub fn assert_hit_in_the_middle(&self, starts: &Starts) {
-        let received = self.received_starts(starts);
+    pub fn assert_not_all_sent(&self, starts: &Starts) {
+        let received = self.count_received_starts(starts);
         assert!(received < PRINTING, "the fault came when all {received} starts were sent");
     }
 
     /// Waits until the first print of a batch has ended. The server may have been unable to record that end.
     pub async fn until_a_print_ends(&self, starts: &Starts) {
         until("a print ends", DEADLINE, async || {
-            let has_ended = |(printer, received): (&SimulatedPrinter, Vec<Received>)| {
-                started(&received) > 0 && printer.state_text() == "Operational"
+            let has_ended = |(printer, received): (&SimulatedPrinter, Vec<ReceivedRequest>)| {
+                count_starts(&received) > 0 && printer.state_text() == "Operational"
             };
-            self.workers().map(|(_, printer)| printer).zip(self.received(starts)).any(has_ended)
+            self.printing_printers().map(|(_, printer)| printer).zip(self.requests_since(starts)).any(has_ended)
         })
         .await;
     }
 
     /// Waits until a batch has ended, and compares each of its rows with what its printer received. Returns how many
     /// starts were confirmed.
-    pub async fn end_of(&self, starts: &Starts) -> usize {
+    pub async fn verify_ended_batch(&self, starts: &Starts) -> usize {
         let path = format!("/batches/{}", starts.id);
         until("the batch has ended", DEADLINE, async || {
             let batch = self.server.get(&path).await;
@@ -158,8 +158,8 @@ impl Yard {
         assert_eq!(rows.len(), PRINTING);
         let by_printer: HashMap<&str, &Value> =
             rows.iter().map(|row| (row["printer_id"].as_str().expect("an id"), row)).collect();
-        for ((id, _), received) in self.workers().zip(self.received(starts)) {
-            agree(by_printer[id], &received);
+        for ((id, _), received) in self.printing_printers().zip(self.requests_since(starts)) {
+            assert_row_matches(by_printer[id], &received);
         }
         let mut outcomes = BTreeMap::new();
         for row in rows {
@@ -172,13 +172,14 @@ impl Yard {
     /// Waits until each print is recorded once and with its end. Checks that the feed has each start and each end.
     pub async fn assert_prints_are_recorded_once(&self) {
         self.until_idle().await;
-        let expected: Vec<usize> = self.workers().map(|(_, printer)| started(&printer.received())).collect();
+        let expected: Vec<usize> =
+            self.printing_printers().map(|(_, printer)| count_starts(&printer.received_requests())).collect();
         until("each print is recorded once, with its end", DEADLINE, async || {
             let prints = self.server.get("/prints?limit=500").await;
             let items = prints["items"].as_array().ok_or_else(|| prints.clone())?;
             let done =
                 |id: &str| items.iter().filter(|print| print["printer_id"] == id && print["result"] == "done").count();
-            let recorded: Vec<usize> = self.workers().map(|(id, _)| done(id)).collect();
+            let recorded: Vec<usize> = self.printing_printers().map(|(id, _)| done(id)).collect();
             if recorded == expected && items.len() == expected.iter().sum::<usize>() { Ok(()) } else { Err(prints) }
         })
         .await;
@@ -191,18 +192,18 @@ impl Yard {
 
     /// Asserts that the server works again: it is ready, and a batch to every printer is confirmed.
     pub async fn assert_works(&self) {
-        self.server.await_ready().await;
+        self.server.until_ready().await;
         self.until_idle().await;
         let starts = self.start_prints().await;
-        assert_eq!(self.end_of(&starts).await, PRINTING, "every start is confirmed");
+        assert_eq!(self.verify_ended_batch(&starts).await, PRINTING, "every start is confirmed");
         self.assert_prints_are_recorded_once().await;
     }
 
     /// Asserts the recovery after a fault: the server is ready, each start and print is recorded correctly, and a
     /// further batch works. Returns how many of the starts were confirmed.
-    pub async fn recovers(&self, starts: &Starts) -> usize {
-        self.server.await_ready().await;
-        let confirmed = self.end_of(starts).await;
+    pub async fn assert_recovers(&self, starts: &Starts) -> usize {
+        self.server.until_ready().await;
+        let confirmed = self.verify_ended_batch(starts).await;
         assert!(confirmed > 2, "only {confirmed} starts were confirmed");
         self.assert_prints_are_recorded_once().await;
         self.assert_works().await;
@@ -210,14 +211,14 @@ impl Yard {
     }
 
     /// Writes once: sends a batch that changes nothing. Returns the status, or `None` where the server did not answer.
-    pub async fn probe(&self) -> Option<StatusCode> {
+    pub async fn try_write(&self) -> Option<StatusCode> {
         let batch = json!({"command": "cancel", "select": {"printer_ids": [self.ids[PRINTING]]}});
         Some(self.server.post("/batches", &batch).await?.0)
     }
 
     /// Waits until the server refuses a write.
     pub async fn until_writes_fail(&self) {
-        until("a write is refused", DEADLINE, async || match self.probe().await {
+        until("a write is refused", DEADLINE, async || match self.try_write().await {
             Some(StatusCode::SERVICE_UNAVAILABLE) => Ok(()),
             other => Err(other),
         })
@@ -235,45 +236,47 @@ impl Yard {
                 .map_err(|error| json!(error.to_string()))?;
             let status = answer.status();
             let body: Value = answer.json().await.unwrap_or_default();
-            let is_seen = status == StatusCode::SERVICE_UNAVAILABLE && body["parts"][part]["ok"] == false;
-            if is_seen { Ok(body) } else { Err(body) }
+            let is_reported = status == StatusCode::SERVICE_UNAVAILABLE && body["parts"][part]["ok"] == false;
+            if is_reported { Ok(body) } else { Err(body) }
         })
         .await
     }
 
     /// Asserts that the fault lasts: `/readyz` fails each time.
-    pub async fn stays_not_ready(&self, time: Duration) {
-        wait::throughout("the server is not ready", time, async || match self.server.status("/readyz").await {
-            Some(StatusCode::OK) => Err("ready"),
-            _ => Ok(()),
+    pub async fn assert_stays_not_ready(&self, time: Duration) {
+        wait::assert_throughout("the server is not ready", time, async || {
+            match self.server.get_status("/readyz").await {
+                Some(StatusCode::OK) => Err("ready"),
+                _ => Ok(()),
+            }
         })
         .await;
     }
 
     /// Returns the printers that print, with their ids.
-    fn workers(&self) -> impl Iterator<Item = (&str, &SimulatedPrinter)> {
+    fn printing_printers(&self) -> impl Iterator<Item = (&str, &SimulatedPrinter)> {
         self.ids.iter().map(String::as_str).zip(self.farm.printers()).take(PRINTING)
     }
 
     /// Returns the requests that each printer has received since the batch was sent.
-    fn received(&self, starts: &Starts) -> impl Iterator<Item = Vec<Received>> {
-        let later = |(printer, before): (&SimulatedPrinter, &usize)| printer.received().split_off(*before);
-        self.workers().map(|(_, printer)| printer).zip(&starts.before).map(later)
+    fn requests_since(&self, starts: &Starts) -> impl Iterator<Item = Vec<ReceivedRequest>> {
+        let later = |(printer, before): (&SimulatedPrinter, &usize)| printer.received_requests().split_off(*before);
+        self.printing_printers().map(|(_, printer)| printer).zip(&starts.received_before).map(later)
     }
 }
 
-fn started(received: &[Received]) -> usize {
+fn count_starts(received: &[ReceivedRequest]) -> usize {
     received.iter().filter(|one| one.command == "start" && one.acted).count()
 }
 
 /// Asserts that the row of a start matches what its printer received, and that the printer received at most one start.
-fn agree(row: &Value, received: &[Received]) {
+fn assert_row_matches(row: &Value, received: &[ReceivedRequest]) {
     let both = || format!("{row}\nthe printer received {received:?}");
     assert_eq!(row["final"], true, "{}", both());
     assert!(received.iter().filter(|one| one.command == "start").count() <= 1, "a start was sent twice: {}", both());
     match row["effect"].as_str() {
-        Some("done") => assert_eq!(started(received), 1, "{}", both()),
-        Some("none") => assert_eq!(started(received), 0, "{}", both()),
+        Some("done") => assert_eq!(count_starts(received), 1, "{}", both()),
+        Some("none") => assert_eq!(count_starts(received), 0, "{}", both()),
         Some("maybe") => {}
         other => panic!("{other:?}: {}", both()),
     }

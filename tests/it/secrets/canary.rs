@@ -5,7 +5,7 @@ use std::{fs::File, process::Stdio};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use printyard::{
-    config::Given,
+    config::RawConfig,
     domain::printer_access::PrinterAccess,
     octoprint::OctoPrint,
     outbound::{Networks, Outbound},
@@ -14,8 +14,8 @@ use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::support::{
-    process::{ServerProcess, TOKEN},
-    server::farm,
+    process::{ADMIN_TOKEN, ServerProcess},
+    server::start_farm,
 };
 
 const WRONG_KEY: &str = "CanaryWrongKey7d1f0c55aa";
@@ -37,40 +37,40 @@ impl Canaries {
     }
 
     /// Returns the names of the secrets in these bytes: as plain text, in base64, or as a list of numbers.
-    fn found(&self, bytes: &[u8]) -> Vec<&'static str> {
+    fn find_in(&self, bytes: &[u8]) -> Vec<&'static str> {
         let holds = |part: &str| bytes.windows(part.len()).any(|window| window == part.as_bytes());
-        let seen = |secret: &str| {
+        let is_leaked = |secret: &str| {
             let numbers = format!("{:?}", secret.as_bytes());
             let encoded = STANDARD.encode(secret);
             // The last base64 group depends on the bytes that follow.
             holds(secret) || holds(&encoded[..encoded.len() / 4 * 4 - 4]) || holds(numbers.trim_matches(['[', ']']))
         };
-        self.0.iter().filter(|(_, secret)| seen(secret)).map(|(name, _)| *name).collect()
+        self.0.iter().filter(|(_, secret)| is_leaked(secret)).map(|(name, _)| *name).collect()
     }
 }
 
 /// Sends requests and records secrets in their responses.
-struct Prober {
+struct LeakProber {
     server: ServerProcess,
     canaries: Canaries,
     leaks: Vec<String>,
     cookie: String,
-    asked: usize,
+    requests: usize,
 }
 
-impl Prober {
-    fn api(&self, method: Method, path: &str) -> RequestBuilder {
-        self.server.request(method, path).bearer_auth(TOKEN)
+impl LeakProber {
+    fn api_request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.server.request(method, path).bearer_auth(ADMIN_TOKEN)
     }
 
-    fn page(&self, method: Method, path: &str) -> RequestBuilder {
+    fn page_request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.server.request(method, path).header("Sec-Fetch-Site", "same-origin");
         request.header(header::COOKIE, format!("printyard_session={}", self.cookie))
     }
 
     /// Sends a request and records a leak if the response contains a secret. Returns status and body.
-    async fn ask(&mut self, what: &str, request: RequestBuilder) -> (StatusCode, Value) {
-        self.asked += 1;
+    async fn send(&mut self, what: &str, request: RequestBuilder) -> (StatusCode, Value) {
+        self.requests += 1;
         let mut answer = request.send().await.expect("an answer");
         let (status, headers) = (answer.status(), answer.headers().clone());
         let mut body = Vec::new();
@@ -82,11 +82,11 @@ impl Prober {
                 break;
             }
         }
-        for name in self.canaries.found(&body) {
+        for name in self.canaries.find_in(&body) {
             self.leaks.push(format!("{name} in the body of {what} ({status})"));
         }
         for (header, value) in &headers {
-            for name in self.canaries.found(value.as_bytes()) {
+            for name in self.canaries.find_in(value.as_bytes()) {
                 self.leaks.push(format!("{name} in the header {header} of {what} ({status})"));
             }
         }
@@ -94,19 +94,19 @@ impl Prober {
     }
 
     async fn post(&mut self, path: &str, body: Value) -> (StatusCode, Value) {
-        let request = self.api(Method::POST, path).json(&body);
-        self.ask(&format!("POST {path} {}", body.to_string().len()), request).await
+        let request = self.api_request(Method::POST, path).json(&body);
+        self.send(&format!("POST {path} {}", body.to_string().len()), request).await
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_in_an_answer_a_log_line_or_the_database() {
-    let farm = farm(2).await;
+    let farm = start_farm(2).await;
     let dir = tempfile::tempdir().expect("a folder");
     let log = dir.path().join("log");
     let file = File::create(&log).expect("a file");
     let variables = [("RUST_LOG", "trace"), ("PRINTYARD_SECRET_KEY", SECRET_KEY)];
-    let server = ServerProcess::with(dir.path(), &variables, Stdio::from(file)).await;
+    let server = ServerProcess::start_with(dir.path(), &variables, Stdio::from(file)).await;
     let mut canaries = Canaries::default();
     canaries.plant("a wrong key", WRONG_KEY);
     canaries.plant("a wrong token", WRONG_TOKEN);
@@ -116,55 +116,55 @@ async fn no_secret_is_in_an_answer_a_log_line_or_the_database() {
     canaries.plant("the value of a header", HEADER_VALUE);
     canaries.plant("the password of a camera", CAMERA_PASSWORD);
     canaries.plant("the secret key", SECRET_KEY);
-    canaries.plant("the admin token", TOKEN);
+    canaries.plant("the admin token", ADMIN_TOKEN);
     for printer in farm.printers() {
         canaries.plant("a printer's key", printer.api_key());
     }
-    let mut prober = Prober { server, canaries, leaks: Vec::new(), cookie: String::new(), asked: 0 };
+    let mut prober = LeakProber { server, canaries, leaks: Vec::new(), cookie: String::new(), requests: 0 };
 
     // The three responses that may show a secret to its owner. They are not checked for leaks.
-    let request = prober.api(Method::POST, "/api/v1/tokens").json(&json!({"name": "erp", "role": "viewer"}));
+    let request = prober.api_request(Method::POST, "/api/v1/tokens").json(&json!({"name": "erp", "role": "viewer"}));
     let token: Value = request.send().await.expect("an answer").json().await.expect("JSON");
     let token = token["token"].as_str().expect("a token").to_owned();
     prober.canaries.plant("a token", &token);
     let body = json!({"url": "http://127.0.0.1:9/", "types": ["printer.registered"]});
-    let request = prober.api(Method::POST, "/api/v1/webhooks").json(&body);
+    let request = prober.api_request(Method::POST, "/api/v1/webhooks").json(&body);
     let hook: Value = request.send().await.expect("an answer").json().await.expect("JSON");
     prober.canaries.plant("what signs for a webhook", hook["secret"].as_str().expect("a secret"));
-    let login = prober.server.request(Method::GET, &format!("/login?token={TOKEN}"));
-    let login = no_redirects(login).await;
+    let login = prober.server.request(Method::GET, &format!("/login?token={ADMIN_TOKEN}"));
+    let login = send_without_redirects(login).await;
     let cookie = login[header::SET_COOKIE].to_str().expect("text");
     let cookie = cookie.split(['=', ';']).nth(1).expect("a value").to_owned();
     prober.canaries.plant("a session", &cookie);
     prober.cookie = cookie;
 
-    let ids = drive_register(&mut prober, farm.printers()).await;
+    let ids = drive_registry(&mut prober, farm.printers()).await;
     let path = format!("/api/v1/webhooks/{}", hook["id"].as_str().expect("an id"));
     assert_eq!(prober.post(&format!("{path}/test"), json!({})).await.0, StatusCode::OK);
     for path in [path.clone(), format!("{path}/deliveries"), "/api/v1/webhooks".to_owned()] {
-        let request = prober.api(Method::GET, &path);
-        prober.ask(&path, request).await;
+        let request = prober.api_request(Method::GET, &path);
+        prober.send(&path, request).await;
     }
-    let request = prober.page(Method::GET, "/webhooks");
-    prober.ask("the page of webhooks", request).await;
+    let request = prober.page_request(Method::GET, "/webhooks");
+    prober.send("the page of webhooks", request).await;
     drive_errors(&mut prober, &token).await;
     drive_commands(&mut prober, &ids).await;
     drive_pages(&mut prober, &ids).await;
 
     let (mut leaks, canaries) = (std::mem::take(&mut prober.leaks), std::mem::take(&mut prober.canaries));
-    let asked = prober.asked;
+    let requests = prober.requests;
     prober.server.kill();
     let text = std::fs::read_to_string(&log).expect("a log");
-    assert!(text.lines().count() > asked && text.contains("TRACE"), "the log has the level trace");
+    assert!(text.lines().count() > requests && text.contains("TRACE"), "the log has the level trace");
     for line in text.lines() {
-        for name in canaries.found(line.as_bytes()) {
+        for name in canaries.find_in(line.as_bytes()) {
             leaks.push(format!("{name} in the log: {line}"));
         }
     }
     let uploads = std::fs::read_dir(dir.path().join("uploads")).expect("the folder of uploads");
     let entries = std::fs::read_dir(dir.path()).expect("read").chain(uploads);
     for path in entries.map(|entry| entry.expect("read").path()).filter(|path| !path.is_dir()) {
-        for name in canaries.found(&std::fs::read(&path).expect("a file")).into_iter().filter(|_| path != log) {
+        for name in canaries.find_in(&std::fs::read(&path).expect("a file")).into_iter().filter(|_| path != log) {
             leaks.push(format!("{name} in {}", path.display()));
         }
     }
@@ -173,7 +173,7 @@ async fn no_secret_is_in_an_answer_a_log_line_or_the_database() {
 }
 
 /// Returns the headers of a response without following its redirect.
-async fn no_redirects(request: RequestBuilder) -> reqwest::header::HeaderMap {
+async fn send_without_redirects(request: RequestBuilder) -> reqwest::header::HeaderMap {
     let request = request.build().expect("a request");
     #[expect(clippy::disallowed_methods, reason = "the test is a browser, and looks at a redirect")]
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
@@ -181,7 +181,7 @@ async fn no_redirects(request: RequestBuilder) -> reqwest::header::HeaderMap {
 }
 
 /// Encodes a form as a browser does.
-fn form(request: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder {
+fn with_form(request: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder {
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
 }
@@ -195,7 +195,7 @@ fn proxy_settings() -> Value {
     })
 }
 
-async fn drive_register(prober: &mut Prober, printers: &[printyard::simulator::SimulatedPrinter]) -> Vec<String> {
+async fn drive_registry(prober: &mut LeakProber, printers: &[printyard::simulator::SimulatedPrinter]) -> Vec<String> {
     let mut ids = Vec::new();
     for printer in printers {
         let mut body = json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
@@ -218,10 +218,10 @@ async fn drive_register(prober: &mut Prober, printers: &[printyard::simulator::S
     }
     let path = format!("/api/v1/printers/{}", ids[1]);
     for key in [WRONG_KEY, printers[1].api_key()] {
-        let request = prober.api(Method::PATCH, &path).json(&json!({"api_key": key}));
-        assert_eq!(prober.ask("PATCH of a key", request).await.0, StatusCode::OK);
-        let request = prober.api(Method::GET, &format!("{path}/job"));
-        prober.ask("GET job", request).await;
+        let request = prober.api_request(Method::PATCH, &path).json(&json!({"api_key": key}));
+        assert_eq!(prober.send("PATCH of a key", request).await.0, StatusCode::OK);
+        let request = prober.api_request(Method::GET, &format!("{path}/job"));
+        prober.send("GET job", request).await;
         prober.post(&format!("{path}/job"), json!({"command": "pause"})).await;
     }
     for change in [
@@ -229,8 +229,8 @@ async fn drive_register(prober: &mut Prober, printers: &[printyard::simulator::S
         json!({"headers": {"X-Other": HEADER_VALUE}}),
         json!({"camera_url": format!("http://cam:{CAMERA_PASSWORD}@127.0.0.1:9/other")}),
     ] {
-        let request = prober.api(Method::PATCH, &path).json(&change);
-        assert_eq!(prober.ask("PATCH of a secret", request).await.0, StatusCode::OK);
+        let request = prober.api_request(Method::PATCH, &path).json(&change);
+        assert_eq!(prober.send("PATCH of a secret", request).await.0, StatusCode::OK);
     }
     // Addresses without an OctoPrint.
     for url in ["http://127.0.0.1:9", "http://no-such-host.invalid", "http://169.254.169.254"] {
@@ -242,7 +242,7 @@ async fn drive_register(prober: &mut Prober, printers: &[printyard::simulator::S
     ids
 }
 
-async fn drive_errors(prober: &mut Prober, token: &str) {
+async fn drive_errors(prober: &mut LeakProber, token: &str) {
     let with_password = format!("http://ann:{PASSWORD}@127.0.0.1:9/");
     let bodies = [
         json!({"name": "x", "url": with_password, "api_key": WRONG_KEY}),
@@ -278,60 +278,62 @@ async fn drive_errors(prober: &mut Prober, token: &str) {
         for text in
             [format!("{{\"api_key\": \"{WRONG_KEY}\""), format!("{{{WRONG_KEY}"), format!("api_key={WRONG_KEY}")]
         {
-            let request = prober.api(Method::POST, path).header(header::CONTENT_TYPE, "application/json").body(text);
-            assert!(prober.ask("POST of no JSON", request).await.0.is_client_error());
+            let request =
+                prober.api_request(Method::POST, path).header(header::CONTENT_TYPE, "application/json").body(text);
+            assert!(prober.send("POST of no JSON", request).await.0.is_client_error());
         }
     }
     for credentials in [format!("Bearer {WRONG_TOKEN}"), format!("Basic {}", STANDARD.encode(WRONG_TOKEN))] {
         let request = prober.server.request(Method::GET, "/api/v1/me").header(header::AUTHORIZATION, credentials);
-        assert_eq!(prober.ask("a wrong token", request).await.0, StatusCode::UNAUTHORIZED);
+        assert_eq!(prober.send("a wrong token", request).await.0, StatusCode::UNAUTHORIZED);
     }
     let request = prober.server.request(Method::POST, "/api/v1/tokens").bearer_auth(token).json(&json!({}));
-    assert_eq!(prober.ask("a role that is too small", request).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(prober.send("a role that is too small", request).await.0, StatusCode::FORBIDDEN);
     let request = prober.server.request(Method::GET, &format!("/login?token={WRONG_TOKEN}"));
-    assert_eq!(prober.ask("a wrong link", request).await.0, StatusCode::UNAUTHORIZED);
-    let request = form(prober.page(Method::POST, "/login"), &[("token", WRONG_TOKEN)]);
-    assert_eq!(prober.ask("a wrong login", request).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(prober.send("a wrong link", request).await.0, StatusCode::UNAUTHORIZED);
+    let request = with_form(prober.page_request(Method::POST, "/login"), &[("token", WRONG_TOKEN)]);
+    assert_eq!(prober.send("a wrong login", request).await.0, StatusCode::UNAUTHORIZED);
 }
 
-async fn drive_commands(prober: &mut Prober, ids: &[String]) {
+async fn drive_commands(prober: &mut LeakProber, ids: &[String]) {
     for command in ["start", "pause", "resume", "toggle", "restart", "cancel", "disconnect", "connect"] {
         for id in ids {
-            let request = prober.api(Method::POST, &format!("/api/v1/printers/{id}/job")).header("Prefer", "wait=2");
-            prober.ask(command, request.json(&json!({"command": command}))).await;
+            let request =
+                prober.api_request(Method::POST, &format!("/api/v1/printers/{id}/job")).header("Prefer", "wait=2");
+            prober.send(command, request.json(&json!({"command": command}))).await;
         }
         let (_, body) = prober.post("/api/v1/batches", json!({"command": command, "select": {"all": true}})).await;
         if let Some(id) = body["id"].as_str() {
             for path in [format!("/api/v1/batches/{id}"), format!("/api/v1/batches/{id}/commands")] {
-                let request = prober.api(Method::GET, &path);
-                prober.ask("a batch", request).await;
+                let request = prober.api_request(Method::GET, &path);
+                prober.send("a batch", request).await;
             }
         }
     }
     for path in ["me", "printers", "batches", "prints", "tokens"] {
-        let request = prober.api(Method::GET, &format!("/api/v1/{path}"));
-        assert_eq!(prober.ask(path, request).await.0, StatusCode::OK, "{path}");
+        let request = prober.api_request(Method::GET, &format!("/api/v1/{path}"));
+        assert_eq!(prober.send(path, request).await.0, StatusCode::OK, "{path}");
     }
     for id in ids {
         for part in ["", "/job", "/files", "/snapshot"] {
-            let request = prober.api(Method::GET, &format!("/api/v1/printers/{id}{part}"));
-            prober.ask(part, request).await;
+            let request = prober.api_request(Method::GET, &format!("/api/v1/printers/{id}{part}"));
+            prober.send(part, request).await;
         }
     }
 }
 
-async fn drive_pages(prober: &mut Prober, ids: &[String]) {
+async fn drive_pages(prober: &mut LeakProber, ids: &[String]) {
     let printer = format!("/printers/{}", ids[0]);
     let settings = format!("{printer}/settings");
     for path in
         ["/", "/stream", "/batches", "/printers/new", &printer, &settings, "/audit", "/login", "/api/docs", "/nowhere"]
     {
-        let request = prober.page(Method::GET, path);
-        prober.ask(path, request).await;
+        let request = prober.page_request(Method::GET, path);
+        prober.send(path, request).await;
     }
     for path in ["/api/openapi.json", "/healthz", "/readyz", "/metrics"] {
-        let request = prober.api(Method::GET, path);
-        prober.ask(path, request).await;
+        let request = prober.api_request(Method::GET, path);
+        prober.send(path, request).await;
     }
     for act in ["test", "add"] {
         for url in ["http://127.0.0.1:9", "nowhere", &format!("http://ann:{PASSWORD}@127.0.0.1:9")] {
@@ -347,8 +349,8 @@ async fn drive_pages(prober: &mut Prober, ids: &[String]) {
                 ("camera_url", &camera),
                 ("act", act),
             ];
-            let request = form(prober.page(Method::POST, "/printers/new"), &fields);
-            prober.ask("the form of a printer", request).await;
+            let request = with_form(prober.page_request(Method::POST, "/printers/new"), &fields);
+            prober.send("the form of a printer", request).await;
         }
     }
 }
@@ -360,19 +362,19 @@ fn no_debug_output_shows_a_secret() {
     let base = format!("http://ann:{PASSWORD}@127.0.0.1/").parse().expect("an address");
     let access = PrinterAccess {
         headers: [("x-access-token".to_owned(), HEADER_VALUE.to_owned())].into(),
-        ..PrinterAccess::with_key(WRONG_KEY)
+        ..PrinterAccess::with_api_key(WRONG_KEY)
     };
     let client = OctoPrint::new(base, &access, outbound).expect("a client");
     let vault = printyard::secrets::Vault::from_keys(SECRET_KEY).expect("a key");
-    let change = printyard::storage::printers::KeyChange::Set(WRONG_KEY.into());
+    let change = printyard::storage::printers::ApiKeyChange::Set(WRONG_KEY.into());
     let principal =
-        printyard::service::access::Principal::operator_of_the_server(printyard::domain::audit::ActorKind::AdminToken);
+        printyard::service::access::Principal::server_admin(printyard::domain::audit::ActorKind::AdminToken);
     let shown = format!("{client:?} {vault:?} {:?} {change:?} {principal:?}", vault.ring());
     for secret in [WRONG_KEY, PASSWORD, HEADER_VALUE, SECRET_KEY] {
         assert!(!shown.contains(secret), "{shown}");
     }
     // These types do not implement `Debug`, so the compiler ensures that they cannot be printed.
-    let given = Given { secret_key: Some(SECRET_KEY.to_owned()), ..Given::default() };
-    let refused = given.checked().map(|_| ()).err();
+    let raw_config = RawConfig { secret_key: Some(SECRET_KEY.to_owned()), ..RawConfig::default() };
+    let refused = raw_config.validate().map(|_| ()).err();
     assert!(refused.is_none());
 }

@@ -12,10 +12,10 @@ use printyard::{
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, postgres::PgConnectOptions};
 
-static TOLD: Once = Once::new();
+static SKIP_NOTICE: Once = Once::new();
 
 /// Runs a test on a fresh database of each kind.
-pub async fn on_each(test: impl AsyncFn(Db)) {
+pub async fn on_each_database(test: impl AsyncFn(Db)) {
     on_sqlite(&test).await;
     if let Some(server) = postgres_server() {
         on_postgres(&server, &test).await;
@@ -55,13 +55,13 @@ fn postgres_server() -> Option<String> {
     if server.is_none() {
         let required = std::env::var("PRINTYARD_TEST_REQUIRE").is_ok_and(|required| required == "all");
         assert!(!required, "PRINTYARD_TEST_REQUIRE=all, and PRINTYARD_TEST_POSTGRES is not set");
-        TOLD.call_once(|| {
+        SKIP_NOTICE.call_once(|| {
             // Not `eprintln!`, because the test runner captures its output.
-            let told = writeln!(
+            let written = writeln!(
                 std::io::stderr(),
                 "left out: the storage tests on PostgreSQL (PRINTYARD_TEST_POSTGRES is not set)"
             );
-            drop(told);
+            drop(written);
         });
     }
     server

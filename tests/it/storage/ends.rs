@@ -9,18 +9,18 @@ use printyard::{
 };
 
 use super::{
-    databases::{execute, on_each},
-    fixtures::{at, report, send, stored},
+    databases::{execute, on_each_database},
+    fixtures::{at, create_queued_batch, sample_report, sample_send},
 };
 
 #[tokio::test]
-async fn a_row_that_is_not_recorded_is_rejected_where_nothing_was_sent_and_unknown_otherwise() {
-    on_each(async |db| {
-        let (_, rows) = stored(&db, 4).await;
+async fn an_unrecorded_row_is_rejected_if_nothing_was_sent_and_unknown_otherwise() {
+    on_each_database(async |db| {
+        let (_, rows) = create_queued_batch(&db, 4).await;
         let [queued, sent, accepted, ended] = [0, 1, 2, 3].map(|i| rows[i].id);
-        commands::commit_sends(&db, &[sent, accepted, ended].map(|id| send(id, 1))).await.expect("sent");
-        let reports = [report(accepted, Outcome::Accepted), report(ended, Outcome::Confirmed)];
-        commands::report(&db, &reports, &[]).await.expect("reported");
+        commands::commit_sends(&db, &[sent, accepted, ended].map(|id| sample_send(id, 1))).await.expect("sent");
+        let reports = [sample_report(accepted, Outcome::Accepted), sample_report(ended, Outcome::Confirmed)];
+        commands::store_updates(&db, &reports, &[]).await.expect("reported");
         let missing = printyard::clock::new_id();
         for _ in 0..2 {
             let ids = [queued, sent, accepted, ended, missing];
@@ -37,7 +37,7 @@ async fn a_row_that_is_not_recorded_is_rejected_where_nothing_was_sent_and_unkno
             let row = commands::get(&db, id).await.expect("read").expect("a row");
             assert_eq!((row.reason, row.finished_at), (Some(Reason::NotRecorded), Some(at(30))));
         }
-        let page = events::page(&db, 0, Some(&[EventType::CommandFinished]), 500).await.expect("read");
+        let page = events::list_page(&db, 0, Some(&[EventType::CommandFinished]), 500).await.expect("read");
         assert_eq!(page.events.len(), 4, "each outcome has one event");
     })
     .await;
@@ -45,11 +45,11 @@ async fn a_row_that_is_not_recorded_is_rejected_where_nothing_was_sent_and_unkno
 
 #[tokio::test]
 async fn a_batch_that_cannot_be_read_hides_no_other() {
-    on_each(async |db| {
-        let ((one, _), (other, _)) = (stored(&db, 1).await, stored(&db, 1).await);
+    on_each_database(async |db| {
+        let ((one, _), (other, _)) = (create_queued_batch(&db, 1).await, create_queued_batch(&db, 1).await);
         execute(&db, "update batches set state = 'lost' where id in (select id from batches order by id limit 1)")
             .await;
-        let unfinished = batches::unfinished(&db).await.expect("read");
+        let unfinished = batches::list_unfinished(&db).await.expect("read");
         let readable: Vec<_> = unfinished.iter().map(|(id, batch)| (*id, batch.is_ok())).collect();
         assert_eq!(readable, [(one.id, false), (other.id, true)]);
     })

@@ -7,12 +7,12 @@ use printyard::{
 use sqlx::{Connection, SqliteConnection};
 
 use super::{
-    databases::{execute, on_each, on_sqlite},
-    fixtures::{self, at, entry, full_printer, occupy, stored},
+    databases::{execute, on_each_database, on_sqlite},
+    fixtures::{self, at, create_queued_batch, full_printer, occupy_plate, sample_entry},
 };
 
 #[tokio::test]
-async fn a_url_of_another_scheme_is_refused_with_a_sentence_and_without_its_password() {
+async fn a_url_of_another_scheme_is_refused_without_showing_its_password() {
     let error = Db::connect("mysql://root:hunter2@db/x").await.expect_err("refused");
     let text = error.to_string();
     assert!(matches!(error, Error::Setup(_)));
@@ -23,28 +23,28 @@ async fn a_url_of_another_scheme_is_refused_with_a_sentence_and_without_its_pass
 }
 
 #[tokio::test]
-async fn what_was_written_is_there_after_the_database_was_closed_and_opened_again() {
+async fn written_rows_survive_a_close_and_reopen() {
     let dir = tempfile::tempdir().expect("a directory");
     let url = format!("sqlite:{}", dir.path().join("yard.db").display());
     let db = Db::connect(&url).await.expect("made");
     let printer = full_printer("a");
-    fixtures::insert(&db, &printer, None, &entry()).await.expect("inserted");
+    fixtures::insert_printer(&db, &printer, None, &sample_entry()).await.expect("inserted");
     db.close().await;
     let files = std::fs::read_dir(dir.path()).expect("read").count();
     assert_eq!(files, 1, "the log is merged into the file");
     let db = Db::connect(&url).await.expect("opened");
     assert_eq!(printers::get(&db, printer.id).await.expect("read"), Some(printer));
     db.close().await;
-    assert!(matches!(health::write(&db, at(0)).await, Err(Error::Unavailable(_))));
+    assert!(matches!(health::store_check_time(&db, at(0)).await, Err(Error::Unavailable(_))));
 }
 
 #[tokio::test]
-async fn the_row_of_readiness_is_written() {
-    on_each(async |db| health::write(&db, at(0)).await.expect("written")).await;
+async fn the_readiness_row_is_written() {
+    on_each_database(async |db| health::store_check_time(&db, at(0)).await.expect("written")).await;
 }
 
 #[tokio::test]
-async fn sqlite_is_new_enough_and_set_so_that_nothing_written_is_lost() {
+async fn sqlite_is_new_enough_and_loses_no_write() {
     on_sqlite(async |db| {
         let Engine::Sqlite { write, read } = db.engine() else { unreachable!("on SQLite") };
         for (name, pool) in [("write", write), ("read", read)] {
@@ -63,12 +63,12 @@ async fn sqlite_is_new_enough_and_set_so_that_nothing_written_is_lost() {
 }
 
 #[tokio::test]
-async fn a_word_that_nobody_knows_is_reported_with_its_place() {
-    on_each(async |db| {
-        let (batch, rows) = stored(&db, 1).await;
+async fn an_unknown_stored_value_is_reported_with_table_column_and_row() {
+    on_each_database(async |db| {
+        let (batch, rows) = create_queued_batch(&db, 1).await;
         let printer = full_printer("a");
-        fixtures::insert(&db, &printer, None, &entry()).await.expect("inserted");
-        occupy(&db, printer.id, batch.id, at(0)).await;
+        fixtures::insert_printer(&db, &printer, None, &sample_entry()).await.expect("inserted");
+        occupy_plate(&db, printer.id, batch.id, at(0)).await;
 
         execute(&db, "update commands set step = 'dance'").await;
         let error = commands::get(&db, rows[0].id).await.expect_err("broken");
@@ -77,64 +77,64 @@ async fn a_word_that_nobody_knows_is_reported_with_its_place() {
             format!("table commands, column step, row {}: the stored value cannot be read", rows[0].id)
         );
         execute(&db, "update commands set step = null, settled_effect = 'done'").await;
-        assert!(matches!(commands::open(&db).await, Err(Error::Broken { column: "settled_effect", .. })));
+        assert!(matches!(commands::list_open(&db).await, Err(Error::Unreadable { column: "settled_effect", .. })));
         execute(&db, "update commands set outcome = 'lost'").await;
         assert!(matches!(
-            batches::counts(&db, &[batch.id], &Default::default()).await,
-            Err(Error::Broken { column: "outcome", .. })
+            batches::count_outcomes(&db, &[batch.id], &Default::default()).await,
+            Err(Error::Unreadable { column: "outcome", .. })
         ));
         execute(&db, "update batches set spec = '{}'").await;
         assert!(matches!(
             batches::get(&db, batch.id).await,
-            Err(Error::Broken { table: "batches", column: "spec", .. })
+            Err(Error::Unreadable { table: "batches", column: "spec", .. })
         ));
         execute(&db, "update printers set bed_mm = '[1]'").await;
-        assert!(matches!(printers::get(&db, printer.id).await, Err(Error::Broken { column: "bed_mm", .. })));
+        assert!(matches!(printers::get(&db, printer.id).await, Err(Error::Unreadable { column: "bed_mm", .. })));
         execute(&db, "update plates set state = 'dirty'").await;
         assert!(matches!(
             plates::get_many(&db, &[printer.id]).await,
-            Err(Error::Broken { table: "plates", column: "state", .. })
+            Err(Error::Unreadable { table: "plates", column: "state", .. })
         ));
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_no_error() {
-    on_each(async |db| {
-        let nobody = printyard::clock::new_id();
-        assert_eq!(printers::get(&db, nobody).await.expect("read"), None);
-        assert_eq!(printers::remove(&db, nobody, at(0), &entry()).await.expect("read"), None);
-        assert_eq!(fixtures::sealed_key(&db, nobody).await.expect("read"), None);
-        assert_eq!(batches::get(&db, nobody).await.expect("read"), None);
-        assert!(batches::counts(&db, &[nobody], &Default::default()).await.expect("read").is_empty());
-        assert_eq!(batches::stop(&db, nobody, at(0), &entry()).await.expect("read"), None);
-        assert_eq!(commands::get(&db, nobody).await.expect("read"), None);
-        assert_eq!(prints::get(&db, nobody).await.expect("read"), None);
-        assert!(!batches::run(&db, nobody).await.expect("read"));
+async fn a_missing_row_is_no_error() {
+    on_each_database(async |db| {
+        let missing_id = printyard::clock::new_id();
+        assert_eq!(printers::get(&db, missing_id).await.expect("read"), None);
+        assert_eq!(printers::remove(&db, missing_id, at(0), &sample_entry()).await.expect("read"), None);
+        assert_eq!(fixtures::read_sealed_key(&db, missing_id).await.expect("read"), None);
+        assert_eq!(batches::get(&db, missing_id).await.expect("read"), None);
+        assert!(batches::count_outcomes(&db, &[missing_id], &Default::default()).await.expect("read").is_empty());
+        assert_eq!(batches::stop(&db, missing_id, at(0), &sample_entry()).await.expect("read"), None);
+        assert_eq!(commands::get(&db, missing_id).await.expect("read"), None);
+        assert_eq!(prints::get(&db, missing_id).await.expect("read"), None);
+        assert!(!batches::mark_running(&db, missing_id).await.expect("read"));
         assert!(BatchState::parse("").is_none());
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_long_read_lets_the_log_grow_and_after_its_end_it_is_small_again() {
-    const KEPT: u64 = 17 * 1024 * 1024;
+async fn the_wal_grows_during_a_long_read_and_shrinks_after_it() {
+    const KEPT_BYTES: u64 = 17 * 1024 * 1024;
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("yard.db");
     let url = format!("sqlite:{}", file.display());
     let db = Db::connect(&url).await.expect("made");
-    let log = || std::fs::metadata(dir.path().join("yard.db-wal")).expect("a log").len();
+    let wal_size = || std::fs::metadata(dir.path().join("yard.db-wal")).expect("a log").len();
     let mut reader = SqliteConnection::connect(&url).await.expect("a reader");
     let mut reading = reader.begin().await.expect("begun");
     sqlx::query("select count(*) from printers").execute(&mut *reading).await.expect("read");
     execute(&db, "create table filler (data blob)").await;
-    while log() <= 2 * KEPT {
+    while wal_size() <= 2 * KEPT_BYTES {
         execute(&db, "insert into filler values (randomblob(4000000))").await;
     }
-    assert!(db.shrink_wal().await.expect("no error") > KEPT, "the reader still needs the log");
+    assert!(db.shrink_wal().await.expect("no error") > KEPT_BYTES, "the reader still needs the log");
     reading.rollback().await.expect("ended");
-    assert!(db.shrink_wal().await.expect("shrunk") < KEPT);
-    assert!(log() < KEPT, "{}", log());
+    assert!(db.shrink_wal().await.expect("shrunk") < KEPT_BYTES);
+    assert!(wal_size() < KEPT_BYTES, "{}", wal_size());
     db.close().await;
 }

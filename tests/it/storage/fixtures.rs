@@ -4,16 +4,16 @@ use chrono::{DateTime, Duration, Utc};
 use printyard::{
     clock::new_id,
     domain::{
-        audit::{Action, Actor, ActorKind, Entry},
+        audit::{Action, ActorKind, AuditActor, AuditEntry},
         batch::{Batch, BatchSpec, BatchState},
         command::{Command, CommandRow, ExpectedJob, Outcome},
-        print::{By, PrintFact},
+        print::{PrintActor, PrintFact},
         printer::{Printer, PrinterDetails},
     },
     storage::{
         Db, Error,
         batches::{self, PreparedBatch},
-        commands::{self, Report, Send, Touched},
+        commands::{self, ChangedRow, CommandUpdate, SendCommit},
         print_facts,
         printers::{self, NewPrinter, SealedAccess},
     },
@@ -25,7 +25,7 @@ pub fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_000_000, 123_456_000).expect("a time") + Duration::seconds(seconds)
 }
 
-pub fn printer(name: &str) -> Printer {
+pub fn sample_printer(name: &str) -> Printer {
     Printer {
         id: new_id(),
         details: PrinterDetails::new(name, format!("http://{name}.test")),
@@ -36,35 +36,40 @@ pub fn printer(name: &str) -> Printer {
 }
 
 /// Stores one batch.
-pub async fn create(db: &Db, batch: &Batch, rows: &[CommandRow], entry: &Entry) -> Result<(), Error> {
+pub async fn create_batch(db: &Db, batch: &Batch, rows: &[CommandRow], entry: &AuditEntry) -> Result<(), Error> {
     batches::create(db, &[PreparedBatch { batch: batch.clone(), rows: rows.to_vec(), entry: entry.clone() }]).await
 }
 
 /// Registers one printer.
-pub async fn insert(db: &Db, printer: &Printer, sealed_key: Option<&[u8]>, entry: &Entry) -> Result<(), Error> {
+pub async fn insert_printer(
+    db: &Db,
+    printer: &Printer,
+    sealed_key: Option<&[u8]>,
+    entry: &AuditEntry,
+) -> Result<(), Error> {
     let sealed = SealedAccess { api_key: sealed_key.map(<[u8]>::to_vec), secrets: Vec::new() };
     printers::insert(db, &[NewPrinter { printer: printer.clone(), sealed, entry: entry.clone() }]).await
 }
 
 /// Returns a sealed API key without other secrets.
-pub fn with_key(sealed: &[u8]) -> SealedAccess {
+pub fn sealed_with_key(sealed: &[u8]) -> SealedAccess {
     SealedAccess { api_key: Some(sealed.to_vec()), secrets: Vec::new() }
 }
 
 /// Returns the sealed API key of a printer.
-pub async fn sealed_key(db: &Db, id: Uuid) -> Result<Option<Vec<u8>>, Error> {
-    let found = printers::with_secrets(db, &[id]).await?;
+pub async fn read_sealed_key(db: &Db, id: Uuid) -> Result<Option<Vec<u8>>, Error> {
+    let found = printers::get_many_with_secrets(db, &[id]).await?;
     Ok(found.into_iter().next().and_then(|(_, sealed)| sealed.api_key))
 }
 
-pub fn tagged(name: &str, tags: &[&str]) -> Printer {
-    let mut printer = printer(name);
+pub fn tagged_printer(name: &str, tags: &[&str]) -> Printer {
+    let mut printer = sample_printer(name);
     printer.details.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
     printer
 }
 
 pub fn full_printer(name: &str) -> Printer {
-    let mut printer = tagged(name, &["hall-a", "petg"]);
+    let mut printer = tagged_printer(name, &["hall-a", "petg"]);
     let details = &mut printer.details;
     details.enabled = false;
     details.model = Some("MK4".into());
@@ -80,10 +85,10 @@ pub fn full_printer(name: &str) -> Printer {
     printer
 }
 
-pub fn batch(command: Command) -> Batch {
+pub fn sample_batch(command: Command) -> Batch {
     Batch {
         id: new_id(),
-        spec: BatchSpec::of(command),
+        spec: BatchSpec::new(command),
         state: BatchState::Running,
         created_at: at(0),
         finished_at: None,
@@ -92,7 +97,7 @@ pub fn batch(command: Command) -> Batch {
     }
 }
 
-pub fn row(batch: &Batch, position: i64) -> CommandRow {
+pub fn sample_row(batch: &Batch, position: i64) -> CommandRow {
     CommandRow {
         position,
         expected_job: Some(ExpectedJob { path: Some("a.gcode".into()), print_id: None }),
@@ -101,15 +106,15 @@ pub fn row(batch: &Batch, position: i64) -> CommandRow {
 }
 
 /// Stores a batch with this many queued rows.
-pub async fn stored(db: &Db, rows: i64) -> (Batch, Vec<CommandRow>) {
-    let batch = batch(Command::Pause);
-    let rows: Vec<CommandRow> = (0..rows).map(|position| row(&batch, position)).collect();
-    create(db, &batch, &rows, &entry()).await.expect("created");
+pub async fn create_queued_batch(db: &Db, rows: i64) -> (Batch, Vec<CommandRow>) {
+    let batch = sample_batch(Command::Pause);
+    let rows: Vec<CommandRow> = (0..rows).map(|position| sample_row(&batch, position)).collect();
+    create_batch(db, &batch, &rows, &sample_entry()).await.expect("created");
     (batch, rows)
 }
 
-pub fn send(id: Uuid, attempt: i64) -> Send {
-    Send {
+pub fn sample_send(id: Uuid, attempt: i64) -> SendCommit {
+    SendCommit {
         id,
         attempt,
         is_repeated: false,
@@ -122,8 +127,8 @@ pub fn send(id: Uuid, attempt: i64) -> Send {
     }
 }
 
-pub fn report(id: Uuid, outcome: Outcome) -> Report {
-    Report {
+pub fn sample_report(id: Uuid, outcome: Outcome) -> CommandUpdate {
+    CommandUpdate {
         id,
         row: None,
         outcome,
@@ -138,33 +143,33 @@ pub fn report(id: Uuid, outcome: Outcome) -> Report {
     }
 }
 
-pub async fn outcome(db: &Db, id: Uuid) -> Outcome {
+pub async fn read_outcome(db: &Db, id: Uuid) -> Outcome {
     commands::get(db, id).await.expect("read").expect("a row").outcome
 }
 
-pub fn ids(touched: &[Touched]) -> Vec<Uuid> {
-    let mut ids: Vec<Uuid> = touched.iter().map(|touched| touched.id).collect();
+pub fn sorted_ids(changed: &[ChangedRow]) -> Vec<Uuid> {
+    let mut ids: Vec<Uuid> = changed.iter().map(|row| row.id).collect();
     ids.sort();
     ids
 }
 
 /// Records a started print, which occupies the plate of its printer.
-pub async fn occupy(db: &Db, printer_id: Uuid, print_id: Uuid, since: DateTime<Utc>) {
-    let fact = PrintFact::Began { id: print_id, file: None, at: since, by: By::unknown() };
-    print_facts::record(db, new_id(), &[(printer_id, fact)], &[]).await.expect("recorded");
+pub async fn occupy_plate(db: &Db, printer_id: Uuid, print_id: Uuid, since: DateTime<Utc>) {
+    let fact = PrintFact::Began { id: print_id, file: None, at: since, by: PrintActor::unknown() };
+    print_facts::store_facts(db, new_id(), &[(printer_id, fact)], &[]).await.expect("recorded");
 }
 
 /// Returns an audit entry for a change that the test does not check.
-pub fn entry() -> Entry {
-    Entry {
+pub fn sample_entry() -> AuditEntry {
+    AuditEntry {
         at: at(0),
-        actor: Actor { kind: ActorKind::Terminal, id: None, name: "terminal".into() },
+        actor: AuditActor { kind: ActorKind::Terminal, id: None, name: "terminal".into() },
         action: Action::BatchCreated,
         printer_ids: Vec::new(),
         subject: None,
         request_id: None,
         address: None,
         changes: serde_json::Map::new(),
-        key: None,
+        idempotency_key: None,
     }
 }

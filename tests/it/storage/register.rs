@@ -4,42 +4,45 @@ use printyard::{
     clock::new_id,
     domain::{
         command::{Command, Outcome, Reason},
-        print::Mark,
+        print::JobMark,
         printer::Printer,
         state::PrinterState,
     },
     storage::{
         Db, Error, commands, plates,
-        printer_observations::{self, Sighting},
-        printers::{self, KeyChange, PrinterFilter, Selection},
+        printer_observations::{self, PrinterObservation},
+        printers::{self, ApiKeyChange, PrinterFilter, PrinterSelection},
     },
 };
 
 use super::{
-    databases::on_each,
-    fixtures::{self, at, batch, create, entry, full_printer, occupy, outcome, printer, report, row, send, tagged},
+    databases::on_each_database,
+    fixtures::{
+        self, at, create_batch, full_printer, occupy_plate, read_outcome, sample_batch, sample_entry, sample_printer,
+        sample_report, sample_row, sample_send, tagged_printer,
+    },
 };
 
-async fn register(db: &Db, printers: &[Printer]) {
+async fn insert_printers(db: &Db, printers: &[Printer]) {
     for printer in printers {
-        fixtures::insert(db, printer, None, &entry()).await.expect("inserted");
+        fixtures::insert_printer(db, printer, None, &sample_entry()).await.expect("inserted");
     }
 }
 
-fn names(printers: &[Printer]) -> Vec<&str> {
+fn printer_names(printers: &[Printer]) -> Vec<&str> {
     printers.iter().map(|printer| printer.details.name.as_str()).collect()
 }
 
 #[tokio::test]
 async fn a_printer_reads_back_as_it_was_written() {
-    on_each(async |db| {
-        let (full, bare) = (full_printer("full"), printer("bare"));
-        fixtures::insert(&db, &full, Some(b"sealed"), &entry()).await.expect("inserted");
-        fixtures::insert(&db, &bare, None, &entry()).await.expect("inserted");
+    on_each_database(async |db| {
+        let (full, bare) = (full_printer("full"), sample_printer("bare"));
+        fixtures::insert_printer(&db, &full, Some(b"sealed"), &sample_entry()).await.expect("inserted");
+        fixtures::insert_printer(&db, &bare, None, &sample_entry()).await.expect("inserted");
         assert_eq!(printers::get(&db, full.id).await.expect("read").as_ref(), Some(&full));
-        assert_eq!(fixtures::sealed_key(&db, full.id).await.expect("read").as_deref(), Some(b"sealed".as_slice()));
-        assert_eq!(fixtures::sealed_key(&db, bare.id).await.expect("read"), None);
-        let all = printers::all(&db).await.expect("read");
+        assert_eq!(fixtures::read_sealed_key(&db, full.id).await.expect("read").as_deref(), Some(b"sealed".as_slice()));
+        assert_eq!(fixtures::read_sealed_key(&db, bare.id).await.expect("read"), None);
+        let all = printers::list_printers(&db).await.expect("read");
         assert_eq!(all, [bare.clone(), full.clone()]);
         let many = printers::get_many(&db, &[full.id, new_id(), bare.id]).await.expect("read");
         assert_eq!(many, [bare, full]);
@@ -49,48 +52,62 @@ async fn a_printer_reads_back_as_it_was_written() {
 }
 
 #[tokio::test]
-async fn a_taken_name_and_a_taken_address_are_told_apart() {
-    on_each(async |db| {
-        let (a, mut b) = (printer("a"), printer("b"));
-        register(&db, &[a.clone(), b.clone()]).await;
-        let mut same_name = printer("a");
+async fn a_taken_name_and_a_taken_address_are_different_errors() {
+    on_each_database(async |db| {
+        let (a, mut b) = (sample_printer("a"), sample_printer("b"));
+        insert_printers(&db, &[a.clone(), b.clone()]).await;
+        let mut same_name = sample_printer("a");
         same_name.details.url = "http://elsewhere.test".into();
-        assert!(matches!(fixtures::insert(&db, &same_name, None, &entry()).await, Err(Error::NameTaken)));
-        let mut same_url = printer("c");
+        assert!(matches!(
+            fixtures::insert_printer(&db, &same_name, None, &sample_entry()).await,
+            Err(Error::NameTaken)
+        ));
+        let mut same_url = sample_printer("c");
         same_url.details.url.clone_from(&a.details.url);
-        assert!(matches!(fixtures::insert(&db, &same_url, None, &entry()).await, Err(Error::UrlTaken)));
+        assert!(matches!(fixtures::insert_printer(&db, &same_url, None, &sample_entry()).await, Err(Error::UrlTaken)));
         b.details.name = "a".into();
-        assert!(matches!(printers::update(&db, &b, 1, KeyChange::Keep, &entry()).await, Err(Error::NameTaken)));
+        assert!(matches!(
+            printers::update(&db, &b, 1, ApiKeyChange::Keep, &sample_entry()).await,
+            Err(Error::NameTaken)
+        ));
         // The same id again is neither of these errors, because it is a defect.
-        assert!(matches!(fixtures::insert(&db, &a, None, &entry()).await, Err(Error::Database(_))));
-        let other_case = printer("A");
-        fixtures::insert(&db, &other_case, None, &entry()).await.expect("names are case-sensitive");
+        assert!(matches!(fixtures::insert_printer(&db, &a, None, &sample_entry()).await, Err(Error::Database(_))));
+        let other_case = sample_printer("A");
+        fixtures::insert_printer(&db, &other_case, None, &sample_entry()).await.expect("names are case-sensitive");
     })
     .await;
 }
 
 #[tokio::test]
-async fn of_two_changes_of_one_version_only_the_first_counts() {
-    on_each(async |db| {
+async fn two_changes_of_one_version_store_only_the_first() {
+    on_each_database(async |db| {
         let mut printer = full_printer("a");
-        fixtures::insert(&db, &printer, Some(b"one"), &entry()).await.expect("inserted");
+        fixtures::insert_printer(&db, &printer, Some(b"one"), &sample_entry()).await.expect("inserted");
         printer.version = 2;
         printer.updated_at = at(5);
         printer.details.tags = vec!["new".into()];
         printer.details.model = None;
         printer.details.bed_mm = None;
-        assert!(printers::update(&db, &printer, 1, KeyChange::Keep, &entry()).await.expect("written"));
-        assert!(!printers::update(&db, &full_printer("other"), 1, KeyChange::Keep, &entry()).await.expect("written"));
+        assert!(printers::update(&db, &printer, 1, ApiKeyChange::Keep, &sample_entry()).await.expect("written"));
+        assert!(
+            !printers::update(&db, &full_printer("other"), 1, ApiKeyChange::Keep, &sample_entry())
+                .await
+                .expect("written")
+        );
         let mut late = printer.clone();
         late.details.notes = "late".into();
         late.details.tags.clear();
-        assert!(!printers::update(&db, &late, 1, KeyChange::Clear, &entry()).await.expect("written"));
+        assert!(!printers::update(&db, &late, 1, ApiKeyChange::Clear, &sample_entry()).await.expect("written"));
         assert_eq!(printers::get(&db, printer.id).await.expect("read").as_ref(), Some(&printer));
-        let key = || async { fixtures::sealed_key(&db, printer.id).await.expect("read") };
+        let key = || async { fixtures::read_sealed_key(&db, printer.id).await.expect("read") };
         assert_eq!(key().await.as_deref(), Some(b"one".as_slice()));
-        assert!(printers::update(&db, &printer, 2, KeyChange::Set(b"two".to_vec()), &entry()).await.expect("written"));
+        assert!(
+            printers::update(&db, &printer, 2, ApiKeyChange::Set(b"two".to_vec()), &sample_entry())
+                .await
+                .expect("written")
+        );
         assert_eq!(key().await.as_deref(), Some(b"two".as_slice()));
-        assert!(printers::update(&db, &printer, 2, KeyChange::Clear, &entry()).await.expect("written"));
+        assert!(printers::update(&db, &printer, 2, ApiKeyChange::Clear, &sample_entry()).await.expect("written"));
         assert_eq!(key().await, None);
     })
     .await;
@@ -98,13 +115,13 @@ async fn of_two_changes_of_one_version_only_the_first_counts() {
 
 #[tokio::test]
 async fn pages_are_complete_and_repeat_nothing() {
-    on_each(async |db| {
-        let all: Vec<Printer> = (0..25).map(|i| printer(&format!("p{i:02}"))).collect();
-        register(&db, &all).await;
+    on_each_database(async |db| {
+        let all: Vec<Printer> = (0..25).map(|i| sample_printer(&format!("p{i:02}"))).collect();
+        insert_printers(&db, &all).await;
         let mut seen = Vec::new();
         let mut after = None;
         loop {
-            let page = printers::page(&db, &PrinterFilter::default(), after, 10).await.expect("read");
+            let page = printers::list_page(&db, &PrinterFilter::default(), after, 10).await.expect("read");
             let Some(last) = page.last() else { break };
             after = Some((last.details.name.clone(), last.id));
             seen.extend(page);
@@ -115,21 +132,21 @@ async fn pages_are_complete_and_repeat_nothing() {
 }
 
 #[tokio::test]
-async fn a_search_takes_its_text_literally_and_sees_only_what_may_be_seen() {
-    on_each(async |db| {
-        let mut noted = tagged("alpha", &["hall-a"]);
+async fn a_search_takes_its_text_literally_and_finds_only_visible_printers() {
+    on_each_database(async |db| {
+        let mut noted = tagged_printer("alpha", &["hall-a"]);
         noted.details.notes = "runs at 100% on friday_night".into();
-        let mut model = tagged("beta", &["hall-b", "petg"]);
+        let mut model = tagged_printer("beta", &["hall-b", "petg"]);
         model.details.model = Some("MK4".into());
-        register(&db, &[noted, model, tagged("gamma", &[])]).await;
+        insert_printers(&db, &[noted, model, tagged_printer("gamma", &[])]).await;
         let found = async |tag: Option<&str>, q: Option<&str>, visible: Option<&[&str]>| {
             let filter = PrinterFilter {
                 tag: tag.map(str::to_owned),
                 q: q.map(str::to_owned),
                 visible_tags: visible.map(|tags| tags.iter().map(|tag| (*tag).to_owned()).collect()),
             };
-            let page = printers::page(&db, &filter, None, 10).await.expect("read");
-            names(&page).join(" ")
+            let page = printers::list_page(&db, &filter, None, 10).await.expect("read");
+            printer_names(&page).join(" ")
         };
         assert_eq!(found(None, None, None).await, "alpha beta gamma");
         assert_eq!(found(None, Some("0% on FRIDAY_"), None).await, "alpha");
@@ -149,15 +166,20 @@ async fn a_search_takes_its_text_literally_and_sees_only_what_may_be_seen() {
 }
 
 #[tokio::test]
-async fn a_selection_combines_its_tags_by_and_and_leaves_out_the_disabled() {
-    on_each(async |db| {
-        let mut off = tagged("off", &["a", "b"]);
+async fn a_selection_requires_all_tags_and_leaves_out_disabled_printers() {
+    on_each_database(async |db| {
+        let mut off = tagged_printer("off", &["a", "b"]);
         off.details.enabled = false;
-        register(&db, &[off, tagged("ab", &["a", "b"]), tagged("ac", &["a", "c"]), tagged("none", &[])]).await;
+        insert_printers(
+            &db,
+            &[off, tagged_printer("ab", &["a", "b"]), tagged_printer("ac", &["a", "c"]), tagged_printer("none", &[])],
+        )
+        .await;
         let list = |tags: &[&str]| -> Vec<String> { tags.iter().map(|tag| (*tag).to_owned()).collect() };
         let selected = async |all: &[&str], any: &[&str], visible: Option<&[&str]>| {
-            let selection = Selection { tags_all: list(all), tags_any: list(any), visible_tags: visible.map(list) };
-            let printers = printers::select(&db, &selection).await.expect("read");
+            let selection =
+                PrinterSelection { tags_all: list(all), tags_any: list(any), visible_tags: visible.map(list) };
+            let printers = printers::select_printers(&db, &selection).await.expect("read");
             printers.into_iter().map(|(_, name)| name).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(selected(&[], &[], None).await, "ab ac none");
@@ -172,32 +194,37 @@ async fn a_selection_combines_its_tags_by_and_and_leaves_out_the_disabled() {
 }
 
 #[tokio::test]
-async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it() {
-    on_each(async |db| {
+async fn removing_a_printer_ends_its_commands_and_deletes_its_observations() {
+    on_each_database(async |db| {
         let gone = full_printer("gone");
         let stays = full_printer("stays");
-        register(&db, &[gone.clone(), stays.clone()]).await;
-        let batch = batch(Command::Pause);
-        let mut rows: Vec<_> = (0..5).map(|position| row(&batch, position)).collect();
+        insert_printers(&db, &[gone.clone(), stays.clone()]).await;
+        let batch = sample_batch(Command::Pause);
+        let mut rows: Vec<_> = (0..5).map(|position| sample_row(&batch, position)).collect();
         for row in &mut rows[..4] {
             row.printer_id = gone.id;
         }
-        create(&db, &batch, &rows, &entry()).await.expect("created");
-        let sends: Vec<_> = rows[1..4].iter().map(|row| send(row.id, 1)).collect();
+        create_batch(&db, &batch, &rows, &sample_entry()).await.expect("created");
+        let sends: Vec<_> = rows[1..4].iter().map(|row| sample_send(row.id, 1)).collect();
         commands::commit_sends(&db, &sends).await.expect("sent");
-        let reports = [report(rows[2].id, Outcome::Accepted), report(rows[3].id, Outcome::Confirmed)];
-        assert_eq!(commands::report(&db, &reports, &[]).await.expect("reported").changed, 2);
-        let sighting = |printer: &Printer| Sighting {
+        let reports = [sample_report(rows[2].id, Outcome::Accepted), sample_report(rows[3].id, Outcome::Confirmed)];
+        assert_eq!(commands::store_updates(&db, &reports, &[]).await.expect("reported").changed, 2);
+        let observation = |printer: &Printer| PrinterObservation {
             printer_id: printer.id,
             state: PrinterState::Printing,
-            mark: Mark::default(),
+            mark: JobMark::default(),
             observed_at: at(1),
             octoprint_version: None,
         };
-        printer_observations::save(&db, &[sighting(&gone), sighting(&stays)], &[], &[]).await.expect("saved");
-        occupy(&db, gone.id, new_id(), at(1)).await;
+        printer_observations::store_observations(&db, &[observation(&gone), observation(&stays)], &[], &[])
+            .await
+            .expect("saved");
+        occupy_plate(&db, gone.id, new_id(), at(1)).await;
 
-        assert_eq!(printers::remove(&db, gone.id, at(30), &entry()).await.expect("removed"), Some(vec![batch.id]));
+        assert_eq!(
+            printers::remove(&db, gone.id, at(30), &sample_entry()).await.expect("removed"),
+            Some(vec![batch.id])
+        );
 
         assert_eq!(printers::get(&db, gone.id).await.expect("read"), None);
         let expected = [
@@ -211,15 +238,20 @@ async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it
             let row = commands::get(&db, row.id).await.expect("read").expect("a row");
             assert_eq!((row.outcome, row.reason), (outcome, reason));
         }
-        assert_eq!(printer_observations::get_many(&db, &[gone.id, stays.id]).await.expect("read"), [sighting(&stays)]);
+        assert_eq!(
+            printer_observations::get_many(&db, &[gone.id, stays.id]).await.expect("read"),
+            [observation(&stays)]
+        );
         assert_eq!(plates::get_many(&db, &[gone.id]).await.expect("read"), []);
         // Late observations of a removed printer change nothing and cause no error.
-        printer_observations::save(&db, &[sighting(&gone), sighting(&stays)], &[], &[]).await.expect("saved");
-        occupy(&db, gone.id, new_id(), at(31)).await;
+        printer_observations::store_observations(&db, &[observation(&gone), observation(&stays)], &[], &[])
+            .await
+            .expect("saved");
+        occupy_plate(&db, gone.id, new_id(), at(31)).await;
         assert_eq!(plates::get_many(&db, &[gone.id]).await.expect("read"), []);
-        assert!(commands::commit_sends(&db, &[send(rows[0].id, 1)]).await.expect("no error").is_empty());
-        assert_eq!(outcome(&db, rows[0].id).await, Outcome::Skipped);
-        fixtures::insert(&db, &full_printer("gone"), None, &entry())
+        assert!(commands::commit_sends(&db, &[sample_send(rows[0].id, 1)]).await.expect("no error").is_empty());
+        assert_eq!(read_outcome(&db, rows[0].id).await, Outcome::Skipped);
+        fixtures::insert_printer(&db, &full_printer("gone"), None, &sample_entry())
             .await
             .expect("the name and the address are free again");
     })
@@ -227,17 +259,17 @@ async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it
 }
 
 #[tokio::test]
-async fn tags_of_many_are_written_whole_or_not_at_all() {
-    on_each(async |db| {
-        let mut printers: Vec<Printer> = ["a", "b", "c"].map(|name| tagged(name, &["old", "own"])).into();
-        register(&db, &printers).await;
+async fn tags_of_many_printers_are_written_together_or_not_at_all() {
+    on_each_database(async |db| {
+        let mut printers: Vec<Printer> = ["a", "b", "c"].map(|name| tagged_printer(name, &["old", "own"])).into();
+        insert_printers(&db, &printers).await;
         let all: Vec<_> = printers.iter().map(|printer| printer.id).collect();
         for printer in &mut printers[..2] {
             printer.details.tags = vec!["new".into(), "old".into()];
             printer.version = 2;
             printer.updated_at = at(9);
         }
-        assert!(printers::retag(&db, &printers[..2], &entry()).await.expect("written"));
+        assert!(printers::retag(&db, &printers[..2], &sample_entry()).await.expect("written"));
         assert_eq!(printers::get_many(&db, &all).await.expect("read"), printers);
         // One of the two printers has another version by now.
         let mut late = printers[1..].to_vec();
@@ -245,7 +277,7 @@ async fn tags_of_many_are_written_whole_or_not_at_all() {
             printer.version = 2;
             printer.details.tags.clear();
         }
-        assert!(!printers::retag(&db, &late, &entry()).await.expect("refused"));
+        assert!(!printers::retag(&db, &late, &sample_entry()).await.expect("refused"));
         assert_eq!(printers::get_many(&db, &all).await.expect("read"), printers);
     })
     .await;
@@ -253,16 +285,20 @@ async fn tags_of_many_are_written_whole_or_not_at_all() {
 
 #[tokio::test]
 async fn printers_are_registered_all_or_none() {
-    on_each(async |db| {
-        let new = |printer: Printer| printers::NewPrinter { printer, sealed: fixtures::with_key(b"k"), entry: entry() };
-        let [a, b] = ["a", "b"].map(|name| tagged(name, &["t"]));
+    on_each_database(async |db| {
+        let new = |printer: Printer| printers::NewPrinter {
+            printer,
+            sealed: fixtures::sealed_with_key(b"k"),
+            entry: sample_entry(),
+        };
+        let [a, b] = ["a", "b"].map(|name| tagged_printer(name, &["t"]));
         printers::insert(&db, &[new(a.clone()), new(b.clone())]).await.expect("inserted");
         assert_eq!(printers::get_many(&db, &[a.id, b.id]).await.expect("read"), [a.clone(), b.clone()]);
-        let mut other = printer("d");
+        let mut other = sample_printer("d");
         other.details.url.clone_from(&b.details.url);
-        let refused = printers::insert(&db, &[new(printer("c")), new(other)]).await;
+        let refused = printers::insert(&db, &[new(sample_printer("c")), new(other)]).await;
         assert!(matches!(refused, Err(Error::UrlTaken)));
-        assert_eq!(printers::all(&db).await.expect("read").len(), 2);
+        assert_eq!(printers::list_printers(&db).await.expect("read").len(), 2);
     })
     .await;
 }

@@ -5,18 +5,18 @@ use printyard::{
     clock::{self, new_id},
     domain::{
         access::{Role, Token},
-        audit::{Action, Entry},
+        audit::{Action, AuditEntry},
         batch::{Batch, BatchState},
         clock_check::{STEADY_FOR, StoredClock},
         command::Command,
-        print::{By, Mark, PrintFact, PrintResult},
+        print::{JobMark, PrintActor, PrintFact, PrintResult},
     },
     storage::{Db, audit, batches, events, print_days, print_facts, prints, retention, tokens},
 };
 
 use super::{
-    databases::on_each,
-    fixtures::{batch, create, entry, insert, occupy, printer},
+    databases::on_each_database,
+    fixtures::{create_batch, insert_printer, occupy_plate, sample_batch, sample_entry, sample_printer},
 };
 
 /// How long rows are kept in these tests.
@@ -28,10 +28,15 @@ fn days(n: i64) -> TimeDelta {
 
 /// Writes an audit row and an event for each of these ages, and runs retention. Returns how many audit rows and how
 /// many events were deleted.
-async fn removed(db: &Db, now: DateTime<Utc>, ages: impl IntoIterator<Item = TimeDelta>) -> (u64, u64) {
+async fn add_rows_and_run_retention(
+    db: &Db,
+    now: DateTime<Utc>,
+    ages: impl IntoIterator<Item = TimeDelta>,
+) -> (u64, u64) {
     for age in ages {
-        let cleared = Entry { at: now - age, action: Action::PlateCleared, printer_ids: vec![new_id()], ..entry() };
-        audit::add(db, &cleared).await.expect("written");
+        let cleared =
+            AuditEntry { at: now - age, action: Action::PlateCleared, printer_ids: vec![new_id()], ..sample_entry() };
+        audit::append_single(db, &cleared).await.expect("written");
     }
     (
         audit::delete_older_than(db, now - KEPT, now).await.expect("removed"),
@@ -41,24 +46,24 @@ async fn removed(db: &Db, now: DateTime<Utc>, ages: impl IntoIterator<Item = Tim
 
 #[tokio::test]
 async fn a_clock_that_was_years_back_for_one_change_costs_no_other_row() {
-    on_each(async |db| {
+    on_each_database(async |db| {
         let now = clock::now();
         let ages = std::iter::repeat_n(days(0), 20).chain([days(9_000), days(0), days(0)]);
-        assert_eq!(removed(&db, now, ages).await, (0, 0));
+        assert_eq!(add_rows_and_run_retention(&db, now, ages).await, (0, 0));
         let verified = audit::verify(&db).await.expect("verified");
         assert_eq!((verified.rows, verified.removed_up_to, verified.faults.len()), (23, 0, 0), "{verified:?}");
-        assert_eq!(events::page(&db, 0, None, 50).await.expect("read").events.len(), 23);
+        assert_eq!(events::list_page(&db, 0, None, 50).await.expect("read").events.len(), 23);
     })
     .await;
 }
 
 #[tokio::test]
-async fn old_rows_go_up_to_the_first_row_that_is_kept_and_a_row_from_the_future_does_not_end_them() {
-    on_each(async |db| {
+async fn old_rows_are_removed_up_to_the_first_kept_row_despite_a_future_row() {
+    on_each_database(async |db| {
         let now = clock::now();
         let ages = [days(90), days(-1_000), days(60), days(31), days(29), days(40), days(0)];
-        assert_eq!(removed(&db, now, ages).await, (4, 4));
-        let left = events::page(&db, 0, None, 50).await.expect("read").events;
+        assert_eq!(add_rows_and_run_retention(&db, now, ages).await, (4, 4));
+        let left = events::list_page(&db, 0, None, 50).await.expect("read").events;
         assert_eq!(left.iter().map(|event| event.seq).collect::<Vec<_>>(), [5, 6, 7]);
         let verified = audit::verify(&db).await.expect("verified");
         assert_eq!(verified.faults, Vec::<String>::new());
@@ -69,14 +74,20 @@ async fn old_rows_go_up_to_the_first_row_that_is_kept_and_a_row_from_the_future_
 }
 
 #[tokio::test]
-async fn a_row_from_the_future_that_no_old_row_follows_may_be_new_and_stays() {
-    on_each(async |db| assert_eq!(removed(&db, clock::now(), [days(90), days(-1_000), days(0)]).await, (1, 1))).await;
-    on_each(async |db| assert_eq!(removed(&db, clock::now(), [days(-1_000), days(-999), days(0)]).await, (0, 0))).await;
+async fn a_future_row_that_no_old_row_follows_is_kept() {
+    on_each_database(async |db| {
+        assert_eq!(add_rows_and_run_retention(&db, clock::now(), [days(90), days(-1_000), days(0)]).await, (1, 1))
+    })
+    .await;
+    on_each_database(async |db| {
+        assert_eq!(add_rows_and_run_retention(&db, clock::now(), [days(-1_000), days(-999), days(0)]).await, (0, 0))
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_batch_goes_only_with_all_that_were_made_before_it() {
-    on_each(async |db| {
+async fn a_batch_is_removed_only_with_all_earlier_batches() {
+    on_each_database(async |db| {
         let now = clock::now();
         // Age of the creation, and age of the end.
         let cases = [
@@ -88,33 +99,34 @@ async fn a_batch_goes_only_with_all_that_were_made_before_it() {
             (29, Some(9_000)),
             (50, Some(49)),
         ];
-        let made: Vec<Batch> = cases
+        let stored: Vec<Batch> = cases
             .into_iter()
             .map(|(created, finished): (i64, Option<i64>)| {
                 let finished_at = finished.map(|age| now - days(age));
                 let state = if finished.is_some() { BatchState::Finished } else { BatchState::Running };
-                Batch { created_at: now - days(created), finished_at, state, ..batch(Command::Pause) }
+                Batch { created_at: now - days(created), finished_at, state, ..sample_batch(Command::Pause) }
             })
             .collect();
-        for batch in &made {
-            create(&db, batch, &[], &entry()).await.expect("created");
+        for batch in &stored {
+            create_batch(&db, batch, &[], &sample_entry()).await.expect("created");
         }
         assert_eq!(batches::delete_older_than(&db, now - KEPT, now).await.expect("removed"), 3);
-        let left = batches::page(&db, &Default::default(), None, 50).await.expect("read");
+        let left = batches::list_page(&db, &Default::default(), None, 50).await.expect("read");
         let mut left: Vec<_> = left.iter().map(|batch| batch.id).collect();
         left.sort();
-        assert_eq!(left, [2, 3, 5, 6].map(|n: usize| made[n].id));
+        assert_eq!(left, [2, 3, 5, 6].map(|n: usize| stored[n].id));
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_is_known_of_the_clock_outlives_the_server_and_begins_with_the_newest_event() {
-    on_each(async |db| {
+async fn the_stored_clock_survives_a_restart_and_begins_with_the_newest_event() {
+    on_each_database(async |db| {
         assert_eq!(retention::stored_clock(&db).await.expect("read"), None);
         let now = clock::now();
-        let cleared = Entry { at: now, action: Action::PlateCleared, printer_ids: vec![new_id()], ..entry() };
-        audit::add(&db, &cleared).await.expect("written");
+        let cleared =
+            AuditEntry { at: now, action: Action::PlateCleared, printer_ids: vec![new_id()], ..sample_entry() };
+        audit::append_single(&db, &cleared).await.expect("written");
         let newest = StoredClock { newest: now, steady: STEADY_FOR };
         assert_eq!(retention::stored_clock(&db).await.expect("read"), Some(newest));
         for steady in [0, 7] {
@@ -127,27 +139,27 @@ async fn what_is_known_of_the_clock_outlives_the_server_and_begins_with_the_newe
 }
 
 #[tokio::test]
-async fn prints_go_by_position_once_they_are_counted_and_not_while_they_are_on_a_plate() {
-    on_each(async |db| {
+async fn counted_prints_are_removed_by_position_unless_they_are_on_a_plate() {
+    on_each_database(async |db| {
         let now = clock::now();
-        let printer = printer("P1");
-        insert(&db, &printer, None, &entry()).await.expect("registered");
+        let printer = sample_printer("P1");
+        insert_printer(&db, &printer, None, &sample_entry()).await.expect("registered");
         let mut ids = Vec::new();
         // Age of the start, and whether the print ended an hour later.
         for (age, has_ended) in [(90, true), (80, false), (70, true), (60, true), (29, true), (50, true)] {
-            let (id, by, began) = (new_id(), By::printer(), now - days(age));
+            let (id, by, began) = (new_id(), PrintActor::printer(), now - days(age));
             let mut facts = vec![(printer.id, PrintFact::Began { id, file: None, at: began, by })];
             if has_ended {
                 let at = began + TimeDelta::hours(1);
-                let (result, left) = (PrintResult::Done, Mark::default());
-                facts.push((printer.id, PrintFact::Ended { id, at, result, reason: None, by, left }));
+                let (result, mark_after) = (PrintResult::Done, JobMark::default());
+                facts.push((printer.id, PrintFact::Ended { id, at, result, reason: None, by, mark_after }));
             }
-            print_facts::record(&db, new_id(), &facts, &[]).await.expect("recorded");
+            print_facts::store_facts(&db, new_id(), &facts, &[]).await.expect("recorded");
             ids.push(id);
         }
-        occupy(&db, printer.id, ids[2], now).await;
+        occupy_plate(&db, printer.id, ids[2], now).await;
         assert_eq!(prints::delete_older_than(&db, now - KEPT, now).await.expect("removed"), 0, "not counted yet");
-        print_days::catch_up(&db).await.expect("counted");
+        print_days::count_ended_prints(&db).await.expect("counted");
         assert_eq!(prints::delete_older_than(&db, now - KEPT, now).await.expect("removed"), 2);
         for (n, id) in ids.iter().enumerate() {
             let is_there = prints::get(&db, *id).await.expect("read").is_some();
@@ -158,8 +170,8 @@ async fn prints_go_by_position_once_they_are_counted_and_not_while_they_are_on_a
 }
 
 #[tokio::test]
-async fn tokens_go_some_time_after_they_were_revoked_or_expired() {
-    on_each(async |db| {
+async fn tokens_are_removed_some_time_after_they_were_revoked_or_expired() {
+    on_each_database(async |db| {
         let now = clock::now();
         let token = |expires_at: Option<DateTime<Utc>>| {
             let id = new_id();
@@ -171,17 +183,17 @@ async fn tokens_go_some_time_after_they_were_revoked_or_expired() {
                 created_at: now - days(900),
                 expires_at,
                 last_used_at: None,
-                line: id,
+                root_id: id,
                 requires_key: false,
             }
         };
-        let made = [token(None), token(None), token(Some(now - days(60))), token(Some(now - days(10)))];
-        for (n, token) in (0_u8..).zip(&made) {
-            tokens::insert(&db, token, &[n], &entry()).await.expect("made");
+        let stored = [token(None), token(None), token(Some(now - days(60))), token(Some(now - days(10)))];
+        for (n, token) in (0_u8..).zip(&stored) {
+            tokens::insert(&db, token, &[n], &sample_entry()).await.expect("made");
         }
-        tokens::revoke(&db, made[1].id, now - days(60), &entry()).await.expect("revoked");
+        tokens::revoke(&db, stored[1].id, now - days(60), &sample_entry()).await.expect("revoked");
         assert_eq!(tokens::delete_ended(&db, now - KEPT).await.expect("removed"), 2);
-        for (token, stays) in made.iter().zip([true, false, false, true]) {
+        for (token, stays) in stored.iter().zip([true, false, false, true]) {
             assert_eq!(tokens::get(&db, token.id).await.expect("read").is_some(), stays);
         }
     })

@@ -13,8 +13,11 @@ use printyard::{
 use serde_json::{Value, json};
 
 use super::{
-    client::{Log, Request},
-    script::{FILES, OLD, PRINTERS, SETTLED, Yard, retain, text},
+    client::{ClientLog, ClientRequest},
+    script::{
+        OLD_BATCH_CREATOR, PRINTERS, SETTLED_PRINTER, SHORT_FILES, ScriptSetup, run_retention_without_errors,
+        text_field,
+    },
 };
 use crate::support::{server::TestServer, wait};
 
@@ -22,66 +25,66 @@ use crate::support::{server::TestServer, wait};
 const SOON: Duration = Duration::from_secs(45);
 
 /// Checks everything on a server that was restarted after the end of the failure.
-pub async fn check(yard: &Yard, log: &mut Log, url: &str) {
-    let server = &yard.server;
+pub async fn check_recovery(setup: &ScriptSetup, log: &mut ClientLog, url: &str) {
+    let server = &setup.server;
     repeat_unanswered(server, log).await;
-    every_command_is_final(server).await;
-    the_pause_is_settled(server, &yard.farm.printers()[SETTLED]).await;
-    for printer in yard.farm.printers() {
-        printer.forget_command_faults();
+    until_every_command_is_final(server).await;
+    until_the_pause_is_settled(server, &setup.farm.printers()[SETTLED_PRINTER]).await;
+    for printer in setup.farm.printers() {
+        printer.clear_command_faults();
     }
-    let printers = every_printer_is_online(yard, log).await;
-    no_queue_is_blocked(server, &printers).await;
-    retain(server).await;
+    let printers = until_every_printer_is_online(setup, log).await;
+    check_no_queue_is_blocked(server, &printers).await;
+    run_retention_without_errors(server).await;
 
-    let batches = items(server, "batches").await;
+    let batches = list_items(server, "batches").await;
     let mut rows = Vec::new();
     for batch in &batches {
-        rows.extend(items(server, &format!("batches/{}/commands", text(batch, "id"))).await);
+        rows.extend(list_items(server, &format!("batches/{}/commands", text_field(batch, "id"))).await);
     }
-    assert!(!batches.iter().any(|batch| batch["created_by"] == OLD), "old batches are removed");
+    assert!(!batches.iter().any(|batch| batch["created_by"] == OLD_BATCH_CREATOR), "old batches are removed");
     for id in &log.batches {
         assert!(batches.iter().any(|batch| batch["id"] == **id), "batch {id} was acknowledged, but is missing");
     }
-    let prints = prints_agree_with_printers(yard, &batches, &rows).await;
-    plates_agree_with_prints(server, &printers, &prints).await;
-    the_audit_verifies(url).await;
-    the_feed_is_complete(url, &batches, &rows, &prints).await;
+    let prints = check_prints_match_printers(setup, &batches, &rows).await;
+    check_plates_match_prints(server, &printers, &prints).await;
+    check_audit(url).await;
+    check_feed_is_complete(url, &batches, &rows, &prints).await;
 }
 
 /// Returns all items of a list.
-async fn items(server: &TestServer, list: &str) -> Vec<Value> {
+async fn list_items(server: &TestServer, list: &str) -> Vec<Value> {
     let (_, page, _) = server.get(&format!("/api/v1/{list}?limit=500")).await;
     assert_eq!(page["next_cursor"], Value::Null, "one page has all items: {page}");
     page["items"].as_array().unwrap_or_else(|| panic!("{list}: {page}")).clone()
 }
 
 /// Repeats unanswered requests with the same keys. Stops the batches that the script wanted to stop.
-async fn repeat_unanswered(server: &TestServer, log: &mut Log) {
+async fn repeat_unanswered(server: &TestServer, log: &mut ClientLog) {
     for request in std::mem::take(&mut log.unanswered) {
         let answer = request.send(server).await.unwrap_or_else(|| panic!("{request:?} fails on a working database"));
-        if matches!(&request, Request::Api { path, .. } if path == "/api/v1/batches") {
-            log.batches.push(text(&answer, "id"));
+        if matches!(&request, ClientRequest::Api { path, .. } if path == "/api/v1/batches") {
+            log.batches.push(text_field(&answer, "id"));
         }
     }
-    for batch in items(server, "batches").await {
+    for batch in list_items(server, "batches").await {
         if batch["finished_at"].is_null() && ["stopped", "far"].iter().any(|name| batch["external_ref"] == *name) {
-            let stop = Request::post(&format!("/api/v1/batches/{}/stop", text(&batch, "id")), json!({}));
+            let stop = ClientRequest::post(&format!("/api/v1/batches/{}/stop", text_field(&batch, "id")), json!({}));
             stop.send(server).await.expect("a working database");
         }
     }
 }
 
-async fn every_command_is_final(server: &TestServer) {
+async fn until_every_command_is_final(server: &TestServer) {
     wait::until("every batch has ended", SOON, async || {
-        let batches = items(server, "batches").await;
+        let batches = list_items(server, "batches").await;
         let open: Vec<Value> = batches.into_iter().filter(|batch| batch["finished_at"].is_null()).collect();
         if open.is_empty() {
             return Ok(());
         }
         let mut rows = Vec::new();
         for batch in &open {
-            rows.extend(items(server, &format!("batches/{}/commands", text(batch, "id"))).await);
+            rows.extend(list_items(server, &format!("batches/{}/commands", text_field(batch, "id"))).await);
         }
         rows.retain(|row| row["final"] == false);
         Err((open, rows))
@@ -90,13 +93,13 @@ async fn every_command_is_final(server: &TestServer) {
 }
 
 /// Waits until a pause with an unknown effect is settled, if its printer is paused.
-async fn the_pause_is_settled(server: &TestServer, printer: &SimulatedPrinter) {
-    let batches = items(server, "batches").await;
+async fn until_the_pause_is_settled(server: &TestServer, printer: &SimulatedPrinter) {
+    let batches = list_items(server, "batches").await;
     let Some(batch) = batches.iter().find(|batch| batch["external_ref"] == "pause") else { return };
     if printer.state_text() != "Paused" {
         return;
     }
-    let path = format!("/api/v1/batches/{}", text(batch, "id"));
+    let path = format!("/api/v1/batches/{}", text_field(batch, "id"));
     wait::until("the pause is settled", SOON, async || {
         let (_, batch, _) = server.get(&path).await;
         let row = batch["commands"][0].clone();
@@ -108,15 +111,16 @@ async fn the_pause_is_settled(server: &TestServer, printer: &SimulatedPrinter) {
 
 /// Waits until every registered printer is online. All printers must be registered except the removed one. Returns them
 /// by id.
-async fn every_printer_is_online(yard: &Yard, log: &Log) -> BTreeMap<String, SimulatedPrinter> {
+async fn until_every_printer_is_online(setup: &ScriptSetup, log: &ClientLog) -> BTreeMap<String, SimulatedPrinter> {
     let mut found = BTreeMap::new();
     wait::until("every printer is online", SOON, async || {
-        let registered = items(&yard.server, "printers").await;
+        let registered = list_items(&setup.server, "printers").await;
         found = registered
             .iter()
             .filter_map(|item| {
-                let printer = yard.farm.printers().iter().find(|printer| printer.name() == text(item, "name"))?;
-                Some((text(item, "id"), printer.clone()))
+                let printer =
+                    setup.farm.printers().iter().find(|printer| printer.name() == text_field(item, "name"))?;
+                Some((text_field(item, "id"), printer.clone()))
             })
             .collect();
         let online = registered.iter().filter(|item| item["status"]["reachability"] == "online").count();
@@ -128,7 +132,7 @@ async fn every_printer_is_online(yard: &Yard, log: &Log) -> BTreeMap<String, Sim
 }
 
 /// Checks that a cancel and then a start of every printer end as expected.
-async fn no_queue_is_blocked(server: &TestServer, printers: &BTreeMap<String, SimulatedPrinter>) {
+async fn check_no_queue_is_blocked(server: &TestServer, printers: &BTreeMap<String, SimulatedPrinter>) {
     let ids: Vec<&String> = printers.keys().collect();
     let cancel = json!({"command": "cancel", "select": {"printer_ids": ids}, "external_ref": "cancel"});
     let (_, batch, _) = server.post_and_wait("/api/v1/batches", cancel).await;
@@ -139,7 +143,7 @@ async fn no_queue_is_blocked(server: &TestServer, printers: &BTreeMap<String, Si
         assert!(["cleared", "already_clear"].iter().any(|result| item["result"] == *result), "{cleared}");
     }
     let last = json!({
-        "command": "start", "select": {"printer_ids": ids}, "file": {"path": FILES[3]}, "external_ref": "last",
+        "command": "start", "select": {"printer_ids": ids}, "file": {"path": SHORT_FILES[3]}, "external_ref": "last",
     });
     let (_, batch, _) = server.post_and_wait("/api/v1/batches", last).await;
     assert_eq!(batch["result"], "ok", "{batch}");
@@ -149,10 +153,10 @@ async fn no_queue_is_blocked(server: &TestServer, printers: &BTreeMap<String, Si
 /// Waits until every printer is idle, in the simulator and in the server, and every print has ended.
 async fn until_idle(server: &TestServer, printers: &BTreeMap<String, SimulatedPrinter>) {
     wait::until("every printer is idle and no print is open", SOON, async || {
-        let seen = items(server, "printers").await;
-        let states: Vec<_> = seen
+        let listed = list_items(server, "printers").await;
+        let states: Vec<_> = listed
             .iter()
-            .map(|item| (text(&item["status"], "state"), printers[&text(item, "id")].state_text()))
+            .map(|item| (text_field(&item["status"], "state"), printers[&text_field(item, "id")].state_text()))
             .collect();
         let (_, open, _) = server.get("/api/v1/prints?state=open").await;
         let idle = states.iter().all(|(server, printer)| server == "operational" && printer == "Operational");
@@ -162,15 +166,15 @@ async fn until_idle(server: &TestServer, printers: &BTreeMap<String, SimulatedPr
 }
 
 /// Checks that the command log and the record of prints match what the printers received. Returns the prints.
-async fn prints_agree_with_printers(yard: &Yard, batches: &[Value], rows: &[Value]) -> Vec<Value> {
-    let prints = items(&yard.server, "prints").await;
+async fn check_prints_match_printers(setup: &ScriptSetup, batches: &[Value], rows: &[Value]) -> Vec<Value> {
+    let prints = list_items(&setup.server, "prints").await;
     let names: HashMap<String, &SimulatedPrinter> =
-        yard.farm.printers().iter().map(|printer| (printer.name().to_owned(), printer)).collect();
-    let batch_of: HashMap<&str, &Value> =
+        setup.farm.printers().iter().map(|printer| (printer.name().to_owned(), printer)).collect();
+    let batches_by_id: HashMap<&str, &Value> =
         batches.iter().filter_map(|batch| Some((batch["id"].as_str()?, batch))).collect();
     let mut real_prints = 0;
-    for printer in yard.farm.printers() {
-        let received = printer.received();
+    for printer in setup.farm.printers() {
+        let received = printer.received_requests();
         let starts = |path: &str| received.iter().filter(|one| one.command == "select" && one.path == path).count();
         for one in received.iter().filter(|one| one.command == "select") {
             assert_eq!(starts(&one.path), 1, "a start was sent twice to {}: {received:#?}", printer.name());
@@ -179,18 +183,18 @@ async fn prints_agree_with_printers(yard: &Yard, batches: &[Value], rows: &[Valu
         real_prints += received.iter().filter(|one| one.command == "select" && one.acted).count();
     }
     for row in rows {
-        let batch = batch_of[row["batch_id"].as_str().expect("an id")];
+        let batch = batches_by_id[row["batch_id"].as_str().expect("an id")];
         assert_eq!(row["final"], true, "{row}");
-        let Some(printer) = names.get(&text(row, "printer_name")) else {
+        let Some(printer) = names.get(&text_field(row, "printer_name")) else {
             assert_eq!(row["reason"], "not_found", "{row}");
             continue;
         };
         if batch["command"] != "start" {
             continue;
         }
-        let (file, reference) = file_of(batch);
+        let (file, reference) = started_file(batch);
         let path = format!("/api/files/local/{file}");
-        let acted = printer.received().iter().filter(|one| one.path == path && one.acted).count();
+        let acted = printer.received_requests().iter().filter(|one| one.path == path && one.acted).count();
         // Two batches start the same file, and only one of them is ever due.
         let expected = match row["effect"].as_str() {
             Some("done") => Some(1),
@@ -203,7 +207,7 @@ async fn prints_agree_with_printers(yard: &Yard, batches: &[Value], rows: &[Valu
         assert!(known, "{started} prints of {row}\n{prints:#?}");
     }
     let recorded: Vec<(String, String)> =
-        prints.iter().map(|print| (text(print, "printer_id"), text(&print["file"], "path"))).collect();
+        prints.iter().map(|print| (text_field(print, "printer_id"), text_field(&print["file"], "path"))).collect();
     assert_eq!(prints.len(), real_prints, "each print once: {prints:#?}");
     let mut once = recorded.clone();
     once.sort();
@@ -213,28 +217,28 @@ async fn prints_agree_with_printers(yard: &Yard, batches: &[Value], rows: &[Valu
 }
 
 /// Returns the file and the reference of a batch of starts.
-fn file_of(batch: &Value) -> (&'static str, &str) {
+fn started_file(batch: &Value) -> (&'static str, &str) {
     let reference = batch["external_ref"].as_str().expect("a reference");
     let file = match reference {
-        "first" => FILES[0],
-        "scheduled" => FILES[1],
-        "stopped" | "far" => FILES[2],
-        "last" => FILES[3],
-        "long" => super::script::LONG,
+        "first" => SHORT_FILES[0],
+        "scheduled" => SHORT_FILES[1],
+        "stopped" | "far" => SHORT_FILES[2],
+        "last" => SHORT_FILES[3],
+        "long" => super::script::LONG_FILE,
         other => panic!("no batch of the script: {other}"),
     };
     (file, reference)
 }
 
 /// Checks that the last print of each printer is on its plate.
-async fn plates_agree_with_prints(
+async fn check_plates_match_prints(
     server: &TestServer,
     printers: &BTreeMap<String, SimulatedPrinter>,
     prints: &[Value],
 ) {
-    let seen = items(server, "printers").await;
-    assert_eq!(seen.len(), printers.len());
-    for printer in seen {
+    let listed = list_items(server, "printers").await;
+    assert_eq!(listed.len(), printers.len());
+    for printer in listed {
         // The newest print is first.
         let last = prints.iter().find(|print| print["printer_id"] == printer["id"]).expect("a print");
         assert_eq!(printer["plate"]["state"], "occupied", "{printer}");
@@ -242,7 +246,7 @@ async fn plates_agree_with_prints(
     }
 }
 
-async fn the_audit_verifies(url: &str) {
+async fn check_audit(url: &str) {
     let db = Db::open(url).await.expect("the database");
     let verified = audit::verify(&db).await.expect("read");
     assert!(verified.faults.is_empty(), "{verified:?}");
@@ -250,11 +254,11 @@ async fn the_audit_verifies(url: &str) {
 }
 
 /// Checks that the feed has no gap, and each fact exactly once.
-async fn the_feed_is_complete(url: &str, batches: &[Value], rows: &[Value], prints: &[Value]) {
+async fn check_feed_is_complete(url: &str, batches: &[Value], rows: &[Value], prints: &[Value]) {
     let db = Db::open(url).await.expect("the database");
     let feed = read_feed(&db).await;
     db.close().await;
-    changes_follow_each_other(&feed);
+    check_changes_follow_each_other(&feed);
     let mut counts: HashMap<(EventType, String), usize> = HashMap::new();
     for event in &feed {
         let subject = event.subject.map(|id| id.to_string()).or_else(|| event.printer_id.map(|id| id.to_string()));
@@ -303,7 +307,7 @@ async fn the_feed_is_complete(url: &str, batches: &[Value], rows: &[Value], prin
 }
 
 /// Checks that each change of a printer's state or reachability begins where the change before it ended.
-fn changes_follow_each_other(feed: &[Event]) {
+fn check_changes_follow_each_other(feed: &[Event]) {
     let mut before = HashMap::new();
     for event in feed {
         let field = match event.kind {
@@ -320,16 +324,16 @@ fn changes_follow_each_other(feed: &[Event]) {
 
 /// Returns every stored event. Checks that the numbers have no gap.
 async fn read_feed(db: &Db) -> Vec<Event> {
-    let mut after = events::kept(db, 0).await.expect("read").start();
+    let mut after = events::stored_range(db, 0).await.expect("read").start_position();
     let mut feed: Vec<Event> = Vec::new();
     loop {
-        let page = events::page(db, after, None, 1_000).await.expect("read");
+        let page = events::list_page(db, after, None, 1_000).await.expect("read");
         for event in page.events {
             assert_eq!(event.seq, after + 1, "the feed has a gap");
             after = event.seq;
             feed.push(event);
         }
-        if !page.more {
+        if !page.has_more {
             return feed;
         }
     }

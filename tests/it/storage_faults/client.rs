@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use printyard::storage::faults::{Failure, Lasts};
+use printyard::storage::fault_injection::{FailureDuration, InjectedFailure};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::support::{
-    server::{ADMIN, TestServer, answer},
+    server::{ADMIN_TOKEN, TestServer, send_request},
     wait,
 };
 
@@ -19,7 +19,7 @@ const RECOVERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// A request that changes something.
 #[derive(Debug, Clone)]
-pub enum Request {
+pub enum ClientRequest {
     Api {
         method: Method,
         path: String,
@@ -33,12 +33,12 @@ pub enum Request {
     },
 }
 
-impl Request {
+impl ClientRequest {
     pub fn post(path: &str, body: Value) -> Self {
         Self::Api { method: Method::POST, path: path.to_owned(), body, key: Uuid::now_v7().to_string() }
     }
 
-    pub fn other(method: Method, path: &str) -> Self {
+    pub fn without_key(method: Method, path: &str) -> Self {
         Self::Api { method, path: path.to_owned(), body: Value::Null, key: String::new() }
     }
 
@@ -53,14 +53,18 @@ impl Request {
                 if !key.is_empty() {
                     request = request.header("Idempotency-Key", key);
                 }
-                let (status, body, _) = answer(request).await;
+                let (status, body, _) = send_request(request).await;
                 assert!(!is_refusal(status, &body), "{self:?} was answered with {status}: {body}");
                 (!status.is_server_error() && !has_failed_item(&body)).then_some(body)
             }
             Self::Import { list, printers } => {
-                let who =
-                    server.services.principal_by_token(ADMIN, None).await.expect("no DB error").expect("the admin");
-                server.services.import_printers(&who, list, *printers).await.ok().map(|_| Value::Null)
+                let principal = server
+                    .services
+                    .principal_by_token(ADMIN_TOKEN, None)
+                    .await
+                    .expect("no DB error")
+                    .expect("the admin");
+                server.services.import_printers(&principal, list, *printers).await.ok().map(|_| Value::Null)
             }
         }
     }
@@ -82,29 +86,29 @@ fn has_failed_item(body: &Value) -> bool {
 
 /// The requests of the client and their results.
 #[derive(Debug, Default)]
-pub struct Log {
+pub struct ClientLog {
     /// Requests without a response.
-    pub unanswered: Vec<Request>,
+    pub unanswered: Vec<ClientRequest>,
     /// Batches that the server acknowledged.
     pub batches: Vec<String>,
 }
 
 /// A client with its log.
-pub struct Client<'a> {
+pub struct RetryingClient<'a> {
     pub server: &'a TestServer,
-    pub failure: Option<Failure>,
-    pub log: Log,
+    pub failure: Option<InjectedFailure>,
+    pub log: ClientLog,
 }
 
-impl Client<'_> {
+impl RetryingClient<'_> {
     /// Sends a request, and repeats it while the server fails. Returns `None` and logs the request if there was no
     /// response.
-    pub async fn send(&mut self, request: Request) -> Option<Value> {
+    pub async fn send(&mut self, request: ClientRequest) -> Option<Value> {
         for _ in 0..TRIES {
             if let Some(body) = request.send(self.server).await {
                 return Some(body);
             }
-            if self.is_hopeless() {
+            if self.fails_permanently() {
                 break;
             }
         }
@@ -113,8 +117,8 @@ impl Client<'_> {
     }
 
     /// Creates a batch. Returns its id.
-    pub async fn batch(&mut self, body: Value) -> Option<String> {
-        let batch = self.send(Request::post("/api/v1/batches", body)).await?;
+    pub async fn create_batch(&mut self, body: Value) -> Option<String> {
+        let batch = self.send(ClientRequest::post("/api/v1/batches", body)).await?;
         let id = batch["id"].as_str().expect("an id").to_owned();
         self.log.batches.push(id.clone());
         Some(id)
@@ -127,16 +131,16 @@ impl Client<'_> {
     }
 
     /// Whether the database fails until the script ends.
-    pub fn is_hopeless(&self) -> bool {
-        let lasts = self.failure.is_some_and(|failure| failure.lasts == Lasts::UntilLifted);
-        lasts && self.server.services.faults().hits() > 0
+    pub fn fails_permanently(&self) -> bool {
+        let lasts = self.failure.is_some_and(|failure| failure.duration == FailureDuration::UntilStopped);
+        lasts && self.server.services.faults().injected() > 0
     }
 
     /// Waits until a condition holds, also after one failed use of the database. Returns at once while the database
     /// fails permanently.
     pub async fn until<T: std::fmt::Debug>(&self, what: &str, mut condition: impl AsyncFnMut() -> Result<(), T>) {
         wait::until(what, RECOVERS_WITHIN, async || match condition().await {
-            Err(_) if self.is_hopeless() => Ok(()),
+            Err(_) if self.fails_permanently() => Ok(()),
             result => result,
         })
         .await;

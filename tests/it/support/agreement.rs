@@ -9,17 +9,17 @@ use printyard::simulator::{Farm, FarmConfig, SimulatedPrinter};
 use serde_json::{Value, json};
 
 use super::{
-    process::{ServerProcess, TOKEN},
+    process::{ADMIN_TOKEN, ServerProcess},
     wait::until,
 };
 
 /// Starts a farm whose printers have selected a file with a very long print.
-pub async fn farm_with_a_long_print(printers: usize) -> Farm {
+pub async fn start_long_print_farm(printers: usize) -> Farm {
     let farm = FarmConfig {
         printers,
         latency: Duration::from_millis(30),
         with_sample_files: true,
-        select: Some("long/vase.gcode".into()),
+        selected_file: Some("long/vase.gcode".into()),
         ..FarmConfig::default()
     };
     Farm::start(farm).await.expect("a farm")
@@ -27,9 +27,9 @@ pub async fn farm_with_a_long_print(printers: usize) -> Farm {
 
 /// Waits until `printers` printers are registered, online, and in a lasting state. A server may close connections
 /// meanwhile.
-pub async fn until_online(server: &ServerProcess, printers: usize, patience: Duration) {
-    until("every printer is online and in a lasting state", patience, async || {
-        let request = server.request(reqwest::Method::GET, "/api/v1/printers?limit=500").bearer_auth(TOKEN);
+pub async fn until_online(server: &ServerProcess, printers: usize, deadline: Duration) {
+    until("every printer is online and in a lasting state", deadline, async || {
+        let request = server.request(reqwest::Method::GET, "/api/v1/printers?limit=500").bearer_auth(ADMIN_TOKEN);
         let answer = request.send().await.map_err(|_| Vec::new())?;
         let list: Value = answer.json().await.map_err(|_| Vec::new())?;
         let items = list["items"].as_array().cloned().unwrap_or_default();
@@ -45,7 +45,7 @@ pub async fn until_online(server: &ServerProcess, printers: usize, patience: Dur
 }
 
 /// Registers every printer of a farm. Returns the printers by their ids.
-pub async fn register(server: &ServerProcess, farm: &Farm) -> HashMap<String, SimulatedPrinter> {
+pub async fn register_farm(server: &ServerProcess, farm: &Farm) -> HashMap<String, SimulatedPrinter> {
     let mut by_id = HashMap::new();
     for printer in farm.printers() {
         let body = json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
@@ -57,7 +57,7 @@ pub async fn register(server: &ServerProcess, farm: &Farm) -> HashMap<String, Si
 }
 
 /// Counts the rows by outcome, for the message of a failure.
-pub fn tally(rows: &[Value]) -> String {
+pub fn format_outcome_counts(rows: &[Value]) -> String {
     let mut counts = BTreeMap::new();
     for row in rows {
         let reason = row["reason"].as_str().map(|reason| format!("/{reason}")).unwrap_or_default();
@@ -70,22 +70,29 @@ pub fn tally(rows: &[Value]) -> String {
 ///
 /// # Panics
 /// If they do not match, or if a start was received twice.
-pub fn agree(context: &str, command: &str, row: &Value, printer: &SimulatedPrinter, before: usize) {
-    let seen: Vec<_> = printer.received().into_iter().skip(before).collect();
-    let count =
-        |command: &str, acted: bool| seen.iter().filter(|one| one.command == command && (one.acted || !acted)).count();
-    let say = || format!("{context}, {command}: {row}\nthe printer saw {seen:?}");
-    assert_eq!(row["final"], true, "{}", say());
+pub fn assert_row_matches_printer(
+    context: &str,
+    command: &str,
+    row: &Value,
+    printer: &SimulatedPrinter,
+    before: usize,
+) {
+    let received: Vec<_> = printer.received_requests().into_iter().skip(before).collect();
+    let count = |command: &str, acted: bool| {
+        received.iter().filter(|one| one.command == command && (one.acted || !acted)).count()
+    };
+    let describe = || format!("{context}, {command}: {row}\nthe printer saw {received:?}");
+    assert_eq!(row["final"], true, "{}", describe());
     // `fault: reset` loses a request before it acts. The request was sent all the same, and a start is sent only once.
-    assert!(count("start", false) <= 1, "a start was received twice: {}", say());
+    assert!(count("start", false) <= 1, "a start was received twice: {}", describe());
     match (row["effect"].as_str(), command) {
-        (Some("done"), "start") => assert_eq!(count("start", true), 1, "{}", say()),
+        (Some("done"), "start") => assert_eq!(count("start", true), 1, "{}", describe()),
         (Some("done"), "restart") => {
-            assert!(count("cancel", true) == 1 && count("start", true) == 1, "{}", say());
+            assert!(count("cancel", true) == 1 && count("start", true) == 1, "{}", describe());
         }
-        (Some("done"), "cancel") => assert!(!printer.state_text().starts_with("Printing"), "{}", say()),
-        (Some("none"), _) => assert!(seen.iter().all(|one| !one.acted), "{}", say()),
+        (Some("done"), "cancel") => assert!(!printer.state_text().starts_with("Printing"), "{}", describe()),
+        (Some("none"), _) => assert!(received.iter().all(|one| !one.acted), "{}", describe()),
         (Some("maybe"), _) => {}
-        other => panic!("{other:?}: {}", say()),
+        other => panic!("{other:?}: {}", describe()),
     }
 }

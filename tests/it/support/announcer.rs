@@ -17,19 +17,19 @@ impl Announcer {
         let (address, port): (IpAddr, u16) =
             (url.host_str()?.parse().expect("an address"), url.port_or_known_default().expect("a port"));
         let texts = [("path", "/"), ("version", "1.11.8")];
-        let announced = format!("OctoPrint instance \"{name}\"");
-        let info = ServiceInfo::new(SERVICE, &announced, &format!("h{port}.local."), address, port, &texts[..]);
-        let one = Self(ServiceDaemon::new().expect("a thread"));
+        let instance_name = format!("OctoPrint instance \"{name}\"");
+        let info = ServiceInfo::new(SERVICE, &instance_name, &format!("h{port}.local."), address, port, &texts[..]);
+        let announcer = Self(ServiceDaemon::new().expect("a thread"));
         // No other machine may receive the announcement.
-        one.0.disable_interface(IfKind::All).expect("the daemon runs");
-        one.0.enable_interface(IfKind::LoopbackV4).expect("the daemon runs");
-        one.0.register(info.expect("an announcement")).expect("announced");
-        let ear = ServiceDaemon::new().expect("a thread");
-        let events = ear.browse(SERVICE).expect("the daemon runs");
-        let is_heard = std::iter::from_fn(|| events.recv_timeout(Duration::from_secs(10)).ok())
+        announcer.0.disable_interface(IfKind::All).expect("the daemon runs");
+        announcer.0.enable_interface(IfKind::LoopbackV4).expect("the daemon runs");
+        announcer.0.register(info.expect("an announcement")).expect("announced");
+        let listener = ServiceDaemon::new().expect("a thread");
+        let events = listener.browse(SERVICE).expect("the daemon runs");
+        let is_received = std::iter::from_fn(|| events.recv_timeout(Duration::from_secs(10)).ok())
             .any(|event| matches!(event, ServiceEvent::ServiceResolved(found) if found.fullname.contains(name)));
-        let _ = ear.shutdown();
-        is_heard.then_some(one)
+        let _ = listener.shutdown();
+        is_received.then_some(announcer)
     }
 }
 

@@ -7,11 +7,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
 /// An authority that no system trusts.
-pub struct Authority {
+pub struct CertificateAuthority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
-impl Authority {
+impl CertificateAuthority {
     /// Creates an authority.
     pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
@@ -27,7 +27,7 @@ impl Authority {
     }
 
     /// Returns TLS for a server with a certificate of this authority.
-    pub fn server(&self, name: &str, is_expired: bool) -> TlsAcceptor {
+    pub fn server_acceptor(&self, name: &str, is_expired: bool) -> TlsAcceptor {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
         if is_expired {
@@ -35,16 +35,16 @@ impl Authority {
             params.not_after = rcgen::date_time_ymd(2021, 1, 1);
         }
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        acceptor(certificate.der().clone(), &key)
+        build_acceptor(certificate.der().clone(), &key)
     }
 
     /// Returns TLS for a server whose certificate is the authority's own, as `openssl req -x509` creates it.
-    pub fn itself(&self) -> TlsAcceptor {
-        acceptor(self.issuer.der().clone(), self.issuer.key())
+    pub fn own_acceptor(&self) -> TlsAcceptor {
+        build_acceptor(self.issuer.der().clone(), self.issuer.key())
     }
 }
 
-fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair) -> TlsAcceptor {
+fn build_acceptor(certificate: CertificateDer<'static>, key: &KeyPair) -> TlsAcceptor {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
     let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key);

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::{ParseError, Url};
 
-use super::{client, port, provided, wait};
+use super::{env_or_skip, http_client, port, wait};
 
 /// From the start of a browser to its first page; 2 s on an idle machine.
 const START_DEADLINE: Duration = Duration::from_secs(90);
@@ -46,11 +46,11 @@ pub struct Browser {
 impl Browser {
     /// Starts a browser. Returns `None` where it is not installed, and prints that the test is left out.
     pub async fn start() -> Option<Self> {
-        let chromedriver = provided("PRINTYARD_TEST_CHROMEDRIVER", "chromedriver")?;
-        let chromium = provided("PRINTYARD_TEST_CHROMIUM", "Chromium")?;
-        let http = client();
+        let chromedriver = env_or_skip("PRINTYARD_TEST_CHROMEDRIVER", "chromedriver")?;
+        let chromium = env_or_skip("PRINTYARD_TEST_CHROMIUM", "Chromium")?;
+        let http = http_client();
         let folder = tempfile::Builder::new().prefix("printyard-browser-").tempdir().expect("a temporary folder");
-        let port = port::free();
+        let port = port::pick_free_port();
         let child = Command::new(&chromedriver)
             .arg(format!("--port={port}"))
             .arg(format!("--log-path={}", folder.path().join("driver.log").display()))
@@ -69,9 +69,10 @@ impl Browser {
         .await;
         let profile = format!("--user-data-dir={}", browser.folder.path().join("profile").display());
         let arguments: Vec<&str> = ARGUMENTS.into_iter().chain([profile.as_str()]).collect();
-        let wishes = json!({"browserName": "chrome", "goog:chromeOptions": {"binary": chromium, "args": arguments}});
-        let wishes = wishes.as_object().cloned().expect("an object");
-        let driver = ClientBuilder::new(HttpConnector::new()).capabilities(wishes).connect(&url).await;
+        let capabilities =
+            json!({"browserName": "chrome", "goog:chromeOptions": {"binary": chromium, "args": arguments}});
+        let capabilities = capabilities.as_object().cloned().expect("an object");
+        let driver = ClientBuilder::new(HttpConnector::new()).capabilities(capabilities).connect(&url).await;
         browser.driver = Some(driver.unwrap_or_else(|error| panic!("{chromium} does not start: {error}")));
         Some(browser)
     }
@@ -99,12 +100,12 @@ impl Browser {
     }
 
     /// Runs a script in the page. Returns its value.
-    pub async fn value(&self, script: &str) -> Value {
+    pub async fn evaluate(&self, script: &str) -> Value {
         self.run(script, Vec::new()).await.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
     /// Waits until a script returns true.
-    pub async fn until(&self, what: &str, script: &str) {
+    pub async fn until_true(&self, what: &str, script: &str) {
         wait::until(what, PAGE_DEADLINE, async || match self.run(script, Vec::new()).await {
             Ok(Value::Bool(true)) => Ok(()),
             other => Err(other),
@@ -124,45 +125,48 @@ impl Browser {
             if let Some(text) = text.filter(|_| kind == "keyDown") {
                 event["text"] = json!(text);
             }
-            self.own("Input.dispatchKeyEvent", event).await;
+            self.send_devtools_command("Input.dispatchKeyEvent", event).await;
         }
     }
 
     /// Moves the mouse over the centers of elements in turn. The button is pressed from the first to the last.
-    pub async fn draw(&self, selectors: &[&str], modifiers: u8) {
+    pub async fn drag_over(&self, selectors: &[&str], modifiers: u8) {
         for (at, selector) in selectors.iter().enumerate() {
-            let place = "const box = document.querySelector(arguments[0]).getBoundingClientRect();
+            let script = "const box = document.querySelector(arguments[0]).getBoundingClientRect();
                 return [box.left + box.width / 2, box.top + box.height / 2];";
-            let place = self.run(place, vec![json!(selector)]).await.expect("an element");
+            let center = self.run(script, vec![json!(selector)]).await.expect("an element");
             let event = |kind: &str, held: u8| {
                 let button = if held > 0 || kind == "mouseReleased" { "left" } else { "none" };
-                json!({"type": kind, "x": place[0], "y": place[1], "button": button, "buttons": held, "clickCount": 1,
+                json!({"type": kind, "x": center[0], "y": center[1], "button": button, "buttons": held, "clickCount": 1,
                     "modifiers": modifiers})
             };
-            self.own("Input.dispatchMouseEvent", event("mouseMoved", u8::from(at > 0))).await;
+            self.send_devtools_command("Input.dispatchMouseEvent", event("mouseMoved", u8::from(at > 0))).await;
             if at == 0 {
-                self.own("Input.dispatchMouseEvent", event("mousePressed", 1)).await;
+                self.send_devtools_command("Input.dispatchMouseEvent", event("mousePressed", 1)).await;
             }
             if at + 1 == selectors.len() {
-                self.own("Input.dispatchMouseEvent", event("mouseReleased", 0)).await;
+                self.send_devtools_command("Input.dispatchMouseEvent", event("mouseReleased", 0)).await;
             }
         }
     }
 
     /// Shows pages on a screen of this size, in CSS pixels.
-    pub async fn screen(&self, width: u32, height: u32) {
+    pub async fn set_screen_size(&self, width: u32, height: u32) {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
-        self.own("Emulation.setDeviceMetricsOverride", size).await;
+        self.send_devtools_command("Emulation.setDeviceMetricsOverride", size).await;
     }
 
     /// Sends a command of Chromium's DevTools protocol.
-    pub async fn own(&self, name: &'static str, parameters: Value) -> Value {
-        self.driver().issue_cmd(Own(name, parameters)).await.unwrap_or_else(|error| panic!("{name}: {error}"))
+    pub async fn send_devtools_command(&self, name: &'static str, parameters: Value) -> Value {
+        self.driver()
+            .issue_cmd(DevToolsCommand(name, parameters))
+            .await
+            .unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     /// Runs a script in every page from now on, before the page's own scripts. The page's policy does not apply to it.
-    pub async fn run_first(&self, script: &str) {
-        self.own("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+    pub async fn run_on_new_pages(&self, script: &str) {
+        self.send_devtools_command("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
     }
 
     /// Deletes all cookies and sets one for the current site.
@@ -170,12 +174,12 @@ impl Browser {
         self.driver().delete_all_cookies().await.expect("no cookies");
         // Uses Chromium's own command: the driver's client sends a null for a missing domain, which the driver refuses.
         let cookie = json!({"name": name, "value": value, "url": self.url().await, "httpOnly": true});
-        let set = self.own("Network.setCookie", cookie).await;
+        let set = self.send_devtools_command("Network.setCookie", cookie).await;
         assert_eq!(set["success"], true, "{set}");
     }
 
     /// Closes the browser.
-    pub async fn end(mut self) {
+    pub async fn close(mut self) {
         if let Some(driver) = self.driver.take() {
             driver.close().await.expect("a clean end");
         }
@@ -186,9 +190,9 @@ impl Drop for Browser {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let gone = || started_in(&self.folder.path().to_string_lossy()).is_empty();
+        let gone = || find_processes(&self.folder.path().to_string_lossy()).is_empty();
         wait::until_blocking(Duration::from_secs(10), || {
-            for pid in started_in(&self.folder.path().to_string_lossy()) {
+            for pid in find_processes(&self.folder.path().to_string_lossy()) {
                 let _ = Command::new("sh").args(["-c", &format!("kill -KILL {pid}")]).stderr(Stdio::null()).status();
             }
             gone()
@@ -198,9 +202,9 @@ impl Drop for Browser {
 
 /// A command of Chromium's DevTools protocol: its name and its parameters.
 #[derive(Debug)]
-struct Own(&'static str, Value);
+struct DevToolsCommand(&'static str, Value);
 
-impl WebDriverCompatibleCommand for Own {
+impl WebDriverCompatibleCommand for DevToolsCommand {
     fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
         base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
     }
@@ -212,7 +216,7 @@ impl WebDriverCompatibleCommand for Own {
 }
 
 /// Returns the processes that have a folder on their command line.
-fn started_in(folder: &str) -> Vec<u32> {
+fn find_processes(folder: &str) -> Vec<u32> {
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
     let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
     let named = |pid: &u32| {

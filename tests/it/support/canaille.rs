@@ -15,16 +15,16 @@ use serde_json::Value;
 use tempfile::TempDir;
 use url::Url;
 
-use super::{client, port, wait};
+use super::{http_client, port, wait};
 
 /// Printyard's client id and client secret at the provider.
-pub const CLIENT: (&str, &str) = ("printyard", "secret-of-the-client");
+pub const CLIENT_CREDENTIALS: (&str, &str) = ("printyard", "secret-of-the-client");
 /// The password of every person at the provider.
 pub const PASSWORD: &str = "battery staple horse";
 /// Python takes a second for each command, and several on a busy machine.
-const START: Duration = Duration::from_secs(90);
+const START_DEADLINE: Duration = Duration::from_secs(90);
 /// Limit of pages between the login and the redirect back, with some reserve.
-const STEPS: usize = 12;
+const MAX_PAGES: usize = 12;
 
 /// A running provider. Dropping it ends it.
 pub struct Canaille {
@@ -38,9 +38,9 @@ pub struct Canaille {
 impl Canaille {
     /// Starts a provider that redirects browsers to `callback`. Returns `None` where Canaille is not installed.
     pub async fn start(callback: &str) -> Option<Self> {
-        let program = PathBuf::from(super::provided("PRINTYARD_TEST_CANAILLE", "Canaille")?);
+        let program = PathBuf::from(super::env_or_skip("PRINTYARD_TEST_CANAILLE", "Canaille")?);
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let bind = format!("127.0.0.1:{}", port::free());
+        let bind = format!("127.0.0.1:{}", port::pick_free_port());
         let database = folder.path().join("canaille.sqlite");
         let settings = |keys: &str| {
             format!(
@@ -52,16 +52,16 @@ impl Canaille {
         };
         let file = folder.path().join("canaille.toml");
         fs::write(&file, settings("")).expect("written");
-        let command = |arguments: &[&str]| command(&program, &file, arguments);
+        let command = |arguments: &[&str]| canaille_command(&program, &file, arguments);
         let key = command(&["jwk", "create", "rsa"]).output().expect("a key");
         let key: BTreeMap<String, Value> = serde_json::from_slice(&key.stdout).expect("a key as JSON");
         let key: Vec<String> = key.iter().map(|(name, value)| format!("{name} = {value}")).collect();
         fs::write(&file, settings(&format!("ACTIVE_JWKS = [{{ {} }}]\n", key.join(", ")))).expect("written");
         let log = fs::File::create(folder.path().join("log")).expect("a log");
         let provider = |child| Self { url: format!("http://{bind}"), program: program.clone(), child, folder };
-        run(command(&["install"]));
-        let (id, secret) = CLIENT;
-        run(command(&[
+        run_command(command(&["install"]));
+        let (id, secret) = CLIENT_CREDENTIALS;
+        run_command(command(&[
             "create",
             "client",
             "--client-id",
@@ -90,7 +90,7 @@ impl Canaille {
         let child = command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().expect("it starts");
         let provider = provider(child);
         let document = format!("{}/.well-known/openid-configuration", provider.url);
-        wait::until("the provider answers", START, async || match client().get(&document).send().await {
+        wait::until("the provider answers", START_DEADLINE, async || match http_client().get(&document).send().await {
             Ok(answer) if answer.status() == StatusCode::OK => Ok(()),
             other => Err(format!("{other:?}")),
         })
@@ -98,19 +98,19 @@ impl Canaille {
         Some(provider)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        command(&self.program, &self.folder.path().join("canaille.toml"), arguments)
+    fn build_command(&self, arguments: &[&str]) -> Command {
+        canaille_command(&self.program, &self.folder.path().join("canaille.toml"), arguments)
     }
 
     /// Sets Printyard as the audience of its tokens. Until then the tokens have another audience.
-    pub fn be_meant(&self) {
-        run(self.command(&["set", "client", CLIENT.0, "--audience", CLIENT.0]));
+    pub fn set_audience(&self) {
+        run_command(self.build_command(&["set", "client", CLIENT_CREDENTIALS.0, "--audience", CLIENT_CREDENTIALS.0]));
     }
 
     /// Creates a person.
-    pub fn person(&self, name: &str) {
+    pub fn create_user(&self, name: &str) {
         let mail = format!("{name}@farm.example");
-        run(self.command(&[
+        run_command(self.build_command(&[
             "create",
             "user",
             "--user-name",
@@ -125,12 +125,12 @@ impl Canaille {
     }
 
     /// Creates a group.
-    pub fn group(&self, name: &str, members: &[&str]) {
+    pub fn create_group(&self, name: &str, members: &[&str]) {
         let mut arguments = vec!["create", "group", "--display-name", name];
         for member in members {
             arguments.extend(["--members", *member]);
         }
-        run(self.command(&arguments));
+        run_command(self.build_command(&arguments));
     }
 
     /// Ends the provider, so that connections are refused.
@@ -147,42 +147,42 @@ impl Drop for Canaille {
     }
 }
 
-fn command(program: &PathBuf, settings: &PathBuf, arguments: &[&str]) -> Command {
+fn canaille_command(program: &PathBuf, settings: &PathBuf, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).env("CANAILLE_CONFIG", settings).current_dir(settings.parent().expect("a folder"));
     command.stdin(Stdio::null()).stderr(Stdio::null());
     command
 }
 
-fn run(mut command: Command) {
+fn run_command(mut command: Command) {
     let output = command.stderr(Stdio::piped()).output().expect("the command runs");
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// A person's browser at the provider: it keeps cookies and fills in the provider's forms.
 #[derive(Default)]
-pub struct Person {
+pub struct ProviderUser {
     name: String,
     cookies: BTreeMap<String, String>,
     /// Whether the person consents to a login at Printyard.
     pub consents: bool,
 }
 
-impl Person {
+impl ProviderUser {
     pub fn named(name: &str) -> Self {
         Self { name: name.to_owned(), cookies: BTreeMap::new(), consents: true }
     }
 
     /// Follows the redirect from Printyard and completes the provider's pages. Returns the first URL outside the
     /// provider, which is the redirect back.
-    pub async fn go(&mut self, there: &str) -> Url {
-        let mut at: Url = there.parse().expect("an address");
-        let home = at.origin();
+    pub async fn complete_login(&mut self, login_url: &str) -> Url {
+        let mut at: Url = login_url.parse().expect("an address");
+        let provider_origin = at.origin();
         let mut form: Option<String> = None;
-        for _ in 0..STEPS {
+        for _ in 0..MAX_PAGES {
             let method = if form.is_some() { Method::POST } else { Method::GET };
             let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let request = client()
+            let request = http_client()
                 .request(method, at.clone())
                 .header(header::COOKIE, cookies.join("; "))
                 .header(header::REFERER, at.as_str())
@@ -195,19 +195,19 @@ impl Person {
             }
             if let Some(location) = response.headers().get(header::LOCATION) {
                 at = at.join(location.to_str().expect("text")).expect("an address");
-                if at.origin() != home {
+                if at.origin() != provider_origin {
                     return at;
                 }
                 continue;
             }
             let (status, page) = (response.status(), response.text().await.expect("a page"));
-            form = Some(self.filled(&page).unwrap_or_else(|| panic!("{status} at {at}, and no form:\n{page}")));
+            form = Some(self.fill_form(&page).unwrap_or_else(|| panic!("{status} at {at}, and no form:\n{page}")));
         }
         panic!("the provider redirects in circles, at last to {at}");
     }
 
     /// Fills in the form of a page of the provider.
-    fn filled(&self, page: &str) -> Option<String> {
+    fn fill_form(&self, page: &str) -> Option<String> {
         let token = page.split("name=\"csrf_token\"").nth(1)?.split("value=\"").nth(1)?.split('"').next()?;
         let (field, value) = if page.contains("name=\"login\"") {
             ("login", self.name.as_str())

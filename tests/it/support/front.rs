@@ -11,49 +11,53 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 /// Returns the header line of basic authentication for a user and a password.
-pub fn basic(user: &str, password: &str) -> String {
+pub fn basic_auth_header(user: &str, password: &str) -> String {
     format!("authorization: Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
 /// A proxy with its log. Dropping it ends it.
-pub struct Front {
+pub struct ReverseProxy {
     pub port: u16,
-    log: Log,
+    log: RequestLog,
     task: JoinHandle<()>,
 }
 
 /// Heads of requests, and whether each was passed on.
-type Log = Arc<Mutex<Vec<(bool, String)>>>;
+type RequestLog = Arc<Mutex<Vec<(bool, String)>>>;
 
-impl Drop for Front {
+impl Drop for ReverseProxy {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Front {
+impl ReverseProxy {
     /// Starts a proxy before the server at `url`. It passes on requests that have all of these header lines (in lower
     /// case up to the colon). It answers others with `refusal`: a status line and headers.
-    pub async fn start(url: &str, wanted: &[&str], refusal: &str, tls: Option<TlsAcceptor>) -> Self {
+    pub async fn start(url: &str, required_headers: &[&str], refusal: &str, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let upstream = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        let wanted: Vec<String> = wanted.iter().map(|line| (*line).to_owned()).collect();
+        let required_headers: Vec<String> = required_headers.iter().map(|line| (*line).to_owned()).collect();
         let (log, rules) = (
-            Log::default(),
-            Arc::new((upstream, wanted, format!("{refusal}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"))),
+            RequestLog::default(),
+            Arc::new((
+                upstream,
+                required_headers,
+                format!("{refusal}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"),
+            )),
         );
         let seen = log.clone();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (rules, seen, tls) = (rules.clone(), seen.clone(), tls.clone());
                 tokio::spawn(async move {
-                    let (upstream, wanted, refusal) = &*rules;
+                    let (upstream, required_headers, refusal) = &*rules;
                     match tls {
-                        None => pass(stream, upstream, wanted, refusal, &seen).await,
+                        None => forward_request(stream, upstream, required_headers, refusal, &seen).await,
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(stream).await {
-                                pass(stream, upstream, wanted, refusal, &seen).await;
+                                forward_request(stream, upstream, required_headers, refusal, &seen).await;
                             }
                         }
                     }
@@ -64,19 +68,19 @@ impl Front {
     }
 
     /// Returns the heads of the requests that were passed on, or of those that were refused.
-    pub fn heads(&self, passed: bool) -> Vec<String> {
+    pub fn request_heads(&self, passed: bool) -> Vec<String> {
         let log = self.log.lock().expect("no panic");
         log.iter().filter(|(was_passed, _)| *was_passed == passed).map(|(_, head)| head.clone()).collect()
     }
 }
 
 /// Passes on one request per connection, so that the headers of each request are checked.
-async fn pass(
+async fn forward_request(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     upstream: &str,
-    wanted: &[String],
+    required_headers: &[String],
     refusal: &str,
-    log: &Log,
+    log: &RequestLog,
 ) {
     let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
     let end = loop {
@@ -89,7 +93,7 @@ async fn pass(
         }
     };
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-    let is_allowed = wanted.iter().all(|line| head.lines().any(|found| normal(found) == *line));
+    let is_allowed = required_headers.iter().all(|line| head.lines().any(|found| normalize_header(found) == *line));
     log.lock().expect("no panic").push((is_allowed, head.clone()));
     if !is_allowed {
         let _ = stream.write_all(refusal.as_bytes()).await;
@@ -104,7 +108,7 @@ async fn pass(
 }
 
 /// Returns a header line with its name in lower case.
-fn normal(line: &str) -> String {
+fn normalize_header(line: &str) -> String {
     match line.split_once(':') {
         Some((name, value)) => format!("{}: {}", name.to_lowercase(), value.trim()),
         None => line.to_owned(),

@@ -39,11 +39,11 @@ pub(crate) use needs;
 ///
 /// # Panics
 /// If it is missing and `PRINTYARD_TEST_REQUIRE` is `all`.
-pub fn provided(variable: &str, what: &str) -> Option<String> {
+pub fn env_or_skip(variable: &str, what: &str) -> Option<String> {
     if let Some(value) = std::env::var(variable).ok().filter(|value| !value.is_empty()) {
         return Some(value);
     }
-    leave_out(&format!("{what} ({variable}; `tests/run` provides it)"));
+    report_skipped(&format!("{what} ({variable}; `tests/run` provides it)"));
     None
 }
 
@@ -51,7 +51,7 @@ pub fn provided(variable: &str, what: &str) -> Option<String> {
 ///
 /// # Panics
 /// If `PRINTYARD_TEST_REQUIRE` is `all`.
-pub fn leave_out(needs: &str) {
+pub fn report_skipped(needs: &str) {
     let require = std::env::var("PRINTYARD_TEST_REQUIRE").unwrap_or_default();
     assert!(require != "all", "PRINTYARD_TEST_REQUIRE is all, and this is missing: {needs}");
     let thread = std::thread::current();
@@ -64,7 +64,7 @@ pub fn leave_out(needs: &str) {
 /// Returns a client for the tests' own requests. It has no proxy, no address guard (it connects to loopback only), and
 /// does not follow redirects.
 #[expect(clippy::disallowed_methods, reason = "the tests look at servers from outside, past the guard of `outbound`")]
-pub fn client() -> reqwest::Client {
+pub fn http_client() -> reqwest::Client {
     // Only the first call installs a provider. Later calls fail, which is harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()

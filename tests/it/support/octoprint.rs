@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{port, process::signal, wait};
+use super::{port, process::send_signal, wait};
 
 /// Deadline from start to Operational: thirty at once took 32 s on a busy machine.
 const START_DEADLINE: Duration = Duration::from_secs(90);
@@ -27,26 +27,26 @@ const END_DEADLINE: Duration = Duration::from_secs(3);
 
 /// The supported versions of OctoPrint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
+pub enum OctoPrintVersion {
     /// The stable 1.11 series.
     V1,
     /// The 2.0 series.
     V2,
 }
 
-impl Version {
+impl OctoPrintVersion {
     /// Both versions.
     pub const ALL: [Self; 2] = [Self::V1, Self::V2];
 }
 
 /// Returns the `octoprint` executable of that version, which `tests/run` installed. Returns `None` if it is missing,
 /// and prints what is left out.
-pub fn available(version: Version) -> Option<PathBuf> {
+pub fn find_executable(version: OctoPrintVersion) -> Option<PathBuf> {
     let (variable, what) = match version {
-        Version::V1 => ("PRINTYARD_TEST_OCTOPRINT_1", "OctoPrint 1.11"),
-        Version::V2 => ("PRINTYARD_TEST_OCTOPRINT_2", "OctoPrint 2.0"),
+        OctoPrintVersion::V1 => ("PRINTYARD_TEST_OCTOPRINT_1", "OctoPrint 1.11"),
+        OctoPrintVersion::V2 => ("PRINTYARD_TEST_OCTOPRINT_2", "OctoPrint 2.0"),
     };
-    super::provided(variable, what).map(PathBuf::from)
+    super::env_or_skip(variable, what).map(PathBuf::from)
 }
 
 /// A running OctoPrint. Its printer is Operational when `start` returns.
@@ -60,7 +60,7 @@ pub struct OctoPrintInstance {
     /// The process id, which `restart` changes.
     pub pid: u32,
     /// The version of this instance.
-    pub version: Version,
+    pub version: OctoPrintVersion,
     executable: PathBuf,
     child: Child,
     client: reqwest::Client,
@@ -70,8 +70,8 @@ pub struct OctoPrintInstance {
 
 impl OctoPrintInstance {
     /// Starts an instance; `None` where that version is not installed.
-    pub async fn start(version: Version) -> Option<Self> {
-        let executable = available(version)?;
+    pub async fn start(version: OctoPrintVersion) -> Option<Self> {
+        let executable = find_executable(version)?;
         // The port was free when it was chosen, but another program may take it first.
         for _ in 0..2 {
             if let Ok(instance) = Self::try_start(version, &executable).await {
@@ -85,14 +85,14 @@ impl OctoPrintInstance {
     }
 
     /// Starts several at the same time, in this order; `None` where one of the versions is not installed.
-    pub async fn start_many(versions: &[Version]) -> Option<Vec<Self>> {
+    pub async fn start_many(versions: &[OctoPrintVersion]) -> Option<Vec<Self>> {
         let instances = futures_util::future::join_all(versions.iter().map(|version| Self::start(*version))).await;
         instances.into_iter().collect()
     }
 
-    async fn try_start(version: Version, executable: &Path) -> Result<Self, String> {
+    async fn try_start(version: OctoPrintVersion, executable: &Path) -> Result<Self, String> {
         let basedir = tempfile::Builder::new().prefix("printyard-octoprint-").tempdir().expect("a temporary folder");
-        let port = port::free();
+        let port = port::pick_free_port();
         let api_key = format!("key-{}", Uuid::now_v7().simple());
         let child = spawn(executable, basedir.path(), port, &api_key);
         let mut instance = Self {
@@ -103,7 +103,7 @@ impl OctoPrintInstance {
             version,
             executable: executable.to_owned(),
             child,
-            client: super::client(),
+            client: super::http_client(),
             basedir,
         };
         instance.until_operational().await.map(|()| instance)
@@ -115,9 +115,9 @@ impl OctoPrintInstance {
         let Self { child, client, url, api_key, basedir, .. } = self;
         wait::until(&what, START_DEADLINE, async || {
             if let Ok(Some(status)) = child.try_wait() {
-                return Ok(Err(format!("it ended with {status}; it printed:\n{}", printed(basedir.path()))));
+                return Ok(Err(format!("it ended with {status}; it printed:\n{}", read_output_tail(basedir.path()))));
             }
-            match get(client, &format!("{url}/api/job"), api_key).await {
+            match get_json(client, &format!("{url}/api/job"), api_key).await {
                 Ok(job) if job["state"] == "Operational" => Ok(Ok(())),
                 Ok(job) => Err(job["state"].to_string()),
                 Err(error) => Err(error),
@@ -127,13 +127,13 @@ impl OctoPrintInstance {
     }
 
     /// Freezes the process: it accepts connections and answers nothing. `cont` wakes it.
-    pub fn stop(&self) {
-        signal("STOP", &[self.pid]);
+    pub fn freeze(&self) {
+        send_signal("STOP", &[self.pid]);
     }
 
     /// Wakes the process after `stop`.
-    pub fn cont(&self) {
-        signal("CONT", &[self.pid]);
+    pub fn thaw(&self) {
+        send_signal("CONT", &[self.pid]);
     }
 
     /// Ends the process as a power cut would: connections are refused, and the print is lost.
@@ -155,7 +155,7 @@ impl OctoPrintInstance {
 
     /// Sends G-code lines outside any print, as OctoPrint's terminal does. `!!DEBUG:…` reaches the virtual printer
     /// itself.
-    pub async fn gcode(&self, lines: &[&str]) {
+    pub async fn send_gcode(&self, lines: &[&str]) {
         self.post("/api/printer/command", json!({ "commands": lines })).await;
     }
 
@@ -173,32 +173,32 @@ impl OctoPrintInstance {
             .text("select", select.to_string())
             .part("file", file);
         let request = self.request(reqwest::Method::POST, "/api/files/local").multipart(form);
-        assert_eq!(status(request).await, 201, "upload of {path}");
+        assert_eq!(response_status(request).await, 201, "upload of {path}");
     }
 
     /// Deletes a file from local storage.
     pub async fn delete(&self, path: &str) {
         let request = self.request(reqwest::Method::DELETE, &format!("/api/files/local/{path}"));
-        assert_eq!(status(request).await, 204, "deletion of {path}");
+        assert_eq!(response_status(request).await, 204, "deletion of {path}");
     }
 
     /// Returns the body of `GET /api/job`.
     ///
     /// # Panics
     /// If there is no response; use `try_job` for an instance that may not respond.
-    pub async fn job(&self) -> Value {
-        self.try_job().await.expect("the job of a healthy OctoPrint")
+    pub async fn read_job(&self) -> Value {
+        self.try_read_job().await.expect("the job of a healthy OctoPrint")
     }
 
     /// Returns the body of `GET /api/job`, or the reason why there is no response within 10 s.
-    pub async fn try_job(&self) -> Result<Value, String> {
-        get(&self.client, &format!("{}/api/job", self.url), &self.api_key).await
+    pub async fn try_read_job(&self) -> Result<Value, String> {
+        get_json(&self.client, &format!("{}/api/job", self.url), &self.api_key).await
     }
 
     /// Waits until the state text begins with `state`.
     pub async fn until_state(&self, state: &str, deadline: Duration) {
         wait::until(&format!("{} is {state}", self.url), deadline, async || {
-            let job = self.try_job().await?;
+            let job = self.try_read_job().await?;
             let seen = job["state"].as_str().unwrap_or_default();
             if seen.starts_with(state) { Ok(()) } else { Err(job.to_string()) }
         })
@@ -211,7 +211,7 @@ impl OctoPrintInstance {
         if let Some(action) = action {
             body["action"] = action.into();
         }
-        status(self.request(reqwest::Method::POST, "/api/job").json(&body)).await
+        response_status(self.request(reqwest::Method::POST, "/api/job").json(&body)).await
     }
 
     /// Builds a request to this instance with its API key, for requests without a method here.
@@ -223,7 +223,7 @@ impl OctoPrintInstance {
     }
 
     async fn post(&self, path: &str, body: Value) {
-        let status = status(self.request(reqwest::Method::POST, path).json(&body)).await;
+        let status = response_status(self.request(reqwest::Method::POST, path).json(&body)).await;
         assert!((200..300).contains(&status), "{path} answered {status} to {body}");
     }
 }
@@ -235,8 +235,8 @@ impl Drop for OctoPrintInstance {
         if let Ok(Some(_)) = self.child.try_wait() {
             return;
         }
-        signal("CONT", &[self.pid]);
-        signal("TERM", &[self.pid]);
+        send_signal("CONT", &[self.pid]);
+        send_signal("TERM", &[self.pid]);
         let child = &mut self.child;
         if !wait::until_blocking(END_DEADLINE, || matches!(child.try_wait(), Ok(Some(_)))) {
             let _ = child.kill();
@@ -267,7 +267,7 @@ fn spawn(executable: &Path, basedir: &Path, port: u16, api_key: &str) -> Child {
     child
 }
 
-async fn get(client: &reqwest::Client, url: &str, api_key: &str) -> Result<Value, String> {
+async fn get_json(client: &reqwest::Client, url: &str, api_key: &str) -> Result<Value, String> {
     let request = client.get(url).header("X-Api-Key", api_key).timeout(REQUEST_DEADLINE);
     let response = request.send().await.map_err(|error| format!("{error:?}"))?;
     let status = response.status();
@@ -277,12 +277,12 @@ async fn get(client: &reqwest::Client, url: &str, api_key: &str) -> Result<Value
     response.json().await.map_err(|error| format!("{error:?}"))
 }
 
-async fn status(request: reqwest::RequestBuilder) -> u16 {
+async fn response_status(request: reqwest::RequestBuilder) -> u16 {
     request.send().await.expect("an answer from a healthy OctoPrint").status().as_u16()
 }
 
 /// Returns the last lines of the process output.
-fn printed(basedir: &Path) -> String {
+fn read_output_tail(basedir: &Path) -> String {
     let text = std::fs::read_to_string(basedir.join("output.log")).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(20)..].join("\n")

@@ -12,13 +12,13 @@ use std::{
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use tempfile::TempDir;
 
-use super::{port, process::signal, wait};
+use super::{port, process::send_signal, wait};
 
 /// Deadline for a start or a stop on a busy machine.
 const STARTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// A server with an empty database `postgres`. Dropping it ends the server.
-pub struct OwnPostgres {
+pub struct PostgresServer {
     programs: PathBuf,
     account: Option<Account>,
     port: u16,
@@ -31,25 +31,25 @@ pub struct OwnPostgres {
 /// User id and group id for the server if the test runs as root, because PostgreSQL refuses to run as root.
 type Account = (u32, u32);
 
-impl OwnPostgres {
+impl PostgresServer {
     /// Creates and starts a server; `None` where its programs are missing.
     pub async fn start() -> Option<Self> {
-        let programs = super::provided("PRINTYARD_TEST_POSTGRES_BIN", "the folder of PostgreSQL's programs")?;
-        let (programs, account) = (PathBuf::from(programs), account());
+        let programs = super::env_or_skip("PRINTYARD_TEST_POSTGRES_BIN", "the folder of PostgreSQL's programs")?;
+        let (programs, account) = (PathBuf::from(programs), find_account());
         let folder = tempfile::Builder::new().prefix("printyard-postgres-").tempdir().expect("a temporary folder");
         if let Some((user, group)) = account {
             chown(folder.path(), Some(user), Some(group)).expect("root can change the owner");
         }
-        let mut create = program(&programs.join("initdb"), account, folder.path());
+        let mut create = build_command(&programs.join("initdb"), account, folder.path());
         create.args(["-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
         let created =
             tokio::task::spawn_blocking(move || create.output()).await.expect("no panic").expect("initdb runs");
         assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
-        let port = port::free();
+        let port = port::pick_free_port();
         let server = spawn(&programs, account, folder.path(), port);
-        let mut own = Self { programs, account, port, server, paused: Vec::new(), folder };
-        own.until_started().await;
-        Some(own)
+        let mut postgres = Self { programs, account, port, server, paused: Vec::new(), folder };
+        postgres.until_started().await;
+        Some(postgres)
     }
 
     /// Returns the URL of its database.
@@ -59,13 +59,13 @@ impl OwnPostgres {
 
     /// Crashes the server: every session is cut at once, and uncommitted changes are lost.
     pub async fn crash(&mut self) {
-        signal("QUIT", &[self.server.id()]);
+        send_signal("QUIT", &[self.server.id()]);
         let server = &mut self.server;
         wait::until("PostgreSQL has ended", STARTED_WITHIN, async || server.try_wait().expect("a child")).await;
     }
 
     /// Starts it again after [`Self::crash`].
-    pub async fn start_again(&mut self) {
+    pub async fn restart(&mut self) {
         self.server = spawn(&self.programs, self.account, self.folder.path(), self.port);
         self.until_started().await;
     }
@@ -74,18 +74,18 @@ impl OwnPostgres {
     pub async fn pause(&mut self) {
         let mut session = self.connect().await.expect("a session");
         let postmaster = self.server.id();
-        assert!(signal("STOP", &[postmaster]), "the server runs");
+        assert!(send_signal("STOP", &[postmaster]), "the server runs");
         self.paused.push(postmaster);
         let processes: Vec<(i32,)> =
             sqlx::query_as("select pid from pg_stat_activity").fetch_all(&mut session).await.expect("its processes");
         let processes: Vec<u32> = processes.into_iter().map(|(id,)| u32::try_from(id).expect("a process")).collect();
-        signal("STOP", &processes);
+        send_signal("STOP", &processes);
         self.paused.extend(processes);
     }
 
     /// Lets its processes continue.
     pub fn resume(&mut self) {
-        signal("CONT", &std::mem::take(&mut self.paused));
+        send_signal("CONT", &std::mem::take(&mut self.paused));
     }
 
     /// Runs one statement, even when new sessions are read-only.
@@ -96,7 +96,7 @@ impl OwnPostgres {
     }
 
     /// Returns the number that a statement selects.
-    pub async fn number(&self, sql: &str) -> i64 {
+    pub async fn query_number(&self, sql: &str) -> i64 {
         let mut session = self.connect().await.expect("a session");
         let (number,) =
             sqlx::query_as(AssertSqlSafe(sql.to_owned())).fetch_one(&mut session).await.expect("the statement runs");
@@ -121,17 +121,17 @@ impl OwnPostgres {
     }
 }
 
-impl Drop for OwnPostgres {
+impl Drop for PostgresServer {
     fn drop(&mut self) {
         self.resume();
-        signal("QUIT", &[self.server.id()]);
+        send_signal("QUIT", &[self.server.id()]);
         let _ = self.server.wait();
     }
 }
 
 fn spawn(programs: &Path, account: Option<Account>, folder: &Path, port: u16) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("log")).expect("a log");
-    let mut command = program(&programs.join("postgres"), account, folder);
+    let mut command = build_command(&programs.join("postgres"), account, folder);
     command.args(["-D", "data", "-p", &port.to_string()]);
     // Not `synchronous_commit=off`, because committed data must survive a crash of the server.
     for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=50", "fsync=off"] {
@@ -141,7 +141,7 @@ fn spawn(programs: &Path, account: Option<Account>, folder: &Path, port: u16) ->
     command.stdout(log).stderr(copy).spawn().expect("PostgreSQL starts")
 }
 
-fn program(path: &Path, account: Option<Account>, folder: &Path) -> Command {
+fn build_command(path: &Path, account: Option<Account>, folder: &Path) -> Command {
     let mut command = Command::new(path);
     command.current_dir(folder).stdin(Stdio::null());
     if let Some((user, group)) = account {
@@ -151,7 +151,7 @@ fn program(path: &Path, account: Option<Account>, folder: &Path) -> Command {
 }
 
 /// Returns the account for the server, or `None` if this process does not run as root.
-fn account() -> Option<Account> {
+fn find_account() -> Option<Account> {
     let id = |arguments: &[&str]| -> Option<u32> {
         let output = Command::new("id").args(arguments).output().ok().filter(|output| output.status.success())?;
         String::from_utf8(output.stdout).ok()?.trim().parse().ok()

@@ -19,7 +19,7 @@ const SPAN: u16 = 14_000;
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
 /// Returns a loopback port without a listener, which this process uses only once.
-pub fn free() -> u16 {
+pub fn pick_free_port() -> u16 {
     let begin = u16::try_from(std::process::id().wrapping_mul(7919) % u32::from(SPAN)).unwrap_or(0).max(1);
     let _ = NEXT.compare_exchange(0, begin, Ordering::SeqCst, Ordering::SeqCst);
     for _ in 0..SPAN {

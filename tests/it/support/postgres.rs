@@ -13,8 +13,8 @@ pub struct FreshDatabase {
 }
 
 /// Creates an empty database on the server in `PRINTYARD_TEST_POSTGRES`; `None` without such a server.
-pub async fn fresh_database() -> Option<FreshDatabase> {
-    let server = super::provided("PRINTYARD_TEST_POSTGRES", "a PostgreSQL server")?;
+pub async fn create_fresh_database() -> Option<FreshDatabase> {
+    let server = super::env_or_skip("PRINTYARD_TEST_POSTGRES", "a PostgreSQL server")?;
     let name = format!("printyard_test_{}", Uuid::now_v7().simple());
     let mut url = Url::parse(&server).expect("PRINTYARD_TEST_POSTGRES is a url");
     url.set_path(&name);

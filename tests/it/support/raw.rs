@@ -13,12 +13,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::server::{DEADLINE, TestServer};
 
 /// Sends these bytes to a server and reads until it closes the connection.
-pub async fn raw(server: &TestServer, bytes: &[u8]) -> String {
-    String::from_utf8_lossy(&raw_bytes(server, bytes).await).into_owned()
+pub async fn send_raw(server: &TestServer, bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&send_raw_bytes(server, bytes).await).into_owned()
 }
 
 /// Like [`raw`], but returns the exact bytes.
-pub async fn raw_bytes(server: &TestServer, bytes: &[u8]) -> Vec<u8> {
+pub async fn send_raw_bytes(server: &TestServer, bytes: &[u8]) -> Vec<u8> {
     let address = server.url.split_once("://").expect("a url").1;
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     // The server may have closed the connection already.
@@ -31,16 +31,16 @@ pub async fn raw_bytes(server: &TestServer, bytes: &[u8]) -> Vec<u8> {
 
 /// A request that a [`RawPrinter`] received.
 #[derive(Debug, Clone)]
-pub struct Got {
+pub struct ReceivedRequest {
     /// Request line and headers, without the empty line.
     pub head: Vec<u8>,
     /// The body, with the length from the head.
     pub body: Vec<u8>,
 }
 
-impl Got {
+impl ReceivedRequest {
     /// Returns the method and the target as they were sent.
-    pub fn line(&self) -> (String, String) {
+    pub fn method_and_target(&self) -> (String, String) {
         let head = String::from_utf8_lossy(&self.head);
         let mut words = head.lines().next().unwrap_or_default().split(' ');
         let mut word = || words.next().unwrap_or_default().to_owned();
@@ -53,33 +53,33 @@ impl Got {
 pub struct RawPrinter {
     /// The URL has a path, so that a request outside that path is found.
     pub url: String,
-    got: Arc<Mutex<Vec<Got>>>,
+    received: Arc<Mutex<Vec<ReceivedRequest>>>,
     picture: Arc<Mutex<Vec<u8>>>,
     _end: DropGuard,
 }
 
 /// The path of the printer's OctoPrint on its host.
-pub const BASE: &str = "/farm/one";
+pub const BASE_PATH: &str = "/farm/one";
 
 impl RawPrinter {
     /// Starts to listen.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}{BASE}", listener.local_addr().expect("an address"));
-        let (got, picture) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+        let url = format!("http://{}{BASE_PATH}", listener.local_addr().expect("an address"));
+        let (received, picture) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
         let end = CancellationToken::new();
-        let (all, camera, stop) = (got.clone(), picture.clone(), end.clone());
+        let (all, camera, stop) = (received.clone(), picture.clone(), end.clone());
         tokio::spawn(stop.run_until_cancelled_owned(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, all.clone(), camera.clone()));
+                tokio::spawn(serve_connection(stream, all.clone(), camera.clone()));
             }
         }));
-        Self { url, got, picture, _end: end.drop_guard() }
+        Self { url, received, picture, _end: end.drop_guard() }
     }
 
     /// Returns every request so far.
-    pub fn got(&self) -> Vec<Got> {
-        self.got.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn received(&self) -> Vec<ReceivedRequest> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sets the complete response of its camera from now on, as bytes.
@@ -96,17 +96,17 @@ impl RawPrinter {
     }
 }
 
-async fn serve(mut stream: TcpStream, all: Arc<Mutex<Vec<Got>>>, camera: Arc<Mutex<Vec<u8>>>) {
+async fn serve_connection(mut stream: TcpStream, all: Arc<Mutex<Vec<ReceivedRequest>>>, camera: Arc<Mutex<Vec<u8>>>) {
     let mut pending = Vec::new();
-    while let Some(got) = next(&mut stream, &mut pending).await {
-        let (method, target) = got.line();
+    while let Some(request) = read_request(&mut stream, &mut pending).await {
+        let (method, target) = request.method_and_target();
         // Refuses to print a file, so that no command waits for its effect.
-        let prints = got.body.windows(12).any(|bytes| bytes == b"\"print\":true");
-        all.lock().unwrap_or_else(PoisonError::into_inner).push(got);
+        let prints = request.body.windows(12).any(|bytes| bytes == b"\"print\":true");
+        all.lock().unwrap_or_else(PoisonError::into_inner).push(request);
         let answer = if target.ends_with("/picture") {
             camera.lock().unwrap_or_else(PoisonError::into_inner).clone()
         } else {
-            answer_to(if prints { "PRINT" } else { &method }, &target)
+            build_response(if prints { "PRINT" } else { &method }, &target)
         };
         if stream.write_all(&answer).await.is_err() {
             return;
@@ -115,16 +115,16 @@ async fn serve(mut stream: TcpStream, all: Arc<Mutex<Vec<Got>>>, camera: Arc<Mut
 }
 
 /// Reads one request, with the body length from its head.
-async fn next(stream: &mut TcpStream, pending: &mut Vec<u8>) -> Option<Got> {
+async fn read_request(stream: &mut TcpStream, pending: &mut Vec<u8>) -> Option<ReceivedRequest> {
     loop {
         if let Some(at) = pending.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&pending[..at]).to_lowercase();
             let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
             let end = at + 4 + length.unwrap_or(0);
             if pending.len() >= end {
-                let got = Got { head: pending[..at].to_vec(), body: pending[at + 4..end].to_vec() };
+                let request = ReceivedRequest { head: pending[..at].to_vec(), body: pending[at + 4..end].to_vec() };
                 pending.drain(..end);
-                return Some(got);
+                return Some(request);
             }
         }
         let mut bytes = [0; 16 * 1024];
@@ -133,9 +133,9 @@ async fn next(stream: &mut TcpStream, pending: &mut Vec<u8>) -> Option<Got> {
     }
 }
 
-fn answer_to(method: &str, target: &str) -> Vec<u8> {
+fn build_response(method: &str, target: &str) -> Vec<u8> {
     let path = target.split('?').next().unwrap_or_default();
-    let path = path.strip_prefix(BASE).unwrap_or(path);
+    let path = path.strip_prefix(BASE_PATH).unwrap_or(path);
     let file = json!({"name": "a.gcode", "path": "a.gcode", "origin": "local"});
     let (status, body) = match (method, path) {
         ("GET", "/api/version") => (200, json!({"api": "0.1", "server": "1.11.8", "text": "OctoPrint 1.11.8"})),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 /// Returns method and path of each page. They come from the source of the router, because the pages have no OpenAPI
 /// document.
-pub fn of_pages() -> BTreeSet<(String, String)> {
+pub fn list_page_routes() -> BTreeSet<(String, String)> {
     let text = include_str!("../../../src/http/dashboard/mod.rs");
     let mut routes = BTreeSet::new();
     for part in text.split(".route(\"").skip(1) {

@@ -14,30 +14,30 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// The result of a condition: `bool`, `Option<T>`, or `Result<T, E>` whose error is the value that was seen instead.
-pub trait Answer {
+pub trait ConditionResult {
     /// The value of a condition that holds.
     type Value;
     /// Returns the value if the condition holds, else a description of what was seen.
-    fn settle(self) -> Result<Self::Value, String>;
+    fn into_result(self) -> Result<Self::Value, String>;
 }
 
-impl Answer for bool {
+impl ConditionResult for bool {
     type Value = ();
-    fn settle(self) -> Result<(), String> {
+    fn into_result(self) -> Result<(), String> {
         if self { Ok(()) } else { Err("false".into()) }
     }
 }
 
-impl<T> Answer for Option<T> {
+impl<T> ConditionResult for Option<T> {
     type Value = T;
-    fn settle(self) -> Result<T, String> {
+    fn into_result(self) -> Result<T, String> {
         self.ok_or_else(|| "None".into())
     }
 }
 
-impl<T, E: Debug> Answer for Result<T, E> {
+impl<T, E: Debug> ConditionResult for Result<T, E> {
     type Value = T;
-    fn settle(self) -> Result<T, String> {
+    fn into_result(self) -> Result<T, String> {
         self.map_err(|seen| format!("{seen:?}"))
     }
 }
@@ -46,7 +46,11 @@ impl<T, E: Debug> Answer for Result<T, E> {
 ///
 /// # Panics
 /// At the deadline, with `what` and the last value.
-pub async fn until<A: Answer>(what: &str, deadline: Duration, mut condition: impl AsyncFnMut() -> A) -> A::Value {
+pub async fn until<A: ConditionResult>(
+    what: &str,
+    deadline: Duration,
+    mut condition: impl AsyncFnMut() -> A,
+) -> A::Value {
     match poll(deadline, &mut condition).await {
         Ok(value) => value,
         Err(seen) => panic!("waited {deadline:?} for: {what}; last seen: {seen}"),
@@ -57,10 +61,10 @@ pub async fn until<A: Answer>(what: &str, deadline: Duration, mut condition: imp
 ///
 /// # Panics
 /// At the first check that fails.
-pub async fn throughout<A: Answer>(what: &str, time: Duration, mut condition: impl AsyncFnMut() -> A) {
+pub async fn assert_throughout<A: ConditionResult>(what: &str, time: Duration, mut condition: impl AsyncFnMut() -> A) {
     let begun = Instant::now();
     while begun.elapsed() < time {
-        if let Err(seen) = condition().await.settle() {
+        if let Err(seen) = condition().await.into_result() {
             panic!("after {:?} no longer so: {what}; seen: {seen}", begun.elapsed());
         }
         tokio::time::sleep(FIRST_PAUSE).await;
@@ -79,14 +83,17 @@ pub fn until_blocking(deadline: Duration, mut condition: impl FnMut() -> bool) -
     true
 }
 
-async fn poll<A: Answer>(deadline: Duration, condition: &mut impl AsyncFnMut() -> A) -> Result<A::Value, String> {
+async fn poll<A: ConditionResult>(
+    deadline: Duration,
+    condition: &mut impl AsyncFnMut() -> A,
+) -> Result<A::Value, String> {
     let begun = Instant::now();
     let mut pause = FIRST_PAUSE;
     let mut last = String::from("nothing, the question itself was never answered");
     loop {
         let left = deadline.saturating_sub(begun.elapsed());
         let Ok(answer) = tokio::time::timeout(left, condition()).await else { return Err(last) };
-        match answer.settle() {
+        match answer.into_result() {
             Ok(value) => return Ok(value),
             Err(seen) => last = seen,
         }

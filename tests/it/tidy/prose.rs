@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use super::{files, source::Source};
+use super::{read_files, source::Source};
 
 /// Words and phrases without an exception.
 const BANNED: [&str; 16] = [
@@ -30,8 +30,8 @@ const BANNED: [&str; 16] = [
 const SUBJECTS_SINCE: &str = "fef7754";
 
 /// Returns the banned words of a text, outside quotations and code.
-fn banned(text: &str) -> Vec<String> {
-    let text = outside_quotations(text).to_lowercase();
+fn find_banned_words(text: &str) -> Vec<String> {
+    let text = strip_quotations(text).to_lowercase();
     let words: Vec<&str> =
         text.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let joined = format!(" {} ", words.join(" "));
@@ -47,7 +47,7 @@ fn banned(text: &str) -> Vec<String> {
 }
 
 /// Returns a text without its parts in backticks and in quotation marks.
-fn outside_quotations(text: &str) -> String {
+fn strip_quotations(text: &str) -> String {
     let mut outside = String::new();
     let mut closing = None;
     for character in text.chars() {
@@ -66,7 +66,7 @@ fn outside_quotations(text: &str) -> String {
 }
 
 /// Returns the comments of a Rust file with their line numbers.
-fn comments(file: &Source) -> Vec<(usize, String)> {
+fn read_comments(file: &Source) -> Vec<(usize, String)> {
     let lines = file.text.lines().zip(file.code.lines()).enumerate();
     lines
         .filter_map(|(number, (text, code))| {
@@ -79,7 +79,7 @@ fn comments(file: &Source) -> Vec<(usize, String)> {
 }
 
 /// Returns the paragraphs of a document without its code blocks.
-fn paragraphs(text: &str) -> Vec<(usize, String)> {
+fn read_paragraphs(text: &str) -> Vec<(usize, String)> {
     let mut is_code = false;
     let lines = text.lines().enumerate().filter(|(_, line)| {
         if line.trim_start().starts_with("```") {
@@ -90,15 +90,17 @@ fn paragraphs(text: &str) -> Vec<(usize, String)> {
     lines.map(|(number, line)| (number + 1, line.to_owned())).collect()
 }
 
-fn report(path: &str, lines: Vec<(usize, String)>) -> Vec<String> {
-    let found = lines.into_iter().flat_map(|(number, line)| banned(&line).into_iter().map(move |word| (number, word)));
+fn report_banned_words(path: &str, lines: Vec<(usize, String)>) -> Vec<String> {
+    let found = lines
+        .into_iter()
+        .flat_map(|(number, line)| find_banned_words(&line).into_iter().map(move |word| (number, word)));
     found.map(|(number, word)| format!("{path}:{number}: “{word}”")).collect()
 }
 
 #[test]
 fn comments_have_no_private_words() {
-    let files = ["src", "tests/it", "benches"].iter().flat_map(|folder| files(folder, &["rs"]));
-    let found: Vec<String> = files.flat_map(|file| report(&file.path, comments(&file))).collect();
+    let files = ["src", "tests/it", "benches"].iter().flat_map(|folder| read_files(folder, &["rs"]));
+    let found: Vec<String> = files.flat_map(|file| report_banned_words(&file.path, read_comments(&file))).collect();
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
@@ -110,18 +112,19 @@ fn documents_have_no_private_words() {
             &std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).expect("a document"),
         )
     });
-    let documents = root.chain(files("docs", &["md"]));
-    let found: Vec<String> = documents.flat_map(|file| report(&file.path, paragraphs(&file.text))).collect();
+    let documents = root.chain(read_files("docs", &["md"]));
+    let found: Vec<String> =
+        documents.flat_map(|file| report_banned_words(&file.path, read_paragraphs(&file.text))).collect();
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
 #[test]
 fn texts_of_pages_have_no_private_words() {
-    let catalogues = files("locales/en", &["ftl"]).into_iter();
+    let catalogues = read_files("locales/en", &["ftl"]).into_iter();
     let texts = catalogues.flat_map(|file| {
         let lines = file.text.lines().map(|line| line.split_once(" = ").map_or(line, |(_, text)| text));
         let lines = lines.enumerate().map(|(number, line)| (number + 1, line.to_owned())).collect();
-        report(&file.path, lines)
+        report_banned_words(&file.path, lines)
     });
     let found: Vec<String> = texts.collect();
     assert!(found.is_empty(), "\n{}", found.join("\n"));
@@ -134,16 +137,16 @@ fn commit_subjects_have_no_private_words() {
     // A source archive and a shallow clone have no history.
     let Some(log) = log.ok().filter(|log| log.status.success()) else { return };
     let subjects = String::from_utf8_lossy(&log.stdout).into_owned();
-    let found: Vec<&str> = subjects.lines().filter(|subject| !banned(subject).is_empty()).collect();
+    let found: Vec<&str> = subjects.lines().filter(|subject| !find_banned_words(subject).is_empty()).collect();
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
 #[test]
 fn private_words_are_found() {
-    assert_eq!(banned("// Whoever is told, falls."), ["whoever", "told", "falls"]);
-    assert_eq!(banned("What became of it"), ["what became"]);
-    assert!(banned("It falls back to `told`; the page shows “whoever”. Retold.").is_empty());
+    assert_eq!(find_banned_words("// Whoever is told, falls."), ["whoever", "told", "falls"]);
+    assert_eq!(find_banned_words("What became of it"), ["what became"]);
+    assert!(find_banned_words("It falls back to `told`; the page shows “whoever”. Retold.").is_empty());
     let file = Source::new("src/a.rs", "let url = \"http://somebody\"; // Somebody\n/// once more\nlet a = 1;");
-    assert_eq!(report("a", comments(&file)), ["a:1: “somebody”", "a:2: “once more”"]);
-    assert_eq!(report("a", paragraphs("told\n```\ntold\n```\n`told`")), ["a:1: “told”"]);
+    assert_eq!(report_banned_words("a", read_comments(&file)), ["a:1: “somebody”", "a:2: “once more”"]);
+    assert_eq!(report_banned_words("a", read_paragraphs("told\n```\ntold\n```\n`told`")), ["a:1: “told”"]);
 }

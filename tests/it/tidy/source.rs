@@ -31,8 +31,8 @@ pub struct Token {
 impl Source {
     /// Parses a file.
     pub fn new(path: &str, text: &str) -> Self {
-        let (code, strings) = strip(text);
-        let tokens = tokens(&code);
+        let (code, strings) = blank_comments_and_strings(text);
+        let tokens = tokenize(&code);
         Self { path: path.into(), text: text.into(), code, strings, tokens }
     }
 
@@ -43,7 +43,7 @@ impl Source {
     }
 
     /// Returns the module path of the file, as in `crate::a::b`.
-    pub fn module(&self) -> Vec<String> {
+    pub fn module_path(&self) -> Vec<String> {
         let inner = self.path.strip_prefix("src/").unwrap_or(&self.path).trim_end_matches(".rs");
         let mut parts: Vec<String> = inner.split('/').map(str::to_owned).collect();
         if parts.last().is_some_and(|last| ["mod", "lib", "main"].contains(&last.as_str())) {
@@ -79,7 +79,7 @@ fn is_word(character: char) -> bool {
 }
 
 /// Replaces comments and strings by blanks, and returns the strings.
-fn strip(text: &str) -> (String, Vec<(usize, String)>) {
+fn blank_comments_and_strings(text: &str) -> (String, Vec<(usize, String)>) {
     let characters: Vec<char> = text.chars().collect();
     let (mut code, mut strings) = (String::with_capacity(text.len()), Vec::new());
     let (mut at, mut line) = (0, 1);
@@ -88,10 +88,10 @@ fn strip(text: &str) -> (String, Vec<(usize, String)>) {
         let before = at.checked_sub(1).map_or(' ', |previous| characters[previous]);
         let length = match rest {
             ['/', '/', ..] => rest.iter().position(|character| *character == '\n').unwrap_or(rest.len()),
-            ['/', '*', ..] => block_comment(rest),
-            ['"', ..] => quoted(rest),
-            ['r', '"' | '#', ..] if !is_word(before) || before == 'b' || before == 'c' => raw(rest),
-            ['\'', '\\', ..] => 2 + quoted_char(&rest[2..]),
+            ['/', '*', ..] => block_comment_length(rest),
+            ['"', ..] => string_length(rest),
+            ['r', '"' | '#', ..] if !is_word(before) || before == 'b' || before == 'c' => raw_string_length(rest),
+            ['\'', '\\', ..] => 2 + escaped_char_length(&rest[2..]),
             ['\'', _, '\'', ..] => 3,
             _ => 0,
         };
@@ -113,7 +113,7 @@ fn strip(text: &str) -> (String, Vec<(usize, String)>) {
     (code, strings)
 }
 
-fn block_comment(rest: &[char]) -> usize {
+fn block_comment_length(rest: &[char]) -> usize {
     let (mut depth, mut at) = (0_usize, 0);
     while at + 1 < rest.len() {
         match (rest[at], rest[at + 1]) {
@@ -127,7 +127,7 @@ fn block_comment(rest: &[char]) -> usize {
 }
 
 /// Returns the length of a string with escapes that begins at `rest[0]`.
-fn quoted(rest: &[char]) -> usize {
+fn string_length(rest: &[char]) -> usize {
     let mut at = 1;
     while at < rest.len() {
         match rest[at] {
@@ -141,7 +141,7 @@ fn quoted(rest: &[char]) -> usize {
 }
 
 /// Returns the length of `r"…"` or `r#"…"#`; 0 for a raw identifier such as `r#type`.
-fn raw(rest: &[char]) -> usize {
+fn raw_string_length(rest: &[char]) -> usize {
     let hashes = rest[1..].iter().take_while(|character| **character == '#').count();
     let start = 2 + hashes;
     if rest.get(1 + hashes) != Some(&'"') {
@@ -154,11 +154,11 @@ fn raw(rest: &[char]) -> usize {
 }
 
 /// Returns the length of an escaped character from after the backslash to after the closing quote.
-fn quoted_char(rest: &[char]) -> usize {
+fn escaped_char_length(rest: &[char]) -> usize {
     rest.iter().skip(1).position(|character| *character == '\'').map_or(rest.len(), |at| at + 2)
 }
 
-fn tokens(code: &str) -> Vec<Token> {
+fn tokenize(code: &str) -> Vec<Token> {
     let mut tokens: Vec<Token> = Vec::new();
     // The enclosing inline modules, each with the depth of braces outside it.
     let (mut modules, mut depth): (Vec<(String, usize)>, usize) = (Vec::new(), 0);
@@ -181,8 +181,8 @@ fn tokens(code: &str) -> Vec<Token> {
                 }
                 depth += 1;
             }
-            let around = modules.iter().map(|(name, _)| name.clone()).collect();
-            tokens.push(Token { text: text.into(), line: number + 1, modules: around });
+            let enclosing = modules.iter().map(|(name, _)| name.clone()).collect();
+            tokens.push(Token { text: text.into(), line: number + 1, modules: enclosing });
             if text == "}" {
                 depth = depth.saturating_sub(1);
                 modules.retain(|(_, outside)| *outside < depth);
@@ -208,7 +208,7 @@ fn comments_and_strings_are_no_code() {
 }
 
 #[test]
-fn unit_tests_are_told_from_what_they_test() {
+fn unit_tests_are_distinguished_from_code() {
     let source = Source::new("src/a.rs", "fn a() {}\nmod tests {\n    fn b() {}\n}\nfn c() {}\n");
     assert_eq!((1..=5).map(|line| source.is_test(line)).collect::<Vec<_>>(), [false, true, true, true, false]);
 }

@@ -1,4 +1,4 @@
-//! Every text that a page uses has an id in every catalogue, and no catalogue keeps a text that no page uses.
+//! Every text that users read has an id in every catalogue, and no catalogue keeps a text that no code uses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,19 +6,21 @@ use fluent_syntax::{
     ast::{Entry, Expression, InlineExpression, Pattern, PatternElement},
     parser,
 };
-use polib::catalog::Catalog;
-use printyard::{domain::command::Reason, service::diagnosis::Code};
+use printyard::{
+    domain::{command::Reason, event_channel::ChannelFailure},
+    service::diagnosis::DiagnosisCode,
+};
 
-use super::{files, source::Source};
+use super::{read_files, source::Source};
 
 const LANGUAGES: [&str; 2] = ["en", "de"];
-/// Sentences of the layers below `http`, which do not have ids yet.
-const BELOW: &str = "locales/de/below.po";
-/// A file below `http` with sentences for users.
-const SENTENCES: &str = "src/service/webhooks/trouble.rs";
+/// How the ids of the layers below `http` begin. Pages do not use such ids.
+const LOWER_AREAS: [&str; 6] = ["rule-", "refusal-", "wait-", "cause-", "printer-error-", "delivery-"];
+/// Labels of fields. Pages compute their ids from the names of fields, and show the name where there is no label.
+const LABELS: &str = "field-";
 
 /// What stands between the quotes that open at `at`, and where it ends.
-fn literal(text: &[char], at: usize) -> (String, usize) {
+fn read_literal(text: &[char], at: usize) -> (String, usize) {
     let (mut found, mut at) = (String::new(), at + 1);
     while at < text.len() && text[at] != '"' {
         if text[at] != '\\' {
@@ -50,14 +52,14 @@ fn literal(text: &[char], at: usize) -> (String, usize) {
 }
 
 /// The texts between quotes in a call whose bracket opens before `at`: all of them, or only its own arguments.
-fn arguments(text: &[char], at: usize, nested: bool) -> Vec<String> {
+fn read_arguments(text: &[char], at: usize, nested: bool) -> Vec<String> {
     let (mut found, mut depth, mut at) = (Vec::new(), 1, at);
     while at < text.len() && depth > 0 {
         match text[at] {
             '(' | '[' | '{' => depth += 1,
             ')' | ']' | '}' => depth -= 1,
             '"' => {
-                let (inner, end) = literal(text, at);
+                let (inner, end) = read_literal(text, at);
                 if nested || depth == 1 {
                     found.push(inner);
                 }
@@ -72,7 +74,7 @@ fn arguments(text: &[char], at: usize, nested: bool) -> Vec<String> {
 }
 
 /// Where calls of a function open their brackets, as far as code goes.
-fn calls<'a>(code: &'a [char], name: &'a str) -> impl Iterator<Item = usize> + 'a {
+fn find_calls<'a>(code: &'a [char], name: &'a str) -> impl Iterator<Item = usize> + 'a {
     let call: Vec<char> = format!("{name}(").chars().collect();
     (0..code.len()).filter_map(move |at| {
         let before = at.checked_sub(1).map_or(' ', |before| code[before]);
@@ -82,7 +84,7 @@ fn calls<'a>(code: &'a [char], name: &'a str) -> impl Iterator<Item = usize> + '
 }
 
 /// Every text between quotes of a file's code, tests aside.
-fn literals(file: &Source) -> Vec<String> {
+fn read_literals(file: &Source) -> Vec<String> {
     let (text, code): (Vec<char>, Vec<char>) = (file.text.chars().collect(), file.code.chars().collect());
     let (mut found, mut at, mut line) = (Vec::new(), 0, 1);
     while at < text.len() {
@@ -91,7 +93,7 @@ fn literals(file: &Source) -> Vec<String> {
         let in_comment =
             || text[..at].iter().rev().take_while(|character| **character != '\n').collect::<String>().contains("//");
         if text[at] == '"' && code[at] == ' ' && !in_comment() {
-            let (inner, end) = literal(&text, at);
+            let (inner, end) = read_literal(&text, at);
             line += text[at..end.min(text.len())].iter().filter(|character| **character == '\n').count();
             if !file.is_test(line) {
                 found.push(inner);
@@ -110,7 +112,7 @@ fn ids_in_code(file: &Source) -> Vec<String> {
     let is_test = |at: usize| file.is_test(1 + text[..at].iter().filter(|character| **character == '\n').count());
     let mut found = Vec::new();
     for (name, nested) in [("t", true), ("t_with", false), ("Failure::new", false)] {
-        let ids = calls(&code, name).filter(|at| !is_test(*at)).flat_map(|at| arguments(&text, at, nested));
+        let ids = find_calls(&code, name).filter(|at| !is_test(*at)).flat_map(|at| read_arguments(&text, at, nested));
         found.extend(ids.filter(|id| id.chars().any(char::is_alphabetic)));
     }
     found
@@ -132,26 +134,26 @@ fn ids_in_script(text: &str) -> Vec<String> {
     text.split("say(\"").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
 }
 
-fn scripts() -> Vec<Source> {
-    files("static", &["js"]).into_iter().filter(|file| !file.path.contains("vendor")).collect()
+fn read_scripts() -> Vec<Source> {
+    read_files("static", &["js"]).into_iter().filter(|file| !file.path.contains("vendor")).collect()
 }
 
 /// Every id, with the file that uses it.
-fn used() -> BTreeMap<String, String> {
+fn collect_used_ids() -> BTreeMap<String, String> {
     let mut used = BTreeMap::new();
     let mut add = |file: &Source, ids: Vec<String>| {
         used.extend(ids.into_iter().map(|id| (id, file.path.clone())));
     };
-    files("src/http", &["rs"]).iter().for_each(|file| add(file, ids_in_code(file)));
-    files("templates", &["html"]).iter().for_each(|file| add(file, ids_in_template(&file.text)));
-    scripts().iter().for_each(|file| add(file, ids_in_script(&file.text)));
+    read_files("src/http", &["rs"]).iter().for_each(|file| add(file, ids_in_code(file)));
+    read_files("templates", &["html"]).iter().for_each(|file| add(file, ids_in_template(&file.text)));
+    read_scripts().iter().for_each(|file| add(file, ids_in_script(&file.text)));
     used
 }
 
 /// The messages of a language, by id: the names of their arguments, and the file.
-fn catalogue(language: &str) -> BTreeMap<String, (BTreeSet<String>, String)> {
+fn read_catalogue(language: &str) -> BTreeMap<String, (BTreeSet<String>, String)> {
     let mut messages = BTreeMap::new();
-    for file in files(&format!("locales/{language}"), &["ftl"]) {
+    for file in read_files(&format!("locales/{language}"), &["ftl"]) {
         let resource =
             parser::parse(file.text.as_str()).unwrap_or_else(|(_, errors)| panic!("{}: {errors:?}", file.path));
         for entry in resource.body {
@@ -159,7 +161,7 @@ fn catalogue(language: &str) -> BTreeMap<String, (BTreeSet<String>, String)> {
             let id = message.id.name.to_owned();
             let pattern = message.value.unwrap_or_else(|| panic!("{}: {id} has no text", file.path));
             let mut names = BTreeSet::new();
-            collect(&pattern, &mut names);
+            collect_argument_names(&pattern, &mut names);
             assert!(
                 messages.insert(id.clone(), (names, file.path.clone())).is_none(),
                 "{}: {id} is there twice",
@@ -171,13 +173,13 @@ fn catalogue(language: &str) -> BTreeMap<String, (BTreeSet<String>, String)> {
 }
 
 /// Adds the names of a text's arguments.
-fn collect(pattern: &Pattern<&str>, names: &mut BTreeSet<String>) {
+fn collect_argument_names(pattern: &Pattern<&str>, names: &mut BTreeSet<String>) {
     for element in &pattern.elements {
         let PatternElement::Placeable { expression } = element else { continue };
         let inline = match expression {
             Expression::Inline(inline) => inline,
             Expression::Select { selector, variants } => {
-                variants.iter().for_each(|variant| collect(&variant.value, names));
+                variants.iter().for_each(|variant| collect_argument_names(&variant.value, names));
                 selector
             }
         };
@@ -189,20 +191,20 @@ fn collect(pattern: &Pattern<&str>, names: &mut BTreeSet<String>) {
 
 #[test]
 fn every_text_of_the_pages_has_an_id_in_english() {
-    let english = catalogue("en");
-    let missing: Vec<_> = used().into_iter().filter(|(id, _)| !english.contains_key(id)).collect();
+    let english = read_catalogue("en");
+    let missing: Vec<_> = collect_used_ids().into_iter().filter(|(id, _)| !english.contains_key(id)).collect();
     assert!(missing.is_empty(), "{} ids are missing in locales/en: {missing:#?}", missing.len());
 }
 
 #[test]
 fn texts_with_arguments_are_used_with_arguments() {
-    let english = catalogue("en");
+    let english = read_catalogue("en");
     let mut plain: Vec<String> = Vec::new();
-    for file in files("src/http/dashboard", &["rs"]) {
+    for file in read_files("src/http/dashboard", &["rs"]) {
         let (text, code): (Vec<char>, Vec<char>) = (file.text.chars().collect(), file.code.chars().collect());
-        plain.extend(calls(&code, "t").flat_map(|at| arguments(&text, at, true)));
+        plain.extend(find_calls(&code, "t").flat_map(|at| read_arguments(&text, at, true)));
     }
-    for file in files("templates", &["html"]) {
+    for file in read_files("templates", &["html"]) {
         plain.extend(
             ids_in_template(&file.text.replace("|message|", "|"))
                 .into_iter()
@@ -216,9 +218,9 @@ fn texts_with_arguments_are_used_with_arguments() {
 
 #[test]
 fn the_catalogues_have_the_same_ids_and_arguments() {
-    let english = catalogue("en");
+    let english = read_catalogue("en");
     for language in LANGUAGES {
-        let other = catalogue(language);
+        let other = read_catalogue(language);
         for (id, (names, path)) in &english {
             let translated = other.get(id).unwrap_or_else(|| panic!("locales/{language} lacks {id} of {path}"));
             assert_eq!(&translated.0, names, "{}: {id}", translated.1);
@@ -229,58 +231,69 @@ fn the_catalogues_have_the_same_ids_and_arguments() {
     }
 }
 
+/// Ids that code computes from the codes of the API.
+fn computed_ids() -> BTreeSet<String> {
+    let reasons = Reason::ALL.iter().map(|reason| reason.message().id.into_owned());
+    let channels = ChannelFailure::ALL.iter().map(|failure| failure.message().id.into_owned());
+    let missing = read_files("src", &["rs"]).into_iter().flat_map(|file| {
+        let (text, code): (Vec<char>, Vec<char>) = (file.text.chars().collect(), file.code.chars().collect());
+        let things = find_calls(&code, "NotFound").flat_map(|at| read_arguments(&text, at, false));
+        things.map(|thing| format!("not-found-{thing}")).collect::<Vec<_>>()
+    });
+    reasons.chain(channels).chain(missing).collect()
+}
+
+/// Ids in the layers below `http`, each with the file that uses it.
+fn collect_lower_ids() -> BTreeMap<String, String> {
+    let files = read_files("src", &["rs"]).into_iter().filter(|file| !file.path.starts_with("src/http/"));
+    let is_id = |text: &String| {
+        LOWER_AREAS.iter().any(|area| text.starts_with(area))
+            && text.chars().all(|character| character.is_ascii_alphanumeric() || character == '-')
+    };
+    files
+        .flat_map(|file| read_literals(&file).into_iter().filter(is_id).map(move |id| (id, file.path.clone())))
+        .collect()
+}
+
 #[test]
-fn no_catalogue_keeps_a_text_that_no_page_uses() {
-    let mut used: BTreeSet<String> = used().into_keys().collect();
-    used.extend(files("src/http", &["rs"]).iter().flat_map(literals));
-    // The ids of diagnoses are computed; a unit test of `http/diagnosis.rs` finds missing ones.
-    let (computed, others): (Vec<_>, Vec<_>) =
-        catalogue("en").into_iter().partition(|(id, _)| id.starts_with("diagnosis-"));
-    assert_eq!(computed.len(), 2 * Code::ALL.len(), "a problem and a next step for each code");
-    for (id, (_, path)) in others {
-        assert!(used.contains(&id), "{path}: no page uses {id}");
+fn every_message_of_the_lower_layers_has_a_text() {
+    let english = read_catalogue("en");
+    let used = collect_lower_ids();
+    assert!(used.len() > 150, "the ids are found: {}", used.len());
+    let computed = computed_ids().into_iter().map(|id| (id, "computed".to_owned()));
+    let missing: Vec<_> = used.into_iter().chain(computed).filter(|(id, _)| !english.contains_key(id)).collect();
+    assert!(missing.is_empty(), "{} ids are missing in locales/en: {missing:#?}", missing.len());
+}
+
+#[test]
+fn messages_have_the_arguments_of_their_texts() {
+    let english = read_catalogue("en");
+    for file in read_files("src", &["rs"]).into_iter().filter(|file| !file.path.starts_with("src/http/")) {
+        for call in file.text.split("Message::new(\"").skip(1) {
+            let Some((id, rest)) = call.split_once('"') else { continue };
+            let Some((names, _)) = english.get(id) else { continue };
+            let statement = rest.split(';').next().unwrap_or_default();
+            for argument in statement.split(".with").skip(1).filter_map(|part| part.split_once("(\"")) {
+                let name = argument.1.split('"').next().unwrap_or_default();
+                assert!(names.contains(name), "{}: {id} has no argument {name}", file.path);
+            }
+        }
     }
 }
 
-/// Texts that layers below `http` show to users: rules of fields, sentences of a webhook's failures, reasons, and the names of
-/// things that do not exist.
-fn texts_below() -> Vec<String> {
-    let rules = ["src/domain", "src/service"].into_iter().flat_map(|folder| files(folder, &["rs"]));
-    let rules = rules
-        .flat_map(|file| literals(&file))
-        .filter(|text| text.starts_with("must ") || text.starts_with("is ") && text.len() > 10);
-    let sentences = files("src", &["rs"]).into_iter().filter(|file| file.path == SENTENCES);
-    let sentences = sentences.flat_map(|file| literals(&file)).filter(|text| text.contains(' ') && text.ends_with('.'));
-    let reasons = Reason::ALL.iter().map(|reason| reason.sentence().to_owned());
-    let missing = files("src/service", &["rs"]).into_iter().flat_map(|file| {
-        let (text, code): (Vec<char>, Vec<char>) = (file.text.chars().collect(), file.code.chars().collect());
-        let found: Vec<String> = calls(&code, "NotFound").flat_map(|at| arguments(&text, at, false)).collect();
-        found
-    });
-    rules.chain(sentences).chain(reasons).chain(missing).collect()
-}
-
-fn below() -> Catalog {
-    let text = std::fs::read_to_string(format!("{}/{BELOW}", env!("CARGO_MANIFEST_DIR"))).expect("the catalogue");
-    polib::po_file::parse_from_reader(text.as_bytes()).unwrap_or_else(|error| panic!("{BELOW}: {error}"))
-}
-
 #[test]
-fn texts_of_the_layers_below_are_there_in_german() {
-    let known: BTreeSet<String> = below().messages().map(|message| message.msgid().to_owned()).collect();
-    let texts = texts_below();
-    assert!(texts.len() > 100, "the texts are found");
-    let missing: BTreeSet<String> = texts.into_iter().filter(|text| !known.contains(text)).collect();
-    assert!(missing.is_empty(), "{BELOW} lacks: {missing:#?}");
-}
-
-#[test]
-fn texts_of_the_layers_below_keep_their_places() {
-    let places = |text: &str| -> BTreeSet<String> {
-        text.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name.to_owned()).collect()
-    };
-    for message in below().messages() {
-        assert_eq!(places(message.msgid()), places(message.msgstr().expect("one form")), "{}", message.msgid());
+fn no_catalogue_keeps_a_text_that_no_code_uses() {
+    let mut used: BTreeSet<String> = collect_used_ids().into_keys().collect();
+    used.extend(read_files("src/http", &["rs"]).iter().flat_map(read_literals));
+    used.extend(collect_lower_ids().into_keys());
+    used.extend(computed_ids());
+    used.insert("verbatim".to_owned());
+    // The ids of diagnoses are computed; a unit test of `http/diagnosis.rs` finds missing ones.
+    let (computed, others): (Vec<_>, Vec<_>) =
+        read_catalogue("en").into_iter().partition(|(id, _)| id.starts_with("diagnosis-"));
+    assert_eq!(computed.len(), 2 * DiagnosisCode::ALL.len(), "a problem and a next step for each code");
+    for (id, (_, path)) in others.into_iter().filter(|(id, _)| !id.starts_with(LABELS)) {
+        assert!(used.contains(&id), "{path}: no code uses {id}");
     }
 }
 

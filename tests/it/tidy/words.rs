@@ -1,10 +1,10 @@
 //! Restricted crates: SQL only in storage, axum only in http and the simulator, and sockets only in octoprint and
 //! outbound.
 
-use super::{fails, hold, passes, source::Source};
+use super::{assert_fails, assert_holds, assert_passes, source::Source};
 
 /// Crates, and the folders that may use them.
-const HOMES: [(&[&str], &[&str]); 3] = [
+const RESTRICTED_CRATES: [(&[&str], &[&str]); 3] = [
     (&["axum"], &["http", "simulator"]),
     (&["sqlx"], &["storage"]),
     (&["reqwest", "tungstenite", "tokio_tungstenite"], &["octoprint", "outbound"]),
@@ -14,7 +14,7 @@ const IMPURE_CRATES: [&str; 5] = ["tokio", "sqlx", "reqwest", "axum", "tungsteni
 const CLOCKS: [&str; 3] = ["Utc", "Instant", "SystemTime"];
 
 /// Returns the uses of crates outside their folders. The rule applies to unit tests too.
-fn homes(file: &Source) -> Vec<String> {
+fn check_crates(file: &Source) -> Vec<String> {
     let Some(layer) = file.layer() else { return vec![] };
     // The simulator's own tests need an event socket client, and must not use Printyard's client for it.
     let is_client = file.path.starts_with("src/simulator/tests/");
@@ -28,10 +28,10 @@ fn homes(file: &Source) -> Vec<String> {
         if before == "." || before == "::" && deeper {
             continue;
         }
-        for (crates, layers) in HOMES {
+        for (crates, layers) in RESTRICTED_CRATES {
             if crates.contains(&token.text.as_str()) && !layers.contains(&layer) && !is_client {
-                let homes = layers.join(" and ");
-                found.push(format!("{}:{}: `{}` lives in {homes} only", file.path, token.line, token.text));
+                let allowed = layers.join(" and ");
+                found.push(format!("{}:{}: `{}` lives in {allowed} only", file.path, token.line, token.text));
             }
         }
     }
@@ -39,23 +39,31 @@ fn homes(file: &Source) -> Vec<String> {
 }
 
 #[test]
-fn each_crate_stays_in_its_home() {
-    hold(&["src"], homes);
+fn each_restricted_crate_stays_in_its_layer() {
+    assert_holds(&["src"], check_crates);
 }
 
 #[test]
-fn a_crate_away_from_home_is_found() {
-    fails(homes, "src/service/a.rs", &["use axum::Router;", "fn a() -> sqlx::Error {}", "use ::reqwest::Client;"]);
-    fails(homes, "src/simulator/mod.rs", &["use reqwest::Client;", "use tokio_tungstenite::connect_async;"]);
-    fails(homes, "src/cli/serve.rs", &["mod tests { use sqlx::Row; }"]);
-    passes(homes, "src/http/mod.rs", &["use axum::Router; use utoipa_axum::router::OpenApiRouter;"]);
-    passes(homes, "src/outbound/mod.rs", &["use reqwest::Client; // not axum"]);
-    passes(homes, "src/storage/mod.rs", &["use sqlx::Row;"]);
-    passes(homes, "src/service/a.rs", &["self.reqwest; outbound::reqwest::x()"]);
+fn a_crate_outside_its_layer_is_found() {
+    assert_fails(
+        check_crates,
+        "src/service/a.rs",
+        &["use axum::Router;", "fn a() -> sqlx::Error {}", "use ::reqwest::Client;"],
+    );
+    assert_fails(
+        check_crates,
+        "src/simulator/mod.rs",
+        &["use reqwest::Client;", "use tokio_tungstenite::connect_async;"],
+    );
+    assert_fails(check_crates, "src/cli/serve.rs", &["mod tests { use sqlx::Row; }"]);
+    assert_passes(check_crates, "src/http/mod.rs", &["use axum::Router; use utoipa_axum::router::OpenApiRouter;"]);
+    assert_passes(check_crates, "src/outbound/mod.rs", &["use reqwest::Client; // not axum"]);
+    assert_passes(check_crates, "src/storage/mod.rs", &["use sqlx::Row;"]);
+    assert_passes(check_crates, "src/service/a.rs", &["self.reqwest; outbound::reqwest::x()"]);
 }
 
 /// A domain that reads the time or does I/O cannot be tested over every case.
-fn purity(file: &Source) -> Vec<String> {
+fn check_purity(file: &Source) -> Vec<String> {
     if file.layer() != Some("domain") {
         return vec![];
     }
@@ -73,21 +81,29 @@ fn purity(file: &Source) -> Vec<String> {
 }
 
 #[test]
-fn the_domain_knows_neither_clock_nor_world() {
-    hold(&["src"], purity);
+fn the_domain_reads_no_clock_and_does_no_io() {
+    assert_holds(&["src"], check_purity);
 }
 
 #[test]
 fn an_impure_domain_is_found() {
-    fails(purity, "src/domain/a.rs", &["use tokio::sync::mpsc;", "let now = Utc::now();", "std::time::Instant::now()"]);
-    fails(purity, "src/domain/a.rs", &["async fn a() {}", "sqlx::query(x)"]);
-    passes(purity, "src/domain/a.rs", &["fn a(now: DateTime<Utc>) {} // Utc::now", "use std::time::Instant;"]);
-    passes(purity, "src/domain/a.rs", &["mod tests {\n let start = Instant::now();\n}"]);
-    passes(purity, "src/fleet/a.rs", &["tokio::spawn(a)"]);
+    assert_fails(
+        check_purity,
+        "src/domain/a.rs",
+        &["use tokio::sync::mpsc;", "let now = Utc::now();", "std::time::Instant::now()"],
+    );
+    assert_fails(check_purity, "src/domain/a.rs", &["async fn a() {}", "sqlx::query(x)"]);
+    assert_passes(
+        check_purity,
+        "src/domain/a.rs",
+        &["fn a(now: DateTime<Utc>) {} // Utc::now", "use std::time::Instant;"],
+    );
+    assert_passes(check_purity, "src/domain/a.rs", &["mod tests {\n let start = Instant::now();\n}"]);
+    assert_passes(check_purity, "src/fleet/a.rs", &["tokio::spawn(a)"]);
 }
 
 /// Finds SQL strings outside storage.
-fn sql(file: &Source) -> Vec<String> {
+fn check_sql(file: &Source) -> Vec<String> {
     if file.layer().is_none_or(|layer| layer == "storage") {
         return vec![];
     }
@@ -130,8 +146,8 @@ fn is_select(words: &[&str]) -> bool {
 }
 
 #[test]
-fn sql_lives_in_the_storage() {
-    hold(&["src"], sql);
+fn sql_is_only_in_storage() {
+    assert_holds(&["src"], check_sql);
 }
 
 #[test]
@@ -151,12 +167,12 @@ fn sql_elsewhere_is_found() {
         "create index a on b (c)",
         "pragma journal_mode = wal",
     ] {
-        fails(
-            sql,
+        assert_fails(
+            check_sql,
             "src/service/a.rs",
             &[&format!("let a = \"{statement}\";"), &format!("let a = r#\"{statement}\"#;")],
         );
-        passes(sql, "src/storage/a.rs", &[&format!("let a = \"{statement}\";")]);
+        assert_passes(check_sql, "src/storage/a.rs", &[&format!("let a = \"{statement}\";")]);
     }
 }
 
@@ -175,6 +191,6 @@ fn english_is_no_sql() {
         "selected",
         "select",
     ] {
-        passes(sql, "src/http/a.rs", &[&format!("let a = \"{sentence}\";")]);
+        assert_passes(check_sql, "src/http/a.rs", &[&format!("let a = \"{sentence}\";")]);
     }
 }

@@ -31,19 +31,19 @@
 //! know this when it sends the command.
 
 mod client;
+mod counts;
 mod printer;
-mod seen;
 
 use client::{Client, Link};
-use printer::{Change, Printer};
-use seen::{Interleaving, Seen};
+use counts::{Interleaving, InterleavingCounts};
+use printer::{Change, ModelPrinter};
 
 use super::*;
 
 /// Random numbers from a seed.
-struct Dice(u64);
+struct TestRng(u64);
 
-impl Dice {
+impl TestRng {
     fn below(&mut self, n: u64) -> u64 {
         // SplitMix64.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -53,8 +53,8 @@ impl Dice {
         (z ^ (z >> 31)) % n
     }
 
-    fn ms(&mut self, most: u64) -> i64 {
-        i64::try_from(self.below(most)).unwrap_or_default()
+    fn millis_below(&mut self, max: u64) -> i64 {
+        i64::try_from(self.below(max)).unwrap_or_default()
     }
 }
 
@@ -95,12 +95,12 @@ impl Gap<'_> {
         !self.changes[last..].iter().any(|change| matches!(change, Change::Selected | Change::Deselected))
     }
 
-    fn is_unclear(&self, printer: &Printer, client: &Client, read: &JobReading) -> bool {
-        let now = Mark::of_reading(read);
-        let last = client.tracker.doubt.as_ref().map_or(client.tracker.mark(), |doubt| &doubt.mark);
+    fn is_unclear(&self, printer: &ModelPrinter, client: &Client, read: &JobReading) -> bool {
+        let now = JobMark::from_reading(read);
+        let last = client.tracker.unconfirmed.as_ref().map_or(client.tracker.mark(), |doubt| &doubt.mark);
         let hidden = self.count(Change::Began) - usize::from(self.after.is_some_and(|n| n >= self.first_begun));
         let is_younger =
-            |then: &Mark| matches!((then.print_time_s, now.print_time_s), (Some(then), Some(now)) if now + 1 < then);
+            |then: &JobMark| matches!((then.print_time_s, now.print_time_s), (Some(then), Some(now)) if now + 1 < then);
         if self.has(Change::Selected) && !self.polled {
             return true;
         }
@@ -119,7 +119,7 @@ impl Gap<'_> {
                 }
             };
             let shown = self.after.is_none() && self.is_last_shown() && print.result == Some(PrintResult::Done);
-            return hidden > 1 || !shown || !other_than_before || last.of == MarkOf::Unknown;
+            return hidden > 1 || !shown || !other_than_before || last.phase == MarkPhase::Unknown;
         }
         let was_paused = matches!(last.state, Some(S::Pausing | S::Paused))
             || client.tracker.current().is_some_and(|current| current.paused_by.is_some());
@@ -127,7 +127,7 @@ impl Gap<'_> {
             (Some(before), Some(after)) if before != after => {
                 let went_back = is_younger(last)
                     || matches!((last.file_position, now.file_position), (Some(then), Some(now)) if now < then);
-                let away_s = (time_of(printer) - client.tracker.marked_at.unwrap_or_default()).num_seconds();
+                let away_s = (printer_time(printer) - client.tracker.marked_at.unwrap_or_default()).num_seconds();
                 let stands = read.state == S::Finishing
                     || (read.state == S::Paused && was_paused)
                     || (last.file_position, last.print_time_s) == (now.file_position, now.print_time_s);
@@ -144,15 +144,15 @@ impl Gap<'_> {
     }
 }
 
-fn time_of(printer: &Printer) -> DateTime<Utc> {
+fn printer_time(printer: &ModelPrinter) -> DateTime<Utc> {
     client::time(printer.now)
 }
 
 /// One random history.
 struct History {
     seed: u64,
-    dice: Dice,
-    printer: Printer,
+    rng: TestRng,
+    printer: ModelPrinter,
     client: Client,
     polled: bool,
     /// Events arrive within this time.
@@ -168,20 +168,20 @@ struct History {
 }
 
 impl History {
-    fn of(seed: u64) -> Self {
-        let mut dice = Dice(seed);
-        let polled = dice.below(5) == 0;
-        let latest_ms = [300, 2_500, 2_500, 20_000][usize::try_from(dice.below(4)).unwrap_or_default()];
+    fn from_seed(seed: u64) -> Self {
+        let mut rng = TestRng(seed);
+        let polled = rng.below(5) == 0;
+        let latest_ms = [300, 2_500, 2_500, 20_000][usize::try_from(rng.below(4)).unwrap_or_default()];
         let (gaps, kills) = (
-            [0, 2, 6][usize::try_from(dice.below(3)).unwrap_or_default()],
-            [0, 2, 6][usize::try_from(dice.below(3)).unwrap_or_default()],
+            [0, 2, 6][usize::try_from(rng.below(3)).unwrap_or_default()],
+            [0, 2, 6][usize::try_from(rng.below(3)).unwrap_or_default()],
         );
         Self {
             seed,
             gaps,
             kills,
-            dice,
-            printer: Printer::new(),
+            rng,
+            printer: ModelPrinter::new(),
             client: Client::new(),
             polled,
             latest_ms,
@@ -192,10 +192,11 @@ impl History {
         }
     }
 
-    fn note(&mut self, what: impl std::fmt::Display) {
+    fn trace_step(&mut self, message: impl std::fmt::Display) {
         let (now, state, log) = (self.printer.now - 1_000_000, self.printer.state, self.printer.log.len());
         let current = self.client.tracker.current().map(|print| print.id.as_u128());
-        self.trace.push(format!("{now:>7} {state:?} log {log} known {} print {current:?}: {what}", self.client.known));
+        self.trace
+            .push(format!("{now:>7} {state:?} log {log} known {} print {current:?}: {message}", self.client.known));
     }
 
     /// Adds the prints that began since the last call. They are expected without differences.
@@ -206,15 +207,15 @@ impl History {
     }
 
     /// Computes what the next reply to a reading will mean if events before it are missing.
-    fn before_answer(&mut self) {
+    fn expect_reply(&mut self) {
         self.expect_new();
-        let in_gap = self.client.tracker.gap;
+        let in_gap = self.client.tracker.in_gap;
         if !in_gap && self.client.link == Link::Push {
             return;
         }
-        let Some((read, place)) = self.client.answer() else { return };
+        let Some((read, place)) = self.client.pending_reply() else { return };
         let read = read.clone();
-        let mut known = self.client.known.max(self.client.doubted.unwrap_or_default()).min(place);
+        let mut known = self.client.known.max(self.client.unconfirmed.unwrap_or_default()).min(place);
         let begun = |upto: usize| self.printer.log[..upto].iter().filter(|change| **change == Change::Began).count();
         let is_open = |upto: usize| {
             let last = self.printer.log[..upto].iter().rfind(|change| matches!(change, Change::Began | Change::Ended));
@@ -238,20 +239,20 @@ impl History {
         // A print began and was not recorded at all, because the client was killed or had doubts.
         let unrecorded = gap.before.is_some() && self.client.tracker.current().is_none();
         // A print is hidden, too, if it began and ended between the last event and a reading whose events were lost.
-        let doubted = self.client.doubted.filter(|doubted| *doubted > self.client.known);
-        let doubted = doubted.map(|doubted| &self.printer.log[self.client.known..doubted]).unwrap_or_default();
-        let began = doubted.iter().position(|change| *change == Change::Began).unwrap_or(usize::MAX);
-        let is_hidden = doubted.iter().skip(began).any(|change| *change == Change::Ended);
+        let unconfirmed = self.client.unconfirmed.filter(|doubted| *doubted > self.client.known);
+        let unconfirmed = unconfirmed.map(|doubted| &self.printer.log[self.client.known..doubted]).unwrap_or_default();
+        let began = unconfirmed.iter().position(|change| *change == Change::Began).unwrap_or(usize::MAX);
+        let is_hidden = unconfirmed.iter().skip(began).any(|change| *change == Change::Ended);
         let unclear = unrecorded || is_hidden || gap.is_unclear(&self.printer, &self.client, &read);
         let tracker = &self.client.tracker;
         let is_end_unknown = tracker.ending_by_state().result == PrintResult::Unknown
             && tracker.current().is_some_and(|current| current.ending.is_none())
-            && tracker.doubt.as_ref().is_some_and(|doubt| !doubt.idle);
+            && tracker.unconfirmed.as_ref().is_some_and(|doubt| !doubt.is_idle);
         let overtaken = open(self.client.known).filter(|n| is_end_unknown && open(known) != Some(*n));
         let (before, after, first_begun) = (gap.before, gap.after, gap.first_begun);
         let (changes, last_begun) = (gap.changes.to_vec(), begun(place));
         if unclear {
-            self.note(format!("unclear: {changes:?}"));
+            self.trace_step(format!("unclear: {changes:?}"));
             self.unclear = true;
         }
         if let Some(overtaken) = overtaken {
@@ -283,93 +284,96 @@ impl History {
         }
     }
 
-    fn receive(&mut self) {
-        self.before_answer();
-        if let Some((read, place)) = self.client.answer() {
-            let shown = Mark::of_reading(read);
-            let (of, time_s) = (shown.file_position, shown.print_time_s);
+    fn receive_reply(&mut self) {
+        self.expect_reply();
+        if let Some((read, place)) = self.client.pending_reply() {
+            let shown = JobMark::from_reading(read);
+            let (position, time_s) = (shown.file_position, shown.print_time_s);
             let path = shown.file.map(|file| file.path);
-            self.note(format!("reading of log {place}: {:?} {path:?} at {of:?} after {time_s:?} s", read.state));
+            self.trace_step(format!(
+                "reading of log {place}: {:?} {path:?} at {position:?} after {time_s:?} s",
+                read.state
+            ));
         }
-        self.client.receive(&self.printer);
+        self.client.receive_reply(&self.printer);
     }
 
     /// Lets time pass, and delivers the events that are due.
-    fn pass(&mut self, ms: i64) {
-        let mut left = ms;
-        while left > 0 {
-            let step = left.min(250);
-            left -= step;
-            self.printer.pass(step);
+    fn advance(&mut self, ms: i64) {
+        let mut remaining_ms = ms;
+        while remaining_ms > 0 {
+            let step = remaining_ms.min(250);
+            remaining_ms -= step;
+            self.printer.advance(step);
             let now = self.printer.now;
             let due: Vec<_> = self.requests.iter().filter(|(at, ..)| *at <= now).copied().collect();
             self.requests.retain(|(at, ..)| *at > now);
             for (_, id, file) in due {
-                self.act(id, file);
+                self.apply_start(id, file);
             }
             let latest = now - self.latest_ms;
             while self.printer.socket.as_ref().and_then(|socket| socket.front()).is_some_and(|(at, ..)| *at < latest) {
-                self.hear();
+                self.deliver_event();
             }
             self.client.give_up(&mut self.printer);
         }
     }
 
-    fn act(&mut self, id: Uuid, file: &'static str) {
+    fn apply_start(&mut self, id: Uuid, file: &'static str) {
         self.printer.select(file);
         let started = self.printer.selected == Some(file) && self.printer.start(Some(id));
-        self.note(format!("start {} of {file}: {started}", id.as_u128()));
+        self.trace_step(format!("start {} of {file}: {started}", id.as_u128()));
         if !started {
-            self.client.refused(id);
+            self.client.on_refused(id);
         }
     }
 
-    fn hear(&mut self) {
+    fn deliver_event(&mut self) {
         self.expect_new();
         let event =
             self.printer.socket.as_ref().and_then(|socket| socket.front()).map(|(_, _, event)| format!("{event:?}"));
         if let Some(event) = event {
-            self.note(event);
-            self.client.hear(&mut self.printer);
+            self.trace_step(event);
+            self.client.receive_event(&mut self.printer);
         }
     }
 
     /// Returns one of these numbers.
-    fn one_of(&mut self, numbers: &[u64]) -> u64 {
+    fn pick(&mut self, numbers: &[u64]) -> u64 {
         let n = numbers.len() as u64;
-        numbers[usize::try_from(self.dice.below(n)).unwrap_or_default()]
+        numbers[usize::try_from(self.rng.below(n)).unwrap_or_default()]
     }
 
     /// Executes one random step, at the printer or at the client.
-    fn happen(&mut self) {
-        if self.client.link == Link::Down && self.dice.below(3) == 0 {
-            self.note("connected");
+    fn run_step(&mut self) {
+        if self.client.link == Link::Down && self.rng.below(3) == 0 {
+            self.trace_step("connected");
             self.client.connect(&mut self.printer, !self.polled);
             return;
         }
-        if self.dice.below(200) < self.gaps {
-            self.note("connection lost");
+        if self.rng.below(200) < self.gaps {
+            self.trace_step("connection lost");
             self.client.disconnect(&mut self.printer);
             return;
         }
-        if self.dice.below(200) < self.kills {
+        if self.rng.below(200) < self.kills {
             return self.end_server();
         }
-        match self.dice.below(100) {
+        match self.rng.below(100) {
             0..12 => {
-                let most = self.one_of(&[500, 500, 1_000, 4_000, 20_000, 60_000]);
-                let ms = self.dice.ms(most);
-                self.note(format!("{ms} ms pass"));
-                self.pass(ms);
+                let max_ms = self.pick(&[500, 500, 1_000, 4_000, 20_000, 60_000]);
+                let ms = self.rng.millis_below(max_ms);
+                self.trace_step(format!("{ms} ms pass"));
+                self.advance(ms);
             }
             12..34 => self.printer.step(),
-            34..50 => self.hear(),
-            50..60 => self.client.ask(self.printer.now),
-            60..71 => self.client.serve(&self.printer),
-            71..82 => self.receive(),
+            34..50 => self.deliver_event(),
+            50..60 => self.client.request_reading(self.printer.now),
+            60..71 => self.client.reply_to_reading(&self.printer),
+            71..82 => self.receive_reply(),
             82..88 => {
-                let n = usize::try_from(self.dice.below(3)).unwrap_or_default();
-                self.client.store_some(n);
+                let n = usize::try_from(self.rng.below(3)).unwrap_or_default();
+                self.client.store_facts(n);
                 self.client.store_observation();
             }
             88..94 => self.start(),
@@ -378,22 +382,22 @@ impl History {
     }
 
     fn end_server(&mut self) {
-        let kill = self.dice.below(4) != 0;
-        self.note(if kill { "killed" } else { "stopped" });
+        let kill = self.rng.below(4) != 0;
+        self.trace_step(if kill { "killed" } else { "stopped" });
         self.client.restart(&mut self.printer, kill);
-        let most = self.one_of(&[100, 3_000, 30_000, 100_000]);
-        let ms = self.dice.ms(most);
-        self.pass(ms);
+        let max_ms = self.pick(&[100, 3_000, 30_000, 100_000]);
+        let ms = self.rng.millis_below(max_ms);
+        self.advance(ms);
     }
 
     fn start(&mut self) {
-        if self.dice.below(2) == 0 {
+        if self.rng.below(2) == 0 {
             if self.requests.is_empty() && self.printer.start(None) {
-                self.note("started at the printer");
+                self.trace_step("started at the printer");
             }
             return;
         }
-        let file = if self.dice.below(4) == 0 { B } else { A };
+        let file = if self.rng.below(4) == 0 { B } else { A };
         // The client must know everything that was done at the printer: see the eighth case above.
         let is_known = match &self.printer.socket {
             Some(socket) => socket.is_empty(),
@@ -403,29 +407,29 @@ impl History {
             && is_known
             && let Some(id) = self.client.send(&self.printer, file)
         {
-            self.note(format!("sends start {}", id.as_u128()));
-            let delay = self.dice.ms(2_000);
+            self.trace_step(format!("sends start {}", id.as_u128()));
+            let delay = self.rng.millis_below(2_000);
             self.requests.push((self.printer.now + delay, id, file));
         }
     }
 
     fn at_printer(&mut self) {
-        match self.dice.below(9) {
+        match self.rng.below(9) {
             0 => self.printer.pause(),
             1 | 2 => self.printer.resume(),
             3 | 4 => self.printer.cancel(),
             5 => {
-                let reason_first = self.dice.below(2) == 0;
+                let reason_first = self.rng.below(2) == 0;
                 self.printer.fail(reason_first);
             }
             6 => self.printer.connect(),
             7 if self.requests.is_empty() => {
-                self.printer.select([A, B][usize::try_from(self.dice.below(2)).unwrap_or_default()])
+                self.printer.select([A, B][usize::try_from(self.rng.below(2)).unwrap_or_default()])
             }
-            8 if self.dice.below(3) == 0 => {
-                self.note("OctoPrint restarts");
+            8 if self.rng.below(3) == 0 => {
+                self.trace_step("OctoPrint restarts");
                 let prints = self.printer.state.is_active();
-                self.client.seen.count_if(prints, Interleaving::PrinterRestartWithinPrint);
+                self.client.interleavings.count_if(prints, Interleaving::PrinterRestartWithinPrint);
                 self.printer.restart();
                 if self.client.link == Link::Push {
                     self.client.disconnect(&mut self.printer);
@@ -436,20 +440,20 @@ impl History {
     }
 
     /// Finishes all steps, then reads, receives and stores everything.
-    fn end(&mut self) {
-        self.pass(3_000);
+    fn finish(&mut self) {
+        self.advance(3_000);
         for _ in 0..5 {
-            self.pass(4_000);
+            self.advance(4_000);
             self.printer.settle();
             self.client.connect(&mut self.printer, !self.polled);
-            self.client.ask(self.printer.now);
-            self.client.serve(&self.printer);
-            self.receive();
+            self.client.request_reading(self.printer.now);
+            self.client.reply_to_reading(&self.printer);
+            self.receive_reply();
             while self.printer.socket.as_ref().is_some_and(|socket| !socket.is_empty()) {
-                self.hear();
+                self.deliver_event();
             }
         }
-        self.client.store_some(usize::MAX);
+        self.client.store_facts(usize::MAX);
         self.expect_new();
     }
 
@@ -457,8 +461,8 @@ impl History {
     fn check(&self) -> Result<(), String> {
         let (truth, rows) = (&self.printer.prints, &self.client.store.rows);
         for row in rows {
-            let of_command = row.by.command_id.map(|id| truth.iter().find(|print| print.command == Some(id)));
-            if of_command.is_some_and(|print| {
+            let print_of_command = row.by.command_id.map(|id| truth.iter().find(|print| print.command == Some(id)));
+            if print_of_command.is_some_and(|print| {
                 print.is_none_or(|print| Some(print.file) != row.file.as_ref().map(|file| file.path.as_str()))
             }) {
                 return Err(format!("{row:?} is credited to a command that did not start it"));
@@ -495,13 +499,13 @@ impl History {
 }
 
 /// Runs one history. Returns its interleavings, whether it was clear, and the number of its prints.
-fn run(seed: u64) -> (Seen, bool, usize) {
-    let mut history = History::of(seed);
+fn run(seed: u64) -> (InterleavingCounts, bool, usize) {
+    let mut history = History::from_seed(seed);
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         for _ in 0..120 {
-            history.happen();
+            history.run_step();
         }
-        history.end();
+        history.finish();
     }));
     let outcome = match result {
         Ok(()) => history.check(),
@@ -518,7 +522,7 @@ fn run(seed: u64) -> (Seen, bool, usize) {
             history.client.store.rows,
         );
     }
-    (history.client.seen, !history.unclear && !history.client.lost_hidden, history.printer.prints.len())
+    (history.client.interleavings, !history.unclear && !history.client.lost_hidden, history.printer.prints.len())
 }
 
 #[test]
@@ -527,20 +531,20 @@ fn every_print_is_recorded_once_with_its_result_and_its_command() {
     // Always the same seeds, so that the test fails only for a change of the code. `PRINTYARD_TEST_SEED=random` takes
     // other seeds, and a number takes that seed.
     const FIRST: u64 = 20_261_128;
-    let given = std::env::var("PRINTYARD_TEST_SEED").ok();
-    let seed: Option<u64> = given.as_deref().and_then(|seed| seed.parse().ok());
-    let first = seed.unwrap_or_else(|| if given.as_deref() == Some("random") { rand::random() } else { FIRST });
+    let seed_setting = std::env::var("PRINTYARD_TEST_SEED").ok();
+    let seed: Option<u64> = seed_setting.as_deref().and_then(|seed| seed.parse().ok());
+    let first = seed.unwrap_or_else(|| if seed_setting.as_deref() == Some("random") { rand::random() } else { FIRST });
     println!("seed {first}; PRINTYARD_TEST_SEED repeats it");
-    let (mut all, mut clear, mut prints) = (Seen::default(), 0, 0);
+    let (mut counts, mut clear, mut prints) = (InterleavingCounts::default(), 0, 0);
     for n in 0..if seed.is_some() { 1 } else { HISTORIES } {
         let (seen, is_clear, begun) = run(first.wrapping_add(n));
-        all.add(&seen);
+        counts.add(&seen);
         clear += u64::from(is_clear);
         prints += if is_clear { begun } else { 0 };
     }
-    println!("{clear} of {HISTORIES} histories are clear, with {prints} prints: {all:?}");
-    if given.is_none() {
-        assert_eq!(all.too_rare(), [], "the histories cover too little");
+    println!("{clear} of {HISTORIES} histories are clear, with {prints} prints: {counts:?}");
+    if seed_setting.is_none() {
+        assert_eq!(counts.too_rare(), [], "the histories cover too little");
         assert!(clear > 1_200 && prints > 1_600, "{clear} clear histories with {prints} prints cover too little");
     }
 }

@@ -1,45 +1,49 @@
 //! Tests that every command ends, whichever database operation fails.
 
 use super::*;
-use crate::storage::faults::{Failure, Lasts, Moment};
+use crate::storage::fault_injection::{FailureDuration, FailurePoint, InjectedFailure};
 
 /// Runs everything that the dispatcher writes, while one database operation fails. Returns the number of operations,
 /// and the expected end of each command.
-async fn script(desk: &mut Desk, failure: Failure) -> (u64, Vec<(Uuid, Outcome, Option<Reason>)>) {
-    let sent = desk.add(|_| {}).await;
-    let expired = desk.add(|row| row.expires_at = Some(clock::now())).await;
-    let unsettled = desk.add(|row| (row.outcome, row.attempts) = (Outcome::Sent, 1)).await;
+async fn run_script(
+    test: &mut TestDispatcher,
+    failure: InjectedFailure,
+) -> (u64, Vec<(Uuid, Outcome, Option<Reason>)>) {
+    let sent = test.add(|_| {}).await;
+    let expired = test.add(|row| row.expires_at = Some(clock::now())).await;
+    let unsettled = test.add(|row| (row.outcome, row.attempts) = (Outcome::Sent, 1)).await;
     let limited = |spec: &mut BatchSpec| (spec.on_failure, spec.max_in_flight) = (OnFailure::Stop, 1);
-    let (_, stopped) = desk.store(BatchState::Running, limited, 2, |_| {}).await;
+    let (_, stopped) = test.store(BatchState::Running, limited, 2, |_| {}).await;
     let by_token = |spec: &mut BatchSpec| spec.token_id = Some(Uuid::nil());
-    let (_, forbidden) = desk.store(BatchState::Scheduled, by_token, 1, |_| {}).await;
+    let (_, forbidden) = test.store(BatchState::Scheduled, by_token, 1, |_| {}).await;
 
-    desk.dispatcher.db.faults().inject(failure);
-    let ((one, granted), (other, refused)) = (ready(&sent, 1), ready(&expired, 1));
-    desk.dispatcher.on_messages(vec![ActorEvent::SendRequest(one), ActorEvent::SendRequest(other)]).await;
+    test.dispatcher.db.faults().inject(failure);
+    let ((one, granted), (other, refused)) = (send_request(&sent, 1), send_request(&expired, 1));
+    test.dispatcher.on_actor_events(vec![ActorEvent::SendRequest(one), ActorEvent::SendRequest(other)]).await;
     assert_eq!((granted.await, refused.await), (Ok(true), Ok(false)), "{failure:?}");
-    let settled = Settled { effect: Effect::Done, state: PrinterState::Paused, at: clock::now() };
-    let messages = [desk.report(sent.id, Outcome::Accepted), desk.report(unsettled.id, Outcome::Unknown)];
-    desk.dispatcher.on_messages(messages.into()).await;
-    desk.dispatcher.on_messages(vec![ActorEvent::Settled { command_id: unsettled.id, settled }]).await;
-    let end = desk.report(sent.id, Outcome::Confirmed);
-    desk.dispatcher.on_messages(vec![end]).await;
+    let settled = SettledEffect { effect: Effect::Done, state: PrinterState::Paused, at: clock::now() };
+    let messages = [test.report(sent.id, Outcome::Accepted), test.report(unsettled.id, Outcome::Unknown)];
+    test.dispatcher.on_actor_events(messages.into()).await;
+    test.dispatcher.on_actor_events(vec![ActorEvent::Settled { command_id: unsettled.id, settled }]).await;
+    let end = test.report(sent.id, Outcome::Confirmed);
+    test.dispatcher.on_actor_events(vec![end]).await;
     let is_over = |dispatcher: &Dispatcher| dispatcher.rows.is_empty() && dispatcher.active_batches.is_empty();
     for turn in 0.. {
-        assert!(turn < 10, "{failure:?}: {:?}", desk.dispatcher.rows);
+        assert!(turn < 10, "{failure:?}: {:?}", test.dispatcher.rows);
         let now = Instant::now();
-        (desk.dispatcher.check_again, desk.dispatcher.compare_at, desk.dispatcher.record_again.0) = (now, now, now);
-        desk.dispatcher.tick().await;
-        desk.dispatcher.release().await;
+        (test.dispatcher.next_due_check, test.dispatcher.compare_at, test.dispatcher.next_record_attempt.0) =
+            (now, now, now);
+        test.dispatcher.tick().await;
+        test.dispatcher.release_commands().await;
         // The first tick that can read the batches of the script takes them up.
-        if turn > 1 && is_over(&desk.dispatcher) {
+        if turn > 1 && is_over(&test.dispatcher) {
             break;
         }
     }
-    assert!(desk.dispatcher.unrecorded.is_empty() && desk.dispatcher.undelivered.is_empty(), "{failure:?}");
-    let uses = desk.dispatcher.db.faults().uses();
-    desk.dispatcher.db.faults().lift();
-    let row = desk.stored(unsettled.id).await;
+    assert!(test.dispatcher.unrecorded.is_empty() && test.dispatcher.undelivered.is_empty(), "{failure:?}");
+    let uses = test.dispatcher.db.faults().uses();
+    test.dispatcher.db.faults().stop();
+    let row = test.stored_row(unsettled.id).await;
     assert_eq!(row.settled.map(|settled| settled.effect), Some(Effect::Done), "{failure:?}");
     let ends = vec![
         (sent.id, Outcome::Confirmed, None),
@@ -54,15 +58,16 @@ async fn script(desk: &mut Desk, failure: Failure) -> (u64, Vec<(Uuid, Outcome, 
 }
 
 /// Makes each database operation fail once, at this moment of the operation.
-async fn fail_each_use(moment: Moment) {
-    let mut desk = Desk::new().await;
-    let printers = desk.dispatcher.rows.drain().map(|(_, row)| row.id).collect::<Vec<_>>();
-    let ends: Vec<_> = printers.iter().map(|id| stored(*id, Outcome::Confirmed)).collect();
-    commands::report(&desk.dispatcher.db, &ends, &[]).await.expect("ended");
+async fn fail_each_use(moment: FailurePoint) {
+    let mut test = TestDispatcher::new().await;
+    let printers = test.dispatcher.rows.drain().map(|(_, row)| row.id).collect::<Vec<_>>();
+    let ends: Vec<_> = printers.iter().map(|id| stored_report(*id, Outcome::Confirmed)).collect();
+    commands::store_updates(&test.dispatcher.db, &ends, &[]).await.expect("ended");
     for nth in 1.. {
-        let (uses, ends) = script(&mut desk, Failure { nth, moment, lasts: Lasts::OneUse }).await;
+        let (uses, ends) =
+            run_script(&mut test, InjectedFailure { nth, point: moment, duration: FailureDuration::OneUse }).await;
         for (id, outcome, reason) in ends {
-            let row = desk.stored(id).await;
+            let row = test.stored_row(id).await;
             assert_eq!((row.outcome, row.reason), (outcome, reason), "use {nth}, {moment:?}");
             assert!(row.attempts <= 1);
         }
@@ -75,15 +80,15 @@ async fn fail_each_use(moment: Moment) {
 
 #[tokio::test]
 async fn every_command_ends_when_any_use_of_the_database_fails_before_it_runs() {
-    fail_each_use(Moment::Before).await;
+    fail_each_use(FailurePoint::Before).await;
 }
 
 #[tokio::test]
 async fn every_command_ends_when_any_use_of_the_database_fails_before_its_commit() {
-    fail_each_use(Moment::BeforeCommit).await;
+    fail_each_use(FailurePoint::BeforeCommit).await;
 }
 
 #[tokio::test]
 async fn every_command_ends_when_any_use_of_the_database_loses_the_reply_to_its_commit() {
-    fail_each_use(Moment::AfterCommit).await;
+    fail_each_use(FailurePoint::AfterCommit).await;
 }

@@ -18,7 +18,7 @@ pub enum Change {
 
 /// A print as it really happened.
 #[derive(Debug, Clone)]
-pub struct Truth {
+pub struct TruePrint {
     pub file: &'static str,
     pub command: Option<Uuid>,
     pub began: i64,
@@ -28,12 +28,12 @@ pub struct Truth {
 
 /// A step that the printer takes by itself.
 #[derive(Debug, Clone)]
-enum Step {
+enum PlannedStep {
     State(S),
     Begins(Option<Uuid>),
     Ends(PrintResult),
-    Tells(PrinterEvent),
-    Notes(Change),
+    SendsEvent(PrinterEvent),
+    LogsChange(Change),
 }
 
 struct Job {
@@ -44,28 +44,28 @@ struct Job {
     total_ms: i64,
 }
 
-pub struct Printer {
+pub struct ModelPrinter {
     pub now: i64,
     pub state: S,
     pub selected: Option<&'static str>,
     job: Option<Job>,
     /// The print time of the last print, while the printer shows it.
-    left_s: Option<i64>,
-    pub prints: Vec<Truth>,
+    last_print_time_s: Option<i64>,
+    pub prints: Vec<TruePrint>,
     pub log: Vec<Change>,
-    steps: VecDeque<Step>,
+    steps: VecDeque<PlannedStep>,
     /// Events in flight to the client, with the time and the length of the log when they were sent.
     pub socket: Option<VecDeque<(i64, usize, PrinterEvent)>>,
 }
 
-impl Printer {
+impl ModelPrinter {
     pub fn new() -> Self {
         Self {
             now: 1_000_000,
             state: S::Operational,
             selected: Some(A),
             job: None,
-            left_s: None,
+            last_print_time_s: None,
             prints: Vec::new(),
             log: Vec::new(),
             steps: VecDeque::new(),
@@ -78,14 +78,14 @@ impl Printer {
         self.steps.is_empty()
     }
 
-    fn tell(&mut self, event: PrinterEvent) {
+    fn send_event(&mut self, event: PrinterEvent) {
         let (now, place) = (self.now, self.log.len());
         if let Some(socket) = &mut self.socket {
             socket.push_back((now, place, event));
         }
     }
 
-    fn plan(&mut self, steps: impl IntoIterator<Item = Step>) {
+    fn plan(&mut self, steps: impl IntoIterator<Item = PlannedStep>) {
         self.steps.extend(steps);
     }
 
@@ -93,32 +93,32 @@ impl Printer {
     pub fn step(&mut self) {
         let Some(step) = self.steps.pop_front() else { return };
         match step {
-            Step::State(state) => {
+            PlannedStep::State(state) => {
                 self.state = state;
-                self.tell(PrinterEvent::StateChanged { state, text: String::new() });
+                self.send_event(PrinterEvent::StateChanged { state, text: String::new() });
             }
-            Step::Begins(command) => {
+            PlannedStep::Begins(command) => {
                 let file = self.selected.expect("a file is selected");
                 let total_ms = if file == A { 40_000 } else { 2_000 };
                 self.job = Some(Job { time_ms: 0, printed_ms: 0, total_ms });
-                self.left_s = None;
-                self.prints.push(Truth { file, command, began: self.now, time_s: 0, result: None });
+                self.last_print_time_s = None;
+                self.prints.push(TruePrint { file, command, began: self.now, time_s: 0, result: None });
                 self.log.push(Change::Began);
             }
-            Step::Ends(result) => {
+            PlannedStep::Ends(result) => {
                 let printed_s = self.job.take().map_or(0, |job| job.time_ms / 1_000);
                 if let Some(print) = self.prints.last_mut() {
                     (print.result, print.time_s) = (Some(result), printed_s);
                 }
-                self.left_s = (result == PrintResult::Done).then_some(printed_s);
+                self.last_print_time_s = (result == PrintResult::Done).then_some(printed_s);
                 self.log.push(Change::Ended);
                 if result == PrintResult::Failed {
                     // The connection is closed, too, and the file is deselected.
                     (self.state, self.selected) = (S::Error, None);
                 }
             }
-            Step::Tells(event) => self.tell(event),
-            Step::Notes(change) => self.log.push(change),
+            PlannedStep::SendsEvent(event) => self.send_event(event),
+            PlannedStep::LogsChange(change) => self.log.push(change),
         }
     }
 
@@ -130,9 +130,9 @@ impl Printer {
     }
 
     /// Lets time pass. A print may end by being done.
-    pub fn pass(&mut self, ms: i64) {
-        let left = self.job.as_ref().map(|job| job.total_ms - job.printed_ms);
-        if let (S::Printing, true, Some(left)) = (self.state, self.is_steady(), left)
+    pub fn advance(&mut self, ms: i64) {
+        let remaining_ms = self.job.as_ref().map(|job| job.total_ms - job.printed_ms);
+        if let (S::Printing, true, Some(left)) = (self.state, self.is_steady(), remaining_ms)
             && left <= ms
         {
             self.run(left);
@@ -161,10 +161,10 @@ impl Printer {
     fn finish(&mut self) {
         let (path, time_s) = (self.selected.unwrap_or_default().to_owned(), self.time_s());
         self.plan([
-            Step::State(S::Finishing),
-            Step::Tells(PrinterEvent::PrintDone { path, time_s }),
-            Step::Ends(PrintResult::Done),
-            Step::State(S::Operational),
+            PlannedStep::State(S::Finishing),
+            PlannedStep::SendsEvent(PrinterEvent::PrintDone { path, time_s }),
+            PlannedStep::Ends(PrintResult::Done),
+            PlannedStep::State(S::Operational),
         ]);
         self.step();
     }
@@ -172,9 +172,9 @@ impl Printer {
     pub fn select(&mut self, file: &'static str) {
         if self.state == S::Operational && self.is_steady() {
             self.selected = Some(file);
-            self.left_s = None;
+            self.last_print_time_s = None;
             self.log.push(Change::Selected);
-            self.tell(PrinterEvent::FileSelected { path: file.to_owned(), origin: "local".to_owned() });
+            self.send_event(PrinterEvent::FileSelected { path: file.to_owned(), origin: "local".to_owned() });
         }
     }
 
@@ -185,10 +185,10 @@ impl Printer {
         }
         let (path, origin) = (self.selected.unwrap_or_default().to_owned(), "local".to_owned());
         self.plan([
-            Step::Begins(command),
-            Step::State(S::Starting),
-            Step::Tells(PrinterEvent::PrintStarted { path, origin }),
-            Step::State(S::Printing),
+            PlannedStep::Begins(command),
+            PlannedStep::State(S::Starting),
+            PlannedStep::SendsEvent(PrinterEvent::PrintStarted { path, origin }),
+            PlannedStep::State(S::Printing),
         ]);
         for _ in 0..3 {
             self.step();
@@ -199,8 +199,13 @@ impl Printer {
     pub fn pause(&mut self) {
         if self.state == S::Printing && self.is_steady() {
             let path = self.selected.unwrap_or_default().to_owned();
-            let paused = Step::Tells(PrinterEvent::PrintPaused { path });
-            self.plan([Step::Notes(Change::Paused), Step::State(S::Pausing), Step::State(S::Paused), paused]);
+            let paused = PlannedStep::SendsEvent(PrinterEvent::PrintPaused { path });
+            self.plan([
+                PlannedStep::LogsChange(Change::Paused),
+                PlannedStep::State(S::Pausing),
+                PlannedStep::State(S::Paused),
+                paused,
+            ]);
             self.step();
             self.step();
         }
@@ -208,7 +213,11 @@ impl Printer {
 
     pub fn resume(&mut self) {
         if self.state == S::Paused && self.is_steady() {
-            self.plan([Step::Notes(Change::Resumed), Step::State(S::Resuming), Step::State(S::Printing)]);
+            self.plan([
+                PlannedStep::LogsChange(Change::Resumed),
+                PlannedStep::State(S::Resuming),
+                PlannedStep::State(S::Printing),
+            ]);
             self.step();
             self.step();
         }
@@ -221,11 +230,11 @@ impl Printer {
         let (path, time_s) = (self.selected.unwrap_or_default().to_owned(), self.time_s());
         let reason = Some("cancelled".to_owned());
         self.plan([
-            Step::State(S::Cancelling),
-            Step::Tells(PrinterEvent::PrintCancelled { path: path.clone(), time_s }),
-            Step::Tells(PrinterEvent::PrintFailed { path, reason, error: None, time_s }),
-            Step::Ends(PrintResult::Cancelled),
-            Step::State(S::Operational),
+            PlannedStep::State(S::Cancelling),
+            PlannedStep::SendsEvent(PrinterEvent::PrintCancelled { path: path.clone(), time_s }),
+            PlannedStep::SendsEvent(PrinterEvent::PrintFailed { path, reason, error: None, time_s }),
+            PlannedStep::Ends(PrintResult::Cancelled),
+            PlannedStep::State(S::Operational),
         ]);
         self.step();
     }
@@ -237,10 +246,14 @@ impl Printer {
         }
         let path = self.selected.unwrap_or_default().to_owned();
         let (reason, error) = (Some("error".to_owned()), Some("MINTEMP".to_owned()));
-        let failed =
-            Step::Tells(PrinterEvent::PrintFailed { path, reason, error: error.clone(), time_s: self.time_s() });
-        let error = Step::Tells(PrinterEvent::Error { error: error.unwrap_or_default() });
-        let (ends, closed) = (Step::Ends(PrintResult::Failed), [S::Error, S::Offline].map(Step::State));
+        let failed = PlannedStep::SendsEvent(PrinterEvent::PrintFailed {
+            path,
+            reason,
+            error: error.clone(),
+            time_s: self.time_s(),
+        });
+        let error = PlannedStep::SendsEvent(PrinterEvent::Error { error: error.unwrap_or_default() });
+        let (ends, closed) = (PlannedStep::Ends(PrintResult::Failed), [S::Error, S::Offline].map(PlannedStep::State));
         let [halted, offline] = closed;
         if reason_first {
             self.plan([failed, ends, halted, error, offline]);
@@ -252,7 +265,11 @@ impl Printer {
 
     pub fn connect(&mut self) {
         if matches!(self.state, S::Offline | S::Error) && self.is_steady() {
-            self.plan([Step::State(S::Connecting), Step::Notes(Change::Deselected), Step::State(S::Operational)]);
+            self.plan([
+                PlannedStep::State(S::Connecting),
+                PlannedStep::LogsChange(Change::Deselected),
+                PlannedStep::State(S::Operational),
+            ]);
         }
     }
 
@@ -261,20 +278,23 @@ impl Printer {
         self.socket = None;
         // An end that had begun keeps its result.
         let ending = self.steps.drain(..).find_map(|step| match step {
-            Step::Ends(result) => Some(result),
-            Step::State(_) | Step::Begins(_) | Step::Tells(_) | Step::Notes(_) => None,
+            PlannedStep::Ends(result) => Some(result),
+            PlannedStep::State(_)
+            | PlannedStep::Begins(_)
+            | PlannedStep::SendsEvent(_)
+            | PlannedStep::LogsChange(_) => None,
         });
         if self.job.is_some() {
-            self.plan([Step::Ends(ending.unwrap_or(PrintResult::Unknown))]);
+            self.plan([PlannedStep::Ends(ending.unwrap_or(PrintResult::Unknown))]);
             self.settle();
         }
-        (self.selected, self.left_s, self.state) = (None, None, S::Operational);
+        (self.selected, self.last_print_time_s, self.state) = (None, None, S::Operational);
         self.log.push(Change::Deselected);
     }
 
     /// Returns a reply to `GET /api/job`.
     pub fn read(&self) -> JobReading {
-        let mut read = match (&self.job, self.left_s) {
+        let mut read = match (&self.job, self.last_print_time_s) {
             (Some(job), _) if self.state != S::Cancelling => {
                 let part = u32::try_from(job.printed_ms * 1_000 / job.total_ms).unwrap_or_default();
                 let completion = Some(f64::from(part) / 10.0);

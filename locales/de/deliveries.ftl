@@ -1,0 +1,27 @@
+# Warum ein Webhook-Empfänger ein Ereignis nicht annahm, und der nächste Schritt.
+delivery-blocked = Der Empfänger { $host } liegt in einem Netz, mit dem dieser Server sich nicht verbinden darf.
+delivery-blocked-next = Wenn die Adresse stimmt, kann der Betreiber dieses Servers das Netz mit PRINTYARD_WEBHOOK_NETWORKS erlauben.
+delivery-connection-lost = Die Verbindung zum Empfänger { $host } brach ab, bevor er antwortete: { $detail }.
+delivery-connection-lost-next = Sehen Sie im Log des Empfängers nach, und prüfen Sie, ob die Adresse mit http:// oder https:// beginnen muss.
+delivery-connection-refused = Der Empfänger { $host } hat die Verbindung abgelehnt.
+delivery-connection-refused-next = Starten Sie den Empfänger, oder berichtigen Sie den Port in der Adresse.
+delivery-gone = Der Empfänger { $host } meldet, dass es ihn nicht mehr gibt ({ $status }).
+delivery-gone-next = Entfernen Sie den Webhook, oder ändern Sie seine Adresse, und aktivieren Sie ihn.
+delivery-name-not-found = Der Name { $host } wurde nicht gefunden.
+delivery-name-not-found-next = Prüfen Sie die Schreibweise der Adresse.
+delivery-not-found = Der Empfänger { $host } hat unter dieser Adresse nichts ({ $status }).
+delivery-not-found-next = Prüfen Sie den Pfad der Adresse.
+delivery-overloaded = Der Empfänger { $host } ist überlastet ({ $status }).
+delivery-overloaded-next = Sie müssen nichts tun: Printyard versucht es später erneut. Wiederholt sich das, wählen Sie weniger Ereignistypen.
+delivery-redirected = Der Empfänger { $host } leitet um ({ $status }). Printyard folgt Umleitungen nicht.
+delivery-redirected-next = Tragen Sie das Ziel der Umleitung als Adresse des Webhooks ein.
+delivery-refused = Der Empfänger { $host } hat das Ereignis nicht angenommen ({ $status }).
+delivery-refused-next = Sehen Sie im Log des Empfängers nach. Vielleicht braucht er eine andere Adresse oder ein anderes Signaturgeheimnis.
+delivery-server-error = Der Empfänger { $host } meldet einen internen Fehler ({ $status }).
+delivery-server-error-next = Sehen Sie im Log des Empfängers nach.
+delivery-timeout = Der Empfänger { $host } hat nicht innerhalb von { $seconds } s geantwortet.
+delivery-timeout-next = Prüfen Sie, ob der Empfänger läuft. Er muss zuerst antworten und das Ereignis danach verarbeiten.
+delivery-unauthorized = Der Empfänger { $host } hat den Zugriff verweigert ({ $status }).
+delivery-unauthorized-next = Prüfen Sie, ob der Empfänger Anfragen ohne Anmeldung annimmt und die Signaturen mit dem aktuellen Geheimnis prüft.
+delivery-unreachable = Der Empfänger { $host } war nicht erreichbar: { $detail }.
+delivery-unreachable-next = Prüfen Sie, ob der Empfänger läuft. Prüfen Sie dann seine Adresse, sein Zertifikat und die Firewall.

@@ -1,0 +1,27 @@
+# Why a webhook receiver did not accept an event, and the next step.
+delivery-blocked = The receiver { $host } is in a network that this server must not connect to.
+delivery-blocked-next = If the address is right, ask the person who runs this server to allow the network with PRINTYARD_WEBHOOK_NETWORKS.
+delivery-connection-lost = The connection to the receiver { $host } broke before it replied: { $detail }.
+delivery-connection-lost-next = Check the log of the receiver, and whether the address must begin with http:// or https://.
+delivery-connection-refused = The receiver { $host } refused the connection.
+delivery-connection-refused-next = Start the receiver, or correct the port in the address.
+delivery-gone = The receiver { $host } reports that it no longer exists ({ $status }).
+delivery-gone-next = Remove the webhook, or change its address and enable it.
+delivery-name-not-found = The name { $host } was not found.
+delivery-name-not-found-next = Check the spelling of the address.
+delivery-not-found = The receiver { $host } has nothing at this address ({ $status }).
+delivery-not-found-next = Check the path of the address.
+delivery-overloaded = The receiver { $host } is overloaded ({ $status }).
+delivery-overloaded-next = No action needed: Printyard tries again later. If this repeats, choose fewer event types.
+delivery-redirected = The receiver { $host } redirects ({ $status }), which Printyard does not follow.
+delivery-redirected-next = Enter the target of the redirect as the address of the webhook.
+delivery-refused = The receiver { $host } did not accept the event ({ $status }).
+delivery-refused-next = Check the log of the receiver. It may need another address or another signing secret.
+delivery-server-error = The receiver { $host } failed with an internal error ({ $status }).
+delivery-server-error-next = Check the log of the receiver.
+delivery-timeout = The receiver { $host } did not reply within { $seconds } s.
+delivery-timeout-next = Check that the receiver is running. It must reply first and process the event afterwards.
+delivery-unauthorized = The receiver { $host } refused access ({ $status }).
+delivery-unauthorized-next = Check that the receiver accepts requests without a login, and that it verifies signatures with the current secret.
+delivery-unreachable = The receiver { $host } could not be reached: { $detail }.
+delivery-unreachable-next = Check that the receiver is running. Then check its address, its certificate and the firewall.

@@ -1,0 +1,71 @@
+//! The wanted state of an actor: its client, its retirement, and the print that was removed from its plate.
+//!
+//! Other tasks may set it at any time, and the actor reads it in each turn. A full mailbox or a restart of the actor loses
+//! nothing. Of several changes, the newest counts.
+
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use crate::{domain::plate::ClearedPlate, octoprint::OctoPrint};
+
+/// The wanted state of one actor, shared with its fleet.
+#[derive(Default)]
+pub(super) struct SharedWantedState {
+    /// Grows with each change.
+    version: AtomicU64,
+    state: Mutex<WantedState>,
+}
+
+/// The wanted state at one version.
+#[derive(Clone, Default)]
+pub(super) struct WantedState {
+    pub version: u64,
+    /// A client for a changed address or key, and the version of that change.
+    pub client: Option<(u64, OctoPrint)>,
+    /// The printer is disabled: finish the sent commands, then end.
+    pub is_retired: bool,
+    pub cleared_plate: Option<ClearedPlate>,
+}
+
+impl SharedWantedState {
+    /// Sets another client. The actor continues if it was retiring.
+    pub fn connect(&self, octoprint: OctoPrint) {
+        self.change(|state| {
+            state.client = Some((state.version, octoprint));
+            state.is_retired = false;
+        });
+    }
+
+    /// Retires the actor.
+    pub fn retire(&self) {
+        self.change(|state| state.is_retired = true);
+    }
+
+    /// Records that a print was removed from the plate.
+    pub fn clear_plate(&self, cleared: ClearedPlate) {
+        self.change(|state| state.cleared_plate = Some(cleared));
+    }
+
+    /// Whether the actor must end.
+    pub fn is_retired(&self) -> bool {
+        self.state().is_retired
+    }
+
+    /// Returns the state if it has changed since `version`.
+    pub fn changed_since(&self, version: u64) -> Option<WantedState> {
+        (self.version.load(Ordering::Acquire) != version).then(|| self.state().clone())
+    }
+
+    fn change(&self, change: impl FnOnce(&mut WantedState)) {
+        let mut state = self.state();
+        state.version += 1;
+        change(&mut state);
+        self.version.store(state.version, Ordering::Release);
+    }
+
+    fn state(&self) -> MutexGuard<'_, WantedState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,342 @@
+//! OpenAPI schemas and examples of event `data`, by event type.
+
+#![expect(dead_code, reason = "they describe the `data` that `domain/event.rs` builds; no code constructs them")]
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{Components, RefOr, schema::Schema},
+};
+use uuid::Uuid;
+
+use crate::domain::{
+    batch::{BatchCounts, BatchResult, BatchState, OutcomeCounts},
+    command::{Command, Effect, FileRef, Outcome, Reason, SettledEffect},
+    event::EventType,
+    print::{PrintActor, PrintResult},
+    state::{PrinterState, Reachability},
+};
+
+/// A printer that was registered or removed.
+#[derive(ToSchema)]
+struct PrinterEventData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    name: String,
+    url: String,
+    tags: Vec<String>,
+    enabled: bool,
+    model: Option<String>,
+    material: Option<String>,
+    color: Option<String>,
+    nozzle_mm: Option<f64>,
+    bed_mm: Option<Vec<f64>>,
+    power_group: Option<String>,
+    notes: String,
+}
+
+/// A printer that was changed.
+#[derive(ToSchema)]
+struct PrinterUpdatedEventData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    /// Changed fields by name, each as `[before, after]`. A bulk change has `tags_added` and `tags_removed`. Never
+    /// contains a key.
+    changes: Map<String, Value>,
+}
+
+/// A change of a printer's reachability.
+#[derive(ToSchema)]
+struct ReachEventData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    reachability: Reachability,
+    /// Null: the printer was not contacted before.
+    before: Option<Reachability>,
+}
+
+/// A change of a printer's state.
+#[derive(ToSchema)]
+struct StateEventData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    state: PrinterState,
+    /// Null: no state was observed before.
+    before: Option<PrinterState>,
+}
+
+/// Printer facts that arrived faster than they could be stored, and were merged. The `print.*` events and rows of these
+/// prints are missing. The last print of a printer is never merged.
+#[derive(ToSchema)]
+struct PrinterNoisyEventData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    /// Finished prints that were merged.
+    prints: u64,
+    /// Pauses, resumes and stall warnings of other prints that were merged.
+    changes: u64,
+    /// When the first merged fact was observed.
+    from: DateTime<Utc>,
+    /// When the last merged fact was observed.
+    until: DateTime<Utc>,
+}
+
+/// A print that was started, by Printyard or otherwise.
+#[derive(ToSchema)]
+struct PrintStartedEventData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    print_id: Uuid,
+    /// The command that started the print. Null if no command did.
+    command_id: Option<Uuid>,
+    /// The batch of that command.
+    batch_id: Option<Uuid>,
+    /// The reference of that batch.
+    external_ref: Option<String>,
+    file: Option<FileRef>,
+    /// What started the print: a command, or an action at the printer.
+    by: PrintActor,
+}
+
+/// A print that was paused or resumed.
+#[derive(ToSchema)]
+struct PrintHeldEventData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    print_id: Uuid,
+    /// The command that started the print. Null if no command did.
+    command_id: Option<Uuid>,
+    /// The batch of that command.
+    batch_id: Option<Uuid>,
+    /// The reference of that batch.
+    external_ref: Option<String>,
+    /// What paused or resumed the print: a command, or an action at the printer.
+    by: PrintActor,
+}
+
+/// A print whose file position does not advance.
+#[derive(ToSchema)]
+struct PrintStalledEventData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    print_id: Uuid,
+    /// The command that started the print. Null if no command did.
+    command_id: Option<Uuid>,
+    /// The batch of that command.
+    batch_id: Option<Uuid>,
+    /// The reference of that batch.
+    external_ref: Option<String>,
+    stalled_since: DateTime<Utc>,
+}
+
+/// A print that has ended.
+#[derive(ToSchema)]
+struct PrintEndedEventData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    print_id: Uuid,
+    /// The command that started the print. Null if no command did.
+    command_id: Option<Uuid>,
+    /// The batch of that command.
+    batch_id: Option<Uuid>,
+    /// The reference of that batch.
+    external_ref: Option<String>,
+    result: PrintResult,
+    /// Reason as the printer reported it, if it did.
+    reason: Option<String>,
+    /// What ended the print: a command, or an action at the printer.
+    by: PrintActor,
+}
+
+/// A batch that was created. Optional fields that were not set are absent.
+#[derive(ToSchema)]
+struct BatchCreatedEventData {
+    batch_id: Uuid,
+    command: Command,
+    /// Number of printers that the reader may see.
+    total: i64,
+    #[schema(required = false)]
+    reason: Option<String>,
+    #[schema(required = false)]
+    external_ref: Option<String>,
+}
+
+/// A batch whose last command has ended.
+#[derive(ToSchema)]
+struct BatchFinishedEventData {
+    batch_id: Uuid,
+    /// `finished` or `stopped`.
+    state: BatchState,
+    result: BatchResult,
+    /// The same counts as in the batch.
+    counts: BatchCounts,
+    /// Number of printers. Present only if the reader may see just some of them.
+    #[schema(required = false)]
+    total: Option<i64>,
+}
+
+/// A command that has ended, as in its row of the batch.
+#[derive(ToSchema)]
+struct CommandEventData {
+    command_id: Uuid,
+    batch_id: Uuid,
+    printer_id: Uuid,
+    printer_name: String,
+    command: Command,
+    resolved_command: Option<Command>,
+    outcome: Outcome,
+    r#final: bool,
+    effect: Effect,
+    reason: Option<Reason>,
+    detail: Option<String>,
+    print_id: Option<Uuid>,
+    state_before: Option<PrinterState>,
+    state_after: Option<PrinterState>,
+    attempts: i64,
+    sent_at: Option<DateTime<Utc>>,
+    accepted_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    latency_ms: Option<i64>,
+    /// With `command.settled`: the effect that was observed later.
+    settled: Option<SettledEffect>,
+}
+
+/// A plate that needs clearing, or was cleared.
+#[derive(ToSchema)]
+struct PlateEventData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    /// The print on the plate. Absent if the plate was cleared without naming a print.
+    #[schema(required = false)]
+    print_id: Option<Uuid>,
+}
+
+/// Returns the schema name of an event's `data`.
+pub fn schema_name(kind: EventType) -> &'static str {
+    match kind {
+        EventType::PrinterRegistered | EventType::PrinterRemoved => "PrinterEventData",
+        EventType::PrinterUpdated => "PrinterUpdatedEventData",
+        EventType::PrinterOnline | EventType::PrinterOffline => "ReachEventData",
+        EventType::PrinterStateChanged => "StateEventData",
+        EventType::PrinterNoisy => "PrinterNoisyEventData",
+        EventType::PrintStarted => "PrintStartedEventData",
+        EventType::PrintPaused | EventType::PrintResumed => "PrintHeldEventData",
+        EventType::PrintStalled => "PrintStalledEventData",
+        EventType::PrintFinished | EventType::PrintFailed | EventType::PrintCancelled | EventType::PrintUnknown => {
+            "PrintEndedEventData"
+        }
+        EventType::BatchCreated => "BatchCreatedEventData",
+        EventType::BatchFinished => "BatchFinishedEventData",
+        EventType::CommandFinished | EventType::CommandSettled => "CommandEventData",
+        EventType::PlateClearNeeded | EventType::PlateCleared => "PlateEventData",
+    }
+}
+
+/// Returns example `data` of an event.
+pub fn example_data(kind: EventType) -> Value {
+    let (printer, print) = ("0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11", "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f406");
+    let mut data = match kind {
+        EventType::PrinterRegistered | EventType::PrinterRemoved => json!({
+            "name": "MK4-017", "url": "http://10.0.3.17", "tags": ["hall-a"], "enabled": true, "model": "MK4",
+            "material": "PETG", "color": null, "nozzle_mm": 0.4, "bed_mm": null, "power_group": null, "notes": "",
+        }),
+        EventType::PrinterUpdated => json!({"changes": {"material": ["PETG", "PLA"]}}),
+        EventType::PrinterOnline => json!({"reachability": "online", "before": "unreachable"}),
+        EventType::PrinterOffline => json!({"reachability": "unreachable", "before": "online"}),
+        EventType::PrinterStateChanged => json!({"state": "printing", "before": "operational"}),
+        EventType::PrinterNoisy => {
+            json!({"prints": 12, "changes": 0, "from": "2026-12-03T15:50:00Z", "until": "2026-12-03T15:58:30Z"})
+        }
+        EventType::PrintStarted => json!({
+            "print_id": print, "file": {"path": "bracket.gcode", "origin": "local"},
+            "by": {"kind": "command", "command_id": "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f407"},
+        }),
+        EventType::PrintPaused | EventType::PrintResumed => {
+            json!({"print_id": print, "by": {"kind": "printer", "command_id": null}})
+        }
+        EventType::PrintStalled => json!({"print_id": print, "stalled_since": "2026-12-03T15:55:00Z"}),
+        EventType::PrintFinished => print_ended_example(print, PrintResult::Done, None),
+        EventType::PrintFailed => print_ended_example(print, PrintResult::Failed, Some("Thermal runaway")),
+        EventType::PrintCancelled => print_ended_example(print, PrintResult::Cancelled, None),
+        EventType::PrintUnknown => print_ended_example(print, PrintResult::Unknown, None),
+        EventType::BatchCreated => {
+            return json!({
+                "batch_id": "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f405", "command": "pause", "total": 12, "reason": "shift end",
+                "external_ref": "PP-100234",
+            });
+        }
+        EventType::BatchFinished => {
+            let counts = OutcomeCounts::from_pairs([(Outcome::Confirmed, 11), (Outcome::Unreachable, 1)]);
+            return json!({
+                "batch_id": "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f405", "state": "finished", "result": "partial",
+                "counts": BatchCounts::from(&counts),
+            });
+        }
+        EventType::CommandFinished | EventType::CommandSettled => {
+            let settled = json!({"effect": "done", "state": "paused", "at": "2026-12-03T16:05:00Z"});
+            let is_late = kind == EventType::CommandSettled;
+            json!({
+                "command_id": "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f407",
+                "batch_id": "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f405", "command": "pause", "resolved_command": null,
+                "outcome": if is_late { "unconfirmed" } else { "confirmed" }, "final": true,
+                "effect": if is_late { "maybe" } else { "done" },
+                "reason": is_late.then_some("still_pausing"), "detail": null, "print_id": print,
+                "state_before": "printing", "state_after": if is_late { "pausing" } else { "paused" }, "attempts": 1,
+                "sent_at": "2026-12-03T16:00:00.012Z", "accepted_at": "2026-12-03T16:00:00.063Z",
+                "finished_at": "2026-12-03T16:00:00.094Z", "latency_ms": 51,
+                "settled": if is_late { settled } else { Value::Null },
+            })
+        }
+        EventType::PlateClearNeeded | EventType::PlateCleared => json!({"print_id": print}),
+    };
+    if kind.is_about_print() {
+        data["command_id"] = json!("0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f407");
+        data["batch_id"] = json!("0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f405");
+        data["external_ref"] = json!("PP-100234");
+    }
+    data["printer_id"] = json!(printer);
+    data["printer_name"] = json!("MK4-017");
+    data
+}
+
+fn print_ended_example(print: &str, result: PrintResult, reason: Option<&str>) -> Value {
+    json!({"print_id": print, "result": result, "reason": reason, "by": {"kind": "printer", "command_id": null}})
+}
+
+/// Adds the schemas of event `data`, and the schemas that they reference.
+pub fn add_schemas(components: &mut Components) {
+    add_schema::<PrinterEventData>(components, EventType::PrinterRegistered);
+    add_schema::<PrinterUpdatedEventData>(components, EventType::PrinterUpdated);
+    add_schema::<ReachEventData>(components, EventType::PrinterOffline);
+    add_schema::<StateEventData>(components, EventType::PrinterStateChanged);
+    add_schema::<PrinterNoisyEventData>(components, EventType::PrinterNoisy);
+    add_schema::<PrintStartedEventData>(components, EventType::PrintStarted);
+    add_schema::<PrintHeldEventData>(components, EventType::PrintPaused);
+    add_schema::<PrintStalledEventData>(components, EventType::PrintStalled);
+    add_schema::<PrintEndedEventData>(components, EventType::PrintFailed);
+    add_schema::<BatchCreatedEventData>(components, EventType::BatchCreated);
+    add_schema::<BatchFinishedEventData>(components, EventType::BatchFinished);
+    add_schema::<CommandEventData>(components, EventType::CommandFinished);
+    add_schema::<PlateEventData>(components, EventType::PlateClearNeeded);
+}
+
+fn add_schema<T: ToSchema + PartialSchema>(components: &mut Components, kind: EventType) {
+    let mut referenced = Vec::new();
+    T::schemas(&mut referenced);
+    for (name, schema) in referenced {
+        components.schemas.entry(name).or_insert(schema);
+    }
+    let mut schema = T::schema();
+    if let RefOr::T(Schema::Object(object)) = &mut schema {
+        object.examples = vec![example_data(kind)];
+        let types: Vec<&str> = EventType::ALL
+            .iter()
+            .filter(|one| schema_name(**one) == schema_name(kind))
+            .map(|one| one.as_str())
+            .collect();
+        let description = object.description.take().unwrap_or_default();
+        object.description = Some(format!("`data` of {}: {description}", types.join(", ")));
+    }
+    components.schemas.insert(schema_name(kind).to_owned(), schema);
+}

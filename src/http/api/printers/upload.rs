@@ -1,0 +1,244 @@
+//! Uploads of files to a printer: received to disk, then streamed to the printer.
+//!
+//! OctoPrint accepts an upload only with its length (measured on 1.11.8: 411 `Length Required` for a chunked one). The
+//! length of a form's file is known only at the end of the form. Nothing is sent to the printer before the whole form
+//! is read and validated.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body as RequestBody,
+    extract::{
+        FromRequest, Multipart, Request,
+        multipart::{Field, MultipartError},
+    },
+    http::StatusCode,
+};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    fs::File,
+    io::{AsyncSeekExt, AsyncWriteExt},
+};
+use tokio_util::io::ReaderStream;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    files::is_folder,
+    upload_body::{HeaderMeter, MeteredBody},
+};
+use crate::http::api::{problem::Problem, request::extract::body_timeout};
+use crate::{
+    domain::{
+        message::Message,
+        validation::{ValidationErrors, check_line},
+    },
+    http::messages::{t, text_of},
+    service::{
+        Error, Services,
+        access::Principal,
+        files::{Body, Upload},
+        uploads::UploadSlot,
+    },
+};
+
+/// The largest file, in bytes: OctoPrint's own limit.
+const MAX_FILE_BYTES: u64 = 1024 * 1024 * 1024;
+/// The longest text of a part that is not the file, in bytes.
+const MAX_TEXT_BYTES: usize = 4_096;
+/// A client that sends nothing for this long is disconnected.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The form of an upload.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it describes the form for the document; the parts are read one by one")]
+pub struct UploadForm {
+    /// The content, with a file name.
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+    /// Folder on the printer, created if needed. Empty or absent: the top folder.
+    path: Option<String>,
+    /// Select the file after the upload: `true` or `false`.
+    select: Option<bool>,
+}
+
+/// The uploaded file.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Uploaded, example = json!({"path": "parts/bracket.gcode", "origin": "local", "size": 1048576}))]
+pub struct UploadedBody {
+    /// The path that OctoPrint gave it. May differ from the requested path.
+    path: String,
+    origin: String,
+    /// Bytes.
+    size: u64,
+}
+
+/// The options of an upload.
+#[derive(Debug, Default)]
+pub struct UploadOptions {
+    pub folder: Option<String>,
+    pub select: Option<bool>,
+}
+
+impl UploadOptions {
+    /// Reads one of the text parts.
+    async fn read_part(&mut self, field: Field<'_>) -> Result<(), Problem> {
+        let name = field.name().unwrap_or_default().to_owned();
+        let text = read_text(field, &name).await?;
+        let pointer = format!("/{name}");
+        match name.as_str() {
+            "path" if self.folder.is_none() => {
+                let mut invalid = ValidationErrors::default();
+                check_line(&mut invalid, "/path", &text, 0, 1_000);
+                if !is_folder(&text) {
+                    invalid.add("/path", "path", "rule-folder-path");
+                }
+                invalid.into_result(())?;
+                self.folder = Some(text);
+            }
+            "select" if self.select.is_none() => {
+                let value = text.parse().map_err(|_| ValidationErrors::single("/select", "type", "rule-boolean"))?;
+                self.select = Some(value);
+            }
+            "path" | "select" => return Err(ValidationErrors::single(pointer, "duplicate_field", "rule-once").into()),
+            _ => {
+                let rule = Message::new("rule-unknown-field").with("known", "`file`, `path`, `select`");
+                return Err(ValidationErrors::single(pointer, "unknown_field", rule).into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Receives a form and uploads its file to the printer.
+pub async fn receive_upload(
+    services: &Services,
+    who: &Principal,
+    id: Uuid,
+    mut options: UploadOptions,
+    request: Request,
+) -> Result<UploadedBody, Problem> {
+    if options.folder.as_deref().is_some_and(|folder| !is_folder(folder)) {
+        let rule = text_of(&Message::new("rule-folder-path"));
+        return Err(Problem::bad_query(vec![("path".to_owned(), "path", rule)]));
+    }
+    // Checks before the body is read. A request that waits for a slot uses no memory and no disk.
+    let mut place = Some(services.admit_upload(who)?);
+    let meter = HeaderMeter::default();
+    let request = request.map(|body| RequestBody::from_stream(MeteredBody::new(body, meter.clone())));
+    let mut form = Multipart::from_request(request, &()).await.map_err(|_| {
+        let detail = "The body must be sent as multipart/form-data, with a boundary.";
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    })?;
+    let mut file: Option<IncomingFile> = None;
+    while let Some(mut field) = with_timeout(form.next_field()).await? {
+        meter.stop_counting();
+        if field.name() != Some("file") {
+            options.read_part(field).await?;
+            meter.start_counting();
+            continue;
+        }
+        let Some(place) = place.take() else {
+            return Err(ValidationErrors::single("/file", "duplicate_field", "rule-once").into());
+        };
+        let mut incoming = IncomingFile::new(parse_filename(&field)?, place).await?;
+        while let Some(chunk) = with_timeout(field.chunk()).await? {
+            incoming.push(chunk).await?;
+        }
+        drop(field);
+        meter.start_counting();
+        file = Some(incoming);
+    }
+    match file {
+        Some(incoming) => incoming.send_to_printer(services, who, id, options).await,
+        None => Err(ValidationErrors::single("/file", "required", "rule-required").into()),
+    }
+}
+
+/// A file that is being received.
+struct IncomingFile {
+    size: u64,
+    file: File,
+    filename: String,
+    place: UploadSlot,
+}
+
+impl IncomingFile {
+    async fn new(filename: String, place: UploadSlot) -> Result<Self, Problem> {
+        let file = place.create().await.map_err(|error| disk_error(&error))?;
+        Ok(Self { size: 0, file, filename, place })
+    }
+
+    /// Appends a chunk.
+    async fn push(&mut self, chunk: Bytes) -> Result<(), Problem> {
+        let bytes = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+        self.size += bytes;
+        if self.size > MAX_FILE_BYTES {
+            return Err(Problem::too_large(t("refusal-file-too-large")));
+        }
+        self.place.reserve(bytes)?;
+        self.file.write_all(&chunk).await.map_err(|error| disk_error(&error))
+    }
+
+    /// Uploads the file to the printer, after the form was read to its end.
+    async fn send_to_printer(
+        mut self,
+        services: &Services,
+        who: &Principal,
+        id: Uuid,
+        options: UploadOptions,
+    ) -> Result<UploadedBody, Problem> {
+        self.file.flush().await.map_err(|error| disk_error(&error))?;
+        self.file.rewind().await.map_err(|error| disk_error(&error))?;
+        let upload = Upload {
+            body: Body::wrap_stream(ReaderStream::new(self.file)),
+            length: self.size,
+            filename: self.filename,
+            folder: options.folder.unwrap_or_default(),
+            select: options.select.unwrap_or(false),
+            print: false,
+        };
+        let uploaded = services.upload_file(who, id, upload).await?;
+        Ok(UploadedBody { path: uploaded.path, origin: uploaded.origin, size: self.size })
+    }
+}
+
+/// Returns the name of the file. Folders in it are dropped: the part `path` names the folder.
+fn parse_filename(field: &Field<'_>) -> Result<String, Problem> {
+    let name = field.file_name().unwrap_or_default();
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default().trim();
+    let mut invalid = ValidationErrors::default();
+    check_line(&mut invalid, "/file", name, 1, 255);
+    if matches!(name, "." | "..") {
+        invalid.add("/file", "filename", "rule-file-name");
+    }
+    invalid.into_result(name.to_owned()).map_err(Problem::from)
+}
+
+async fn read_text(mut field: Field<'_>, name: &str) -> Result<String, Problem> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = with_timeout(field.chunk()).await? {
+        if bytes.len() + chunk.len() > MAX_TEXT_BYTES {
+            let rule = Message::new("rule-max-bytes").with("max", MAX_TEXT_BYTES);
+            return Err(ValidationErrors::single(format!("/{name}"), "length", rule).into());
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    String::from_utf8(bytes).map_err(|_| Problem::malformed("malformed_multipart", "A part of the form is not UTF-8."))
+}
+
+/// Waits for the next piece of a form, up to [`SILENCE`].
+async fn with_timeout<T>(piece: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Problem> {
+    let piece = tokio::time::timeout(CLIENT_TIMEOUT, piece).await.map_err(|_| body_timeout())?;
+    piece.map_err(|_| broken_form())
+}
+
+fn broken_form() -> Problem {
+    Problem::malformed("malformed_multipart", "The form is not multipart/form-data, or did not come to its end.")
+}
+
+fn disk_error(error: &std::io::Error) -> Problem {
+    Error::Internal(format!("an upload cannot be kept on disk: {error}")).into()
+}

@@ -1,0 +1,340 @@
+//! Sentences for audit entries: who did what to what.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::domain::{
+    access::Role,
+    audit::{Action, ActorKind, AuditActor, AuditEntry},
+    command::Command,
+};
+use crate::http::dashboard::{
+    labels,
+    messages::{t, t_with},
+};
+
+/// Number of printers that one row names.
+const MAX_NAMES: usize = 40;
+
+/// Current names by id.
+pub(in crate::http::dashboard) struct AuditNames {
+    pub printers: HashMap<Uuid, String>,
+    pub users: HashMap<Uuid, String>,
+}
+
+/// Returns the label of an action in the filter.
+pub(in crate::http::dashboard) fn action_label(action: Action) -> &'static str {
+    t(match action {
+        Action::PrinterRegistered => "audit-printer-added",
+        Action::PrinterChanged => "audit-printer-changed",
+        Action::PrinterRemoved => "audit-printer-removed",
+        Action::FileUploaded => "audit-file-uploaded",
+        Action::FileSelected => "audit-file-selected",
+        Action::FileDeleted => "audit-file-deleted",
+        Action::PlateCleared => "audit-plate-cleared",
+        Action::BatchCreated => "audit-command-sent",
+        Action::BatchStopped => "audit-batch-stopped",
+        Action::BatchFinished => "audit-batch-finished",
+        Action::PrintStarted => "audit-print-started",
+        Action::PrintPaused => "audit-print-paused",
+        Action::PrintResumed => "audit-print-resumed",
+        Action::PrintEnded => "audit-print-ended",
+        Action::TokenCreated => "audit-token-created",
+        Action::TokenRotated => "audit-token-replaced",
+        Action::TokenRevoked => "audit-token-revoked",
+        Action::UserCreated => "audit-user-added",
+        Action::UserChanged => "audit-user-changed",
+        Action::SessionOpened => "audit-login",
+        Action::SessionEnded => "audit-logout",
+        Action::SecretsRotated => "audit-secret-key-changed",
+        Action::WebhookCreated => "audit-webhook-added",
+        Action::WebhookChanged => "audit-webhook-changed",
+        Action::WebhookRemoved => "audit-webhook-removed",
+        Action::WebhookTested => "audit-webhook-tested",
+        Action::WebhookRotated => "audit-webhook-secret-changed",
+        Action::WebhookRedelivered => "audit-webhook-redelivered",
+        Action::WebhookDisabled => "audit-webhook-disabled",
+        Action::AuditPruned => "audit-entries-removed",
+    })
+}
+
+/// Returns the actor's name. Adds the kind of actor if it is not a user who logged in.
+pub(in crate::http::dashboard) fn actor_label(actor: &AuditActor) -> (String, &'static str) {
+    let with_kind = |kind| (actor.name.clone(), kind);
+    match actor.kind {
+        ActorKind::User => with_kind(""),
+        ActorKind::Token => with_kind(t("audit-actor-token")),
+        ActorKind::AdminToken => with_kind(t("audit-actor-server-token")),
+        ActorKind::Terminal => (t("audit-actor-unknown").to_owned(), t("audit-actor-terminal")),
+        ActorKind::Scheduler => (t("audit-actor-server").to_owned(), ""),
+        ActorKind::Printer => (t("audit-actor-printer").to_owned(), t("audit-actor-at-printer")),
+        ActorKind::Setup => (t("audit-actor-unknown").to_owned(), t("audit-actor-setup")),
+    }
+}
+
+/// Returns the action as a phrase to follow the name.
+pub(in crate::http::dashboard) fn describe_entry(entry: &AuditEntry, names: &AuditNames) -> String {
+    let printers = describe_printers(entry, names);
+    let value_of = |field: &str| entry.changes.get(field).map(format_value).unwrap_or_default();
+    match entry.action {
+        Action::PrinterRegistered => t_with("audit-entry-printer-added", &[("printers", &printers)]),
+        Action::PrinterChanged => t_with("audit-entry-printer-changed", &[("printers", &printers)]),
+        Action::PrinterRemoved => t_with("audit-entry-printer-removed", &[("printers", &printers)]),
+        Action::FileUploaded => {
+            t_with("audit-entry-file-uploaded", &[("path", &value_of("path")), ("printers", &printers)])
+        }
+        Action::FileSelected => {
+            t_with("audit-entry-file-selected", &[("path", &value_of("path")), ("printers", &printers)])
+        }
+        Action::FileDeleted => {
+            t_with("audit-entry-file-deleted", &[("path", &value_of("path")), ("printers", &printers)])
+        }
+        Action::PlateCleared => t_with("audit-entry-plate-cleared", &[("printers", &printers)]),
+        Action::BatchCreated => {
+            let id = Command::parse(&value_of("command")).map_or("audit-entry-command", command_entry_id);
+            t_with(id, &[("printers", &printers)])
+        }
+        Action::BatchStopped if entry.actor.kind == ActorKind::Scheduler => {
+            t("audit-entry-batch-stopped-by-failure").to_owned()
+        }
+        Action::BatchStopped => t("audit-entry-batch-stopped").to_owned(),
+        Action::BatchFinished => match value_of("result").as_str() {
+            "ok" => t("audit-entry-batch-finished-ok").to_owned(),
+            "failed" => t_with("audit-entry-batch-finished-failed", &[("printers", &printers)]),
+            "uncertain" => t_with("audit-entry-batch-finished-uncertain", &[("printers", &printers)]),
+            _ => t_with("audit-entry-batch-finished-partial", &[("printers", &printers)]),
+        },
+        Action::PrintStarted => {
+            t_with("audit-entry-print-started", &[("file", &file_prefix(entry)), ("printers", &printers)])
+        }
+        Action::PrintPaused => {
+            t_with("audit-entry-print-paused", &[("prints", &describe_prints(entry)), ("printers", &printers)])
+        }
+        Action::PrintResumed => {
+            t_with("audit-entry-print-resumed", &[("prints", &describe_prints(entry)), ("printers", &printers)])
+        }
+        Action::PrintEnded => {
+            t_with("audit-entry-print-ended", &[("prints", &describe_prints(entry)), ("printers", &printers)])
+        }
+        Action::TokenCreated => t_with("audit-entry-token-created", &[("name", &value_of("name"))]),
+        Action::TokenRotated => t("audit-entry-token-replaced").to_owned(),
+        Action::TokenRevoked => t("audit-entry-token-revoked").to_owned(),
+        Action::UserCreated => {
+            let role = value_of("role");
+            let role = Role::parse(&role).map_or(role, |role| labels::role_label(role).to_owned());
+            t_with("audit-entry-user-added", &[("name", &value_of("name")), ("role", &role)])
+        }
+        Action::UserChanged => {
+            let user = entry.subject.and_then(|id| names.users.get(&id));
+            let is_own_account = entry.subject.is_some() && entry.subject == entry.actor.id;
+            match user {
+                _ if is_own_account && entry.changes.contains_key("password") => {
+                    t("audit-entry-own-password-changed").to_owned()
+                }
+                Some(name) => t_with("audit-entry-user-changed", &[("name", &name)]),
+                None => t("audit-entry-unknown-user-changed").to_owned(),
+            }
+        }
+        Action::SessionOpened => t("audit-entry-login").to_owned(),
+        Action::SessionEnded => t("audit-entry-logout").to_owned(),
+        Action::SecretsRotated => t("audit-entry-secret-key-changed").to_owned(),
+        Action::WebhookCreated => t_with("audit-entry-webhook-added", &[("url", &value_of("url"))]),
+        Action::WebhookChanged => t("audit-entry-webhook-changed").to_owned(),
+        Action::WebhookRemoved => t_with("audit-entry-webhook-removed", &[("url", &value_of("url"))]),
+        Action::WebhookTested => t_with("audit-entry-webhook-tested", &[("url", &value_of("url"))]),
+        Action::WebhookRotated => t_with("audit-entry-webhook-secret-changed", &[("url", &value_of("url"))]),
+        Action::WebhookRedelivered => t_with("audit-entry-webhook-redelivered", &[("url", &value_of("url"))]),
+        Action::WebhookDisabled => t_with("audit-entry-webhook-disabled", &[("url", &value_of("url"))]),
+        Action::AuditPruned => {
+            let (first, last) = (value_of("first_seq"), value_of("last_seq"));
+            t_with("audit-entry-entries-removed", &[("first", &first), ("last", &last)])
+        }
+    }
+}
+
+/// Returns the message id of the phrase for a command.
+fn command_entry_id(command: Command) -> &'static str {
+    match command {
+        Command::Start => "audit-entry-start",
+        Command::Pause => "audit-entry-pause",
+        Command::Resume => "audit-entry-resume",
+        Command::Toggle => "audit-entry-toggle",
+        Command::Cancel => "audit-entry-cancel",
+        Command::Restart => "audit-entry-restart",
+        Command::Connect => "audit-entry-connect",
+        Command::Disconnect => "audit-entry-disconnect",
+    }
+}
+
+/// Names a single printer, and counts several.
+fn describe_printers(entry: &AuditEntry, names: &AuditNames) -> String {
+    match entry.printer_ids.as_slice() {
+        [] => t("audit-value-no-printer").to_owned(),
+        [id] => match names.printers.get(id) {
+            Some(name) => name.clone(),
+            // For a removed printer, its last entry has the name.
+            None => {
+                entry.changes.get("name").and_then(Value::as_str).unwrap_or(t("audit-value-removed-printer")).to_owned()
+            }
+        },
+        many => t_with("word-printer-count", &[("n", &many.len())]),
+    }
+}
+
+fn describe_prints(entry: &AuditEntry) -> String {
+    match entry.changes.get("prints").and_then(Value::as_array).map_or(0, Vec::len) {
+        0 | 1 => t("audit-value-print").to_owned(),
+        n => t_with("audit-value-prints", &[("n", &n)]),
+    }
+}
+
+fn file_prefix(entry: &AuditEntry) -> String {
+    let prints = entry.changes.get("prints").and_then(Value::as_array);
+    let only = prints.filter(|prints| prints.len() == 1).and_then(|prints| prints[0]["file"].as_str());
+    only.map(|file| format!("{file} ")).unwrap_or_default()
+}
+
+/// Returns all other known details as name and value. The page shows them folded.
+pub(in crate::http::dashboard) fn list_details(entry: &AuditEntry, names: &AuditNames) -> Vec<(String, String)> {
+    let is_change = matches!(entry.action, Action::PrinterChanged | Action::UserChanged | Action::WebhookChanged);
+    let printer_name = |id: &Uuid| names.printers.get(id).cloned().unwrap_or_else(|| id.to_string());
+    let mut details = Vec::new();
+    for (name, value) in &entry.changes {
+        let name = field_label(name);
+        match value.as_array().map(Vec::as_slice) {
+            Some([before, after]) if is_change => {
+                details.push((name, format!("{} → {}", format_value(before), format_value(after))))
+            }
+            Some(list) if name == "prints" => {
+                for print in list.iter().take(MAX_NAMES) {
+                    let printer = print["printer_id"].as_str().and_then(|id| id.parse().ok());
+                    let parts: Vec<String> = ["file", "result", "reason"]
+                        .iter()
+                        .filter_map(|field| print.get(*field).map(format_value))
+                        .collect();
+                    details.push((
+                        printer.map_or_else(|| t("audit-field-print").to_owned(), |id| printer_name(&id)),
+                        parts.join(", "),
+                    ));
+                }
+            }
+            // Empty values of something new are not shown.
+            _ if value.is_null() || value == "" => {}
+            _ => details.push((name, format_value(value))),
+        }
+    }
+    if entry.printer_ids.len() > 1 && !entry.changes.contains_key("prints") {
+        let mut list: Vec<String> = entry.printer_ids.iter().take(MAX_NAMES).map(printer_name).collect();
+        if entry.printer_ids.len() > MAX_NAMES {
+            list.push(t_with("word-more", &[("n", &(entry.printer_ids.len() - MAX_NAMES))]));
+        }
+        details.push((t("audit-field-printers").to_owned(), list.join(", ")));
+    }
+    if let Some(id) = &entry.request_id {
+        details.push((t("audit-field-request").to_owned(), id.clone()));
+    }
+    details.retain(|(_, value)| !value.is_empty());
+    details
+}
+
+/// Returns the label of a field. A rare field keeps its name in the API.
+fn field_label(name: &str) -> String {
+    let word = match name {
+        "name" => t("audit-field-name"),
+        "url" => t("audit-field-address"),
+        "tags" => t("audit-field-tags"),
+        "tags_added" => t("audit-field-tags-added"),
+        "tags_removed" => t("audit-field-tags-removed"),
+        "enabled" => t("audit-field-enabled"),
+        "model" => t("audit-field-model"),
+        "material" => t("audit-field-material"),
+        "color" => t("audit-field-color"),
+        "nozzle_mm" => t("audit-field-nozzle-mm"),
+        "bed_mm" => t("audit-field-bed-mm"),
+        "power_group" => t("audit-field-power-group"),
+        "notes" => t("audit-field-notes"),
+        "api_key" => t("printer-api-key"),
+        "command" => t("audit-field-command"),
+        "reason" => t("audit-field-reason"),
+        "external_ref" => t("audit-field-reference"),
+        "state" => t("audit-field-state"),
+        "result" => t("audit-field-result"),
+        "counts" => t("audit-field-outcomes"),
+        "role" => t("audit-field-role"),
+        "expires_at" => t("audit-field-expires"),
+        "password" => t("audit-field-password"),
+        "path" => t("audit-field-path"),
+        "types" => t("audit-field-types"),
+        "description" => t("audit-field-description"),
+        other => return other.replace('_', " "),
+    };
+    word.to_owned()
+}
+
+/// Formats a value for people.
+fn format_value(value: &Value) -> String {
+    match value {
+        Value::Null => t("audit-value-empty").to_owned(),
+        Value::String(text) if text.is_empty() => t("audit-value-empty").to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Bool(true) => t("audit-value-yes").to_owned(),
+        Value::Bool(false) => t("audit-value-no").to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::Array(list) if list.is_empty() => t("script-none").to_owned(),
+        Value::Array(list) => list.iter().map(format_value).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| format!("{} {}", name.replace('_', " "), format_value(value)))
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use serde_json::json;
+
+    use crate::http::dashboard::audit::text::*;
+
+    fn entry(kind: ActorKind, action: Action, printers: &[u128], changes: Value) -> AuditEntry {
+        AuditEntry {
+            printer_ids: printers.iter().copied().map(Uuid::from_u128).collect(),
+            changes: crate::domain::audit::object_fields(&changes),
+            ..AuditEntry::without_request(kind, action, DateTime::UNIX_EPOCH)
+        }
+    }
+
+    #[test]
+    fn an_entry_becomes_a_sentence_with_values_before_and_after() {
+        let names = AuditNames { printers: [(Uuid::from_u128(1), "MK4-001".to_owned())].into(), users: HashMap::new() };
+        let describe = |action, printers: &[u128], changes| {
+            describe_entry(&entry(ActorKind::User, action, printers, changes), &names)
+        };
+        assert_eq!(
+            describe(Action::BatchCreated, &[1], json!({"command": "cancel"})),
+            "cancelled the print on MK4-001"
+        );
+        assert_eq!(describe(Action::BatchCreated, &[1, 2], json!({"command": "pause"})), "paused 2 printers");
+        assert_eq!(describe(Action::PrinterRemoved, &[9], json!({"name": "old"})), "removed old");
+        assert_eq!(
+            describe(Action::PrintStarted, &[1], json!({"prints": [{"file": "a.gcode"}]})),
+            "started printing a.gcode on MK4-001"
+        );
+        for action in Action::ALL {
+            assert!(!describe(*action, &[], json!({})).is_empty() && !action_label(*action).is_empty());
+        }
+        let changed =
+            entry(ActorKind::User, Action::PrinterChanged, &[1], json!({"notes": ["", "belt"], "tags": [["a"], []]}));
+        let shown = list_details(&changed, &names);
+        assert_eq!(shown, [("notes".into(), "empty → belt".into()), ("tags".into(), "a → none".into())]);
+        let created = entry(ActorKind::User, Action::TokenCreated, &[], json!({"tags": ["a", "b"]}));
+        assert_eq!(
+            list_details(&created, &names),
+            [("tags".into(), "a, b".into())],
+            "two tags are no before and after"
+        );
+    }
+}

@@ -1,0 +1,351 @@
+//! A printer on the farm page: its state, whether it needs attention, and its labels.
+
+use askama::Template;
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use uuid::Uuid;
+
+use crate::http::dashboard::{
+    batches::results::result_labels,
+    filters, labels,
+    messages::{t, t_with, text_of},
+    time::{TimeElement, format_duration},
+};
+use crate::{
+    domain::{
+        command::{CommandRow, Effect, Outcome, Reason, string_enum},
+        plate::PlateState,
+        print::ActorKind,
+        state::{PrinterState, Reachability},
+    },
+    service::printers::PrinterView,
+};
+
+string_enum! {
+    /// Which printers a filter shows. The order is that of the page.
+    StatusGroup {
+        All = "all",
+        NeedsAttention = "need",
+        Printing = "printing",
+        Paused = "paused",
+        Ready = "ready",
+        Off = "off",
+        Error = "error",
+        Stalled = "stalled",
+        Unreachable = "silent",
+        AccessRefused = "key",
+        PausedAtPrinter = "at_printer",
+        PlateOccupied = "plate",
+    }
+}
+
+string_enum! {
+    /// The order of printers on a page.
+    SortOrder {
+        NeedsAttention = "need",
+        Name = "name",
+        TimeLeft = "left",
+        OldestObservation = "news",
+    }
+}
+
+impl SortOrder {
+    /// Returns the label.
+    pub fn label(self) -> &'static str {
+        t(match self {
+            Self::NeedsAttention => "farm-sort-attention",
+            Self::Name => "farm-sort-name",
+            Self::TimeLeft => "farm-sort-time-left",
+            Self::OldestObservation => "farm-sort-last-update",
+        })
+    }
+}
+
+impl StatusGroup {
+    /// States that need attention, the most urgent first.
+    pub const ATTENTION: [Self; 6] = [
+        Self::Error,
+        Self::Stalled,
+        Self::Unreachable,
+        Self::AccessRefused,
+        Self::PausedAtPrinter,
+        Self::PlateOccupied,
+    ];
+    /// The other states.
+    pub const NORMAL: [Self; 4] = [Self::Printing, Self::Paused, Self::Ready, Self::Off];
+
+    /// Returns whether a person must go to the printer.
+    pub fn needs_attention(self) -> bool {
+        Self::ATTENTION.contains(&self)
+    }
+
+    /// Returns the label.
+    pub fn label(self) -> &'static str {
+        t(match self {
+            Self::All => "farm-all",
+            Self::NeedsAttention => "farm-attention",
+            Self::Printing => "word-printing",
+            Self::Paused => "word-paused",
+            Self::Ready => "word-ready",
+            Self::Off => "word-not-connected",
+            Self::Error => "word-error",
+            Self::Stalled => "farm-stalled",
+            Self::Unreachable => "word-no-answer",
+            Self::AccessRefused => "word-access-denied",
+            Self::PausedAtPrinter => "farm-paused-at-printer",
+            Self::PlateOccupied => "farm-plate-occupied",
+        })
+    }
+
+    /// Returns the name of the icon in the sprite.
+    pub fn icon(self) -> &'static str {
+        match self {
+            Self::All => "printer",
+            Self::NeedsAttention | Self::Error => "alert",
+            Self::Printing => "printing",
+            Self::Paused => "paused",
+            Self::Ready => "ready",
+            Self::Off => "off",
+            Self::Stalled => "stalled",
+            Self::Unreachable => "silent",
+            Self::AccessRefused => "key",
+            Self::PausedAtPrinter => "hand",
+            Self::PlateOccupied => "plate",
+        }
+    }
+}
+
+/// Returns the state under which a printer is counted: exactly one, never `All` or `Need`.
+pub(in crate::http::dashboard) fn status_group(view: &PrinterView, plate_gate: bool) -> StatusGroup {
+    let live = &view.live;
+    if !view.printer.details.enabled {
+        return StatusGroup::Off;
+    }
+    match live.reachability {
+        Reachability::Unreachable | Reachability::Incompatible => return StatusGroup::Unreachable,
+        Reachability::Unauthorized => return StatusGroup::AccessRefused,
+        Reachability::Unknown => return StatusGroup::Off,
+        Reachability::Online => {}
+    }
+    match live.state {
+        PrinterState::Error => StatusGroup::Error,
+        PrinterState::Printing if live.stalled_since.is_some() => StatusGroup::Stalled,
+        PrinterState::Paused if is_paused_at_printer(view) => StatusGroup::PausedAtPrinter,
+        PrinterState::Paused | PrinterState::Pausing => StatusGroup::Paused,
+        PrinterState::Starting
+        | PrinterState::Printing
+        | PrinterState::Resuming
+        | PrinterState::Finishing
+        | PrinterState::Cancelling => StatusGroup::Printing,
+        PrinterState::Operational if plate_gate && live.plate.state == PlateState::Occupied => {
+            StatusGroup::PlateOccupied
+        }
+        PrinterState::Operational => StatusGroup::Ready,
+        PrinterState::Transferring | PrinterState::Offline | PrinterState::Connecting | PrinterState::Unknown => {
+            StatusGroup::Off
+        }
+    }
+}
+
+/// Returns whether the print was paused outside Printyard. Filament may have run out, or a person may be working at the
+/// printer.
+pub(in crate::http::dashboard) fn is_paused_at_printer(view: &PrinterView) -> bool {
+    let paused_by = view.live.job.as_ref().and_then(|job| job.paused_by);
+    view.live.state == PrinterState::Paused && paused_by.is_none_or(|by| by.kind != ActorKind::Command)
+}
+
+/// A job in progress.
+#[derive(PartialEq)]
+pub(in crate::http::dashboard) struct TileJob {
+    pub file: String,
+    /// From 0 to 100.
+    pub percent: Option<u8>,
+    pub time_left: Option<String>,
+    pub ends_at: Option<TimeElement>,
+}
+
+/// The result of the last command.
+#[derive(PartialEq)]
+pub(in crate::http::dashboard) struct LastCommand {
+    pub batch_id: Uuid,
+    pub label: String,
+    pub reason: String,
+    pub class: &'static str,
+    pub at: TimeElement,
+}
+
+impl LastCommand {
+    fn from_row(row: &CommandRow) -> Option<Self> {
+        let result = result_labels(row);
+        // There was nothing to do, so the user need not act.
+        let had_nothing_to_do = matches!(row.reason, Some(Reason::NotActive | Reason::AlreadyPrinting));
+        let label = match row.outcome {
+            Outcome::Confirmed => result.label.to_owned(),
+            _ => format!("{}: {}", labels::command_label(row.resolved_command.unwrap_or(row.command)), result.label),
+        };
+        Some(Self {
+            batch_id: row.batch_id,
+            label,
+            reason: result.late_result.map_or(result.reason, str::to_owned),
+            class: match row.settled {
+                // The effect that was observed later overrides the outcome.
+                Some(settled) if settled.effect == Effect::Done => "good",
+                Some(_) => "bad",
+                None if had_nothing_to_do => "quiet",
+                None => result.class,
+            },
+            at: TimeElement::time_of_day(row.finished_at?),
+        })
+    }
+}
+
+/// One printer of the farm page. It contains nothing personal, because it is rendered once per version for all users.
+#[derive(PartialEq, Template)]
+#[template(path = "farm/_tile.html")]
+pub(in crate::http::dashboard) struct Tile {
+    pub id: Uuid,
+    pub name: String,
+    pub group: StatusGroup,
+    /// Shows the camera image.
+    pub has_picture: bool,
+    pub icon: &'static str,
+    pub headline: String,
+    pub since: Option<TimeElement>,
+    pub note: Option<String>,
+    pub job: Option<TileJob>,
+    pub heaters: Vec<String>,
+    /// The plate needs clearing: the id of the print on it, if known.
+    pub plate_print_id: Option<String>,
+    pub in_flight: Option<&'static str>,
+    pub last_command: Option<LastCommand>,
+}
+
+impl Tile {
+    /// Creates the tile from the last observation of a printer.
+    pub fn from_view(view: &PrinterView, group: StatusGroup) -> Self {
+        let (live, details) = (&view.live, &view.printer.details);
+        let (headline, since) = tile_headline(view, group);
+        let plate_print_id = (group == StatusGroup::PlateOccupied)
+            .then(|| live.plate.print_id.map(|id| id.to_string()).unwrap_or_default());
+        Self {
+            id: view.printer.id,
+            name: details.name.clone(),
+            group,
+            has_picture: false,
+            icon: group.icon(),
+            headline,
+            since,
+            note: tile_note(view, group),
+            job: tile_job(view, group),
+            heaters: heater_texts(view),
+            plate_print_id,
+            in_flight: live.in_flight.map(labels::in_progress_label),
+            last_command: live
+                .last_command
+                .as_deref()
+                .filter(|_| live.in_flight.is_none())
+                .and_then(LastCommand::from_row),
+        }
+    }
+
+    /// Adds the camera image to the tile.
+    pub fn with_picture(self) -> Self {
+        Self { has_picture: true, ..self }
+    }
+}
+
+fn tile_headline(view: &PrinterView, group: StatusGroup) -> (String, Option<TimeElement>) {
+    let live = &view.live;
+    let plain = |text: &str| (text.to_owned(), None);
+    match group {
+        StatusGroup::Unreachable if live.reachability == Reachability::Incompatible => plain(t("farm-not-octoprint")),
+        StatusGroup::Unreachable => match live.observed_at() {
+            Some(at) => (t("farm-no-answer-since").to_owned(), Some(TimeElement::time_of_day(at))),
+            None => plain(t("farm-no-answer-yet")),
+        },
+        StatusGroup::Stalled => {
+            (t("farm-no-progress-since").to_owned(), live.stalled_since.map(TimeElement::time_of_day))
+        }
+        StatusGroup::Off if !view.printer.details.enabled => plain(t("word-disabled")),
+        StatusGroup::Off if live.reachability == Reachability::Unknown => plain(t("farm-not-checked-yet")),
+        StatusGroup::Off if live.state == PrinterState::Unknown => {
+            (t_with("farm-unknown-state", &[("state", &live.state_text)]), None)
+        }
+        StatusGroup::Printing if live.state == PrinterState::Printing => match completion_percent(view) {
+            Some(percent) => (t_with("farm-printing-percent", &[("percent", &percent)]), None),
+            None => plain(t("word-printing")),
+        },
+        StatusGroup::Printing | StatusGroup::Paused | StatusGroup::Off => plain(labels::state_label(live.state)),
+        other => plain(other.label()),
+    }
+}
+
+/// Returns further information, in the printer's own text if there is any.
+fn tile_note(view: &PrinterView, group: StatusGroup) -> Option<String> {
+    let live = &view.live;
+    match group {
+        StatusGroup::Error => {
+            let printer_text = live.error.as_ref().map(text_of);
+            Some(printer_text.unwrap_or_else(|| live.state_text.clone()))
+        }
+        StatusGroup::Unreachable | StatusGroup::AccessRefused => live.error.as_ref().map(text_of),
+        StatusGroup::Stalled => Some(t("farm-stalled-note").to_owned()),
+        StatusGroup::PausedAtPrinter => Some(t("farm-paused-at-printer-note").to_owned()),
+        _ => None,
+    }
+}
+
+fn completion_percent(view: &PrinterView) -> Option<u8> {
+    let completion = view.live.job.as_ref()?.progress.completion?;
+    // The value fits: it is clamped, and whole after `floor`.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100 before")]
+    completion.is_finite().then(|| completion.clamp(0.0, 100.0).floor() as u8)
+}
+
+fn tile_job(view: &PrinterView, group: StatusGroup) -> Option<TileJob> {
+    let live = &view.live;
+    let job = live.job.as_ref()?;
+    let file = job.file.as_ref()?;
+    let active = live.state.is_active();
+    let seconds_left = remaining_seconds(view).filter(|_| group != StatusGroup::PausedAtPrinter);
+    Some(TileJob {
+        file: file.path.clone(),
+        percent: completion_percent(view).filter(|_| active),
+        time_left: seconds_left.map(format_duration),
+        // Rounded to whole minutes, as it is shown: estimates vary by seconds.
+        ends_at: ends_at(view)
+            .filter(|_| group == StatusGroup::Printing && live.state == PrinterState::Printing)
+            .and_then(|at| at.duration_round(TimeDelta::minutes(1)).ok())
+            .map(TimeElement::time_of_day),
+    })
+}
+
+/// Returns the remaining seconds of a job in progress, as its printer estimated them at the last reading.
+fn remaining_seconds(view: &PrinterView) -> Option<i64> {
+    let job = view.live.job.as_ref()?;
+    job.progress.print_time_left_s.filter(|left| view.live.state.is_active() && *left >= 0)
+}
+
+/// Returns when a job in progress will end if it continues.
+pub(in crate::http::dashboard) fn ends_at(view: &PrinterView) -> Option<DateTime<Utc>> {
+    view.live.observed_at()?.checked_add_signed(TimeDelta::try_seconds(remaining_seconds(view)?)?)
+}
+
+/// Returns nozzles, then the bed, with the target while it is not reached.
+fn heater_texts(view: &PrinterView) -> Vec<String> {
+    if view.live.reachability != Reachability::Online {
+        return Vec::new();
+    }
+    let mut heaters: Vec<_> = view.live.temperatures.iter().collect();
+    heaters.sort_by_key(|(name, _)| (!name.starts_with("tool"), name.as_str()));
+    let shown = heaters.into_iter().filter_map(|(name, heater)| {
+        let actual = heater.actual?;
+        let target = heater.target.filter(|_| heater.is_heating()).map(|target| format!("/{target:.0}"));
+        let name = match name.as_str() {
+            "tool0" => "",
+            "bed" => t("farm-bed"),
+            other => return Some(format!("{other} {actual:.0}{}°", target.unwrap_or_default())),
+        };
+        Some(format!("{name}{actual:.0}{}°", target.unwrap_or_default()))
+    });
+    shown.collect()
+}
