@@ -13,7 +13,7 @@ use printyard::{
     storage::{Db, Engine, events},
 };
 use sqlx::{AssertSqlSafe, Executor};
-use support::{min_median_max, elapsed_ms};
+use support::{elapsed_ms, min_median_max};
 
 const EVENTS: i64 = 1_000_000;
 const PAGE: i64 = 500;

@@ -104,7 +104,7 @@ pub async fn claim_farm(
 }
 
 impl Server {
-    /// Claims the farm and starts the fleet. The error is a sentence for the operator, or [`NotSending`].
+    /// Claims the farm and starts the fleet. The error is a sentence for the operator, or [`FarmClaimError`].
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         match claim_farm(config, false).await? {
             Ok(claimed) => Self::start_claimed(config, *claimed).await,
@@ -152,7 +152,7 @@ impl Server {
     }
 
     /// Serves until `shutdown` is ready. Then it ends every task and gives up the farm. Fails if an essential task
-    /// ended by itself, and with [`NotSending::Overtaken`].
+    /// ended by itself, and with [`FarmClaimError::Overtaken`].
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let stop = self.lifecycle.stop.clone();
         let router = http::router(

@@ -1,9 +1,9 @@
 //! Print tracking: gives each print an id, which OctoPrint does not.
 //!
-//! The [`Tracker`] follows one printer by its readings and its events. It reports when a print began, paused, resumed
+//! The [`PrintTracker`] follows one printer by its readings and its events. It reports when a print began, paused, resumed
 //! and ended, and which command caused it. A path does not distinguish copy 17 from copy 18. So after a gap, a print
 //! counts as the same one only if no observation contradicts this. Every fact includes the data that must be stored
-//! with it ([`Mark`]), so that the server can continue after a kill at any moment.
+//! with it ([`JobMark`]), so that the server can continue after a kill at any moment.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

@@ -28,7 +28,7 @@ pub(super) enum ConnectionTask {
     Contact,
     OpenSocket,
     Ping,
-    /// Close the event socket: no frame has arrived for [`SILENCE`].
+    /// Close the event socket: no frame has arrived for [`SOCKET_TIMEOUT`].
     GiveUpSocket,
 }
 

@@ -211,7 +211,7 @@ pub struct UnsettledWatch {
     pub target: Option<FileRef>,
     pub before: Observation,
     pub evidence: Evidence,
-    /// The outcome was `unknown`, not `unconfirmed`. If the printer then stays unchanged for [`UNTOUCHED`], the request did
+    /// The outcome was `unknown`, not `unconfirmed`. If the printer then stays unchanged for [`UNCHANGED_FOR`], the request did
     /// not reach it.
     pub unanswered: bool,
     /// A start without a reply. Its print may still begin.

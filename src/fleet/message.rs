@@ -1,7 +1,7 @@
 //! Messages between the fleet and the dispatcher: commands to actors, and reports from actors.
 //!
 //! `fleet` never names `storage`. It requests a permit before every send ([`SendRequest`]), and reports the progress of
-//! commands ([`Report`]). Observations go to the recorder through a separate queue (`recorder_queue.rs`), so a busy recorder
+//! commands ([`CommandReport`]). Observations go to the recorder through a separate queue (`recorder_queue.rs`), so a busy recorder
 //! never delays a command.
 
 use std::{

@@ -2,7 +2,7 @@
 //!
 //! `fleet` does not access the database. It receives [`message::ActorCommand`]s, requests a permit before every send, and
 //! reports the progress; see `message.rs`. Sending a message to an actor never waits. If a mailbox is full, the dispatcher
-//! gets [`NotTaken::Busy`] and tries again.
+//! gets [`ActorUnavailable::Busy`] and tries again.
 
 mod actor;
 mod commands;

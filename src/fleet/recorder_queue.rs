@@ -29,7 +29,7 @@ use crate::{
 /// At most [`FACTS_KEPT`] facts about the prints of one printer wait. Beyond that, finished prints of that printer are merged,
 /// the oldest first. Its last print is never merged: an open print stays complete, and the plate stays correct.
 ///
-/// The recorder takes the facts of one printer at the rate [`FACTS_STORED`]. Facts beyond that rate are held back, and are
+/// The recorder takes the facts of one printer at the rate [`FACT_RATE`]. Facts beyond that rate are held back, and are
 /// taken once a second.
 ///
 /// The queue keeps only the last observation and the last reachability of each printer.

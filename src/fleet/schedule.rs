@@ -53,7 +53,7 @@ impl PollSchedule {
         self.viewed_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Records that a page shows this printer for the next [`WATCHED_FOR`].
+    /// Records that a page shows this printer for the next [`VIEWED_FOR`].
     pub fn mark_viewed(&mut self, now: Instant) {
         self.viewed_until = Some(now + VIEWED_FOR);
     }

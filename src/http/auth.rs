@@ -96,7 +96,7 @@ pub fn format_session_cookie(extensions: &Extensions, secret: &str, age_s: i64) 
     format_cookie(extensions, SESSION_COOKIE, "/", secret, age_s)
 }
 
-/// Returns the `Set-Cookie` header for the state of a single sign-on. `age_s` is as in [`keep_cookie`].
+/// Returns the `Set-Cookie` header for the state of a single sign-on. `age_s` is as in [`format_session_cookie`].
 pub fn format_login_state_cookie(extensions: &Extensions, login_state: &str, age_s: i64) -> String {
     format_cookie(extensions, LOGIN_STATE_COOKIE, "/login/oidc", login_state, age_s)
 }

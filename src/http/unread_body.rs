@@ -40,7 +40,7 @@ pub async fn discard_unread_body(request: Request, next: Next) -> Response {
     response
 }
 
-/// A body that is returned to [`discard`] when it is dropped before its end.
+/// A body that is returned to [`discard_unread_body`] when it is dropped before its end.
 struct RecoverableBody {
     /// `None` after the end of the body.
     body: Option<Body>,

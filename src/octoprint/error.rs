@@ -7,7 +7,7 @@ use crate::{
     outbound::{BlockedAddress, BodyError, DialError, PoolError, TlsHandshakeError, find_blocked, find_tls_error},
 };
 
-/// A request to a printer that did not succeed. [`Error::message`] is for users, [`Error::wire_word`] for programs, and
+/// A request to a printer that did not succeed. [`Error::message`] is for users, [`Error::code`] for programs, and
 /// `Display` for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {

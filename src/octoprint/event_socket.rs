@@ -85,7 +85,7 @@ impl EventSocket {
     /// the options, the rest at most 5 s. The headers of the options are also sent with the upgrade request.
     ///
     /// # Errors
-    /// [`NoEvents`]: the caller must poll.
+    /// [`EventSocketError`]: the caller must poll.
     pub async fn open(octoprint: &OctoPrint, options: &RequestOptions) -> Result<Self, EventSocketError> {
         let session = octoprint.login(options).await.map_err(EventSocketError::Login)?;
         Self::open_with_session(octoprint, options, &session).await
@@ -94,7 +94,7 @@ impl EventSocket {
     /// Opens the event socket with a given session.
     ///
     /// # Errors
-    /// [`NoEvents`]: the caller must poll.
+    /// [`EventSocketError`]: the caller must poll.
     pub async fn open_with_session(
         octoprint: &OctoPrint,
         options: &RequestOptions,
@@ -155,7 +155,7 @@ impl EventSocket {
         }
     }
 
-    /// Sends a ping. The reply arrives as [`PushFrame::Pong`].
+    /// Sends a ping. The reply arrives as [`EventFrame::Pong`].
     ///
     /// # Errors
     /// [`Error::Lost`] if the socket is closed; [`Error::Timeout`] if the printer no longer reads from it.

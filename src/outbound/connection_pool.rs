@@ -79,7 +79,7 @@ impl ConnectionPool {
     /// checked the time.
     ///
     /// # Errors
-    /// [`LineError`]. The only timeout is that of the connection, so the caller must set one for the request.
+    /// [`PoolError`]. The only timeout is that of the connection, so the caller must set one for the request.
     pub async fn send(
         &self,
         method: Method,

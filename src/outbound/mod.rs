@@ -215,7 +215,7 @@ impl Outbound {
     /// the URL standard.
     ///
     /// # Errors
-    /// [`Blocked`] if connections to the URL are not allowed.
+    /// [`BlockedAddress`] if connections to the URL are not allowed.
     pub fn check_literal(&self, url: &Url) -> Result<(), BlockedAddress> {
         if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
             return Err(BlockedAddress::Scheme);
@@ -236,7 +236,7 @@ impl std::fmt::Debug for Outbound {
     }
 }
 
-/// Returns the [`Blocked`] in an error's chain of causes, if there is one.
+/// Returns the [`BlockedAddress`] in an error's chain of causes, if there is one.
 pub fn find_blocked<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a BlockedAddress> {
     let mut cause: Option<&'a (dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {

@@ -71,7 +71,7 @@ impl Vault {
     }
 
     /// Returns a vault with the keys of a data folder. If there is no key file, it creates one, but only if `stored`,
-    /// the number of sealed values, is 0. A new key could open none of them. Errors: [`Error::Missing`],
+    /// the number of sealed values, is 0. A new key could open none of them. Errors: [`Error::MissingKey`],
     /// [`Error::KeyFile`], [`Error::BadKey`], [`Error::NoRandom`].
     pub fn from_data_dir(dir: &Path, stored: usize) -> Result<Self, Error> {
         let stamp = KeyFileStamp::read(dir);

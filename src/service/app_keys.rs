@@ -57,7 +57,7 @@ pub enum KeyRequestState {
     },
     /// The user denied the request, or OctoPrint restarted in the meantime.
     Denied,
-    /// The user did not decide within [`PATIENCE`].
+    /// The user did not decide within [`DECISION_TIMEOUT`].
     TooLate,
     /// The request could not be sent, or polling still failed at the end of the time.
     Failed(Diagnosis),
@@ -128,7 +128,7 @@ impl KeyRequests {
 }
 
 impl Services {
-    /// Requests a key from the OctoPrint at an address. Returns an id; [`Self::asked_for_key`] returns the result for
+    /// Requests a key from the OctoPrint at an address. Returns an id; [`Self::key_request_state`] returns the result for
     /// it.
     pub async fn request_key(&self, who: &Principal, url: &str, access: PrinterAccess) -> Result<Uuid, Error> {
         who.require(Role::Manager)?;

@@ -141,7 +141,7 @@ impl Diagnosis {
         diagnosis
     }
 
-    /// Like [`of`](Self::of), for a known code.
+    /// Like [`from_error`](Self::from_error), for a known code.
     pub(super) fn with_code(code: DiagnosisCode, error: &PrinterError, base: &Url, seconds: u64) -> Self {
         let detail = match error {
             PrinterError::Offline { detail, .. }

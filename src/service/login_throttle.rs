@@ -122,7 +122,7 @@ impl LoginThrottle {
     }
 
     /// Counts an unknown token, unless its place has counted it. `place` is from
-    /// [`refusal_place`](Self::refusal_place).
+    /// [`take_refusal_slot`](Self::take_refusal_slot).
     pub fn refuse_token(&self, address: Option<&str>, slot: RefusalSlot) -> TokenRefusal {
         self.refuse_token_at(address, slot, Instant::now())
     }

@@ -1,6 +1,6 @@
 //! Connection between client and printer, below HTTP: a fault can cut, garble, slow down or block it.
 //!
-//! axum serves a [`Wire`] like any socket. The handlers of a request reach their connection through [`Conn`]. So a
+//! axum serves a [`FaultyStream`] like any socket. The handlers of a request reach their connection through [`ConnectionHandle`]. So a
 //! fault that is decided above HTTP (reset *after acting*) takes effect below it.
 
 use std::{

@@ -16,7 +16,7 @@
 //! **Not imitated:**
 //!
 //! * two simultaneous starts that are both accepted, which can happen in OctoPrint
-//! * the delay of 1 s of some replies of the virtual printer (but see [`FarmConfig::pause_answer`]), and the 0.1 s
+//! * the delay of 1 s of some replies of the virtual printer (but see [`FarmConfig::pause_reply_delay`]), and the 0.1 s
 //!   before a debug command acts
 //! * time-outs of hung firmware, which take minutes with OctoPrint's defaults
 //! * the formats that 2.x returns to a client that sends its version header

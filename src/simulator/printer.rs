@@ -1,7 +1,7 @@
 //! One simulated printer: its machine, files, keys, log and event listeners behind one lock, and the handle for tests.
 //!
 //! An idle printer is this value, a listening socket, and a task that waits on the socket. A second task exists only
-//! while something is due in the machine (see [`super::machine`]). It sleeps until then, and at least [`NAP`] each
+//! while something is due in the machine (see [`super::machine`]). It sleeps until then, and at least [`MIN_SLEEP`] each
 //! time.
 
 mod faults;

@@ -231,7 +231,7 @@ pub struct AuditVerification {
     pub removed: Vec<AuditRemoval>,
     /// Rows up to this number were removed. 0 means none.
     pub removed_up_to: i64,
-    /// Detected faults in the order of the chain, at most [`MOST_FAULTS`].
+    /// Detected faults in the order of the chain, at most [`MAX_FAULTS`].
     pub faults: Vec<String>,
 }
 

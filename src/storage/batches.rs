@@ -72,7 +72,7 @@ pub struct StopResult {
     pub state_before: BatchState,
     /// The command rows that became `skipped`.
     pub skipped: Vec<Uuid>,
-    /// No row was open any more, and `finished_at` is set. Otherwise [`finish_done`] will set it.
+    /// No row was open any more, and `finished_at` is set. Otherwise [`finish_ended`] will set it.
     pub finished: bool,
 }
 

@@ -21,7 +21,7 @@ pub(super) enum ColumnType {
     /// An object or an array.
     Json,
     Time,
-    /// Written by [`bytes()`].
+    /// Written by [`format_bytes()`].
     Bytes,
 }
 
@@ -54,7 +54,7 @@ impl Db {
         }
     }
 
-    /// Like [`Db::records`], for the given records. SQLite searches every record completely for each column. So a
+    /// Like [`Db::records_source`], for the given records. SQLite searches every record completely for each column. So a
     /// column that no record has is replaced by null.
     pub(super) fn given_records_source(&self, columns: &[(&str, ColumnType)], records: &JsonParameter) -> String {
         match self.engine() {
@@ -66,7 +66,7 @@ impl Db {
         }
     }
 
-    /// Like [`Db::these_records`], for an update of `commands` by `x.row_id`. PostgreSQL locks the rows in the order of
+    /// Like [`Db::given_records_source`], for an update of `commands` by `x.row_id`. PostgreSQL locks the rows in the order of
     /// their ids first. So bulk writes that share rows wait for each other and never deadlock. SQLite has only one
     /// writer.
     pub(super) fn command_records_source(&self, columns: &[(&str, ColumnType)], records: &JsonParameter) -> String {
@@ -180,12 +180,12 @@ fn encode_error(error: serde_json::Error) -> sqlx::Error {
     sqlx::Error::Encode(error.into())
 }
 
-/// Builds the parameter for [`Db::uuids`].
+/// Builds the parameter for [`Db::uuids_subquery`].
 pub(super) fn uuid_list(ids: impl IntoIterator<Item = Uuid>) -> Json<Vec<Uuid>> {
     Json(ids.into_iter().collect())
 }
 
-/// Builds the parameter for [`Db::texts`].
+/// Builds the parameter for [`Db::texts_subquery`].
 pub(super) fn text_list<T: ToString>(texts: impl IntoIterator<Item = T>) -> Json<Vec<String>> {
     Json(texts.into_iter().map(|text| without_nul(&text.to_string())).collect())
 }
@@ -195,7 +195,7 @@ pub(super) fn format_time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::AutoSi, false)
 }
 
-/// Like [`stamp`], for a time that may be absent.
+/// Like [`format_time`], for a time that may be absent.
 pub(super) fn format_optional_time(at: Option<DateTime<Utc>>) -> Option<String> {
     at.map(format_time)
 }
@@ -209,7 +209,7 @@ pub(super) fn format_bytes(bytes: &[u8]) -> String {
     })
 }
 
-/// Replaces U+0000 in a text from outside: see [`parameter`].
+/// Replaces U+0000 in a text from outside: see [`json_parameter`].
 pub(super) fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }

@@ -28,14 +28,14 @@ use crate::domain::{
 /// Maximum number of events that one page searches, however few of them match.
 pub const WINDOW: i64 = 5_000;
 
-/// Newest events that [`has`] searches: more than can be appended between a write and its repetition.
+/// Newest events that [`contains_recent`] searches: more than can be appended between a write and its repetition.
 const RECENT: i64 = 100_000;
 
 /// Events that one statement of [`delete_older_than`] deletes.
 const DELETED_AT_ONCE: i64 = 5_000;
 
 /// Appends events within a transaction of `transaction!`, after everything else in it. `$last` is the id of the last
-/// event. [`has`] uses it to find a group whose commit got no reply.
+/// event. [`contains_recent`] uses it to find a group whose commit got no reply.
 macro_rules! append {
     ($tx:ident, $db:expr, $events:expr) => {
         $crate::storage::events::append!($tx, $db, $events, $crate::clock::new_id())

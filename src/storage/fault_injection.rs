@@ -64,7 +64,7 @@ mod injected {
             self.lock_state().failure = None;
         }
 
-        /// Returns the uses since the start or since the last [`Faults::inject`].
+        /// Returns the uses since the start or since the last [`FaultInjector::inject`].
         pub fn uses(&self) -> u64 {
             self.lock_state().uses
         }

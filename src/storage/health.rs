@@ -25,7 +25,7 @@ pub async fn store_check_time(db: &Db, at: DateTime<Utc>) -> Result<(), Error> {
     Ok(writing!(db, |pool| sqlx::query(sql).bind(at).execute(pool).await.map(drop))?)
 }
 
-/// Classifies why [`write()`] failed.
+/// Classifies why [`store_check_time()`] failed.
 pub fn classify_error(db: &Db, error: &Error) -> WriteFailure {
     match error {
         Error::Unavailable(DriverError(cause)) | Error::Database(DriverError(cause)) => match cause {

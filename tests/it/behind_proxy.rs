@@ -17,9 +17,9 @@ use reqwest::{Method, StatusCode, multipart};
 use serde_json::{Value, json};
 
 use crate::support::{
-    authority::CertificateAuthority,
-    front::{ReverseProxy, basic_auth_header},
+    certificate_authority::CertificateAuthority,
     port,
+    reverse_proxy::{ReverseProxy, basic_auth_header},
     server::{ADMIN_TOKEN, DEADLINE, ServerOptions, TestServer, send_request, start_farm},
     wait,
 };
@@ -27,7 +27,7 @@ use crate::support::{
 const TOKEN_HEADER: &str = "x-access-token: front-token-1";
 const LOGIN_REQUIRED: &str = "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic realm=\"farm\"";
 
-/// Returns the proxy settings for a `Front` that requires `ann`, `front-password-1` and the token.
+/// Returns the proxy settings for a `ReverseProxy` that requires `ann`, `front-password-1` and the token.
 fn proxy_settings() -> Value {
     json!({
         "proxy_auth": {"user": "ann", "password": "front-password-1"},

@@ -5,11 +5,11 @@
 //! compared with the same expected rows, so a difference shows as a row of the table. The other modules run the same
 //! scenarios through a whole Printyard, by the same code, on both kinds.
 
+mod app_keys;
 mod channels;
-mod farm;
+mod isolation;
 mod job;
-mod keys;
-mod lost;
+mod job_table;
+mod lost_replies;
+mod setup;
 pub mod subject;
-mod table;
-mod yard;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::{
     process::{ADMIN_TOKEN, ServerProcess},
-    raw::send_raw,
+    raw_http::send_raw,
     server::TestServer,
     wait::until,
 };

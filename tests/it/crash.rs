@@ -13,11 +13,11 @@ use printyard::{
 use serde_json::json;
 
 use crate::support::{
-    agreement::{
+    command_log_check::{
         assert_row_matches_printer, format_outcome_counts, register_farm, start_long_print_farm, until_online,
     },
-    dice::{SeededRng, repeat_count, test_seed},
     process::{ServerProcess, sqlite_url},
+    seeded_rng::{SeededRng, repeat_count, test_seed},
     wait::{self, until},
 };
 

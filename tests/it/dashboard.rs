@@ -1,12 +1,12 @@
 //! The dashboard over HTTP, as a browser without scripts uses it, and its live streams.
 
 mod app_keys;
+mod connection_test;
 mod discover;
 mod import;
 mod languages;
 mod notice;
 mod printer;
-mod probe;
 mod statistics;
 mod tags;
 

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::support::{
-    postgres::{FreshDatabase, create_fresh_database},
+    fresh_database::{FreshDatabase, create_fresh_database},
     server::{ServerOptions, TestServer, send_request, start_farm},
     wait,
 };

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
 
 use crate::{
-    api_problems::assert_problem,
+    api::problems::assert_problem,
     support::{
         env_or_skip, http_client, needs,
         server::{ADMIN_TOKEN, JsonResponse, TestServer, send_request, start_farm},

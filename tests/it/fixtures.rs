@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::support::{
+    fresh_database::create_fresh_database,
     needs,
     octoprint::{OctoPrintInstance, OctoPrintVersion},
-    port,
-    postgres::create_fresh_database,
-    wait,
+    port, wait,
 };
 
 const DEADLINE: Duration = Duration::from_secs(20);

@@ -1,6 +1,6 @@
 //! Limits per user, token, printer and address: one of them at its limit does not affect the others.
 
-mod flood;
+mod event_flood;
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    api_problems::assert_problem,
+    api::problems::assert_problem,
     support::{
         server::{DEADLINE, ServerOptions, TestServer, send_request, start_server_with_farm},
         wait,

@@ -4,11 +4,11 @@ use crate::support::{browser::Browser, server::TestServer};
 
 mod axe;
 mod farm;
+mod no_script;
 mod notice;
-mod pictures;
-mod plain;
 mod printers;
-mod real;
+mod real_octoprint;
+mod screenshots;
 mod wall;
 
 /// Logs the browser in with a token of a role, and opens a page.

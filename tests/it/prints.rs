@@ -2,7 +2,7 @@
 
 mod killed;
 mod restart;
-mod together;
+mod simultaneous;
 
 use std::time::Duration;
 

@@ -5,5 +5,5 @@
 
 mod clock;
 mod disk;
+mod farm;
 mod postgres;
-mod yard;

@@ -38,7 +38,7 @@ use crate::{
         fixtures::{insert_printer, sample_entry, sample_printer},
     },
     support::{
-        postgres::create_fresh_database,
+        fresh_database::create_fresh_database,
         server::{ServerOptions, TestServer, start_farm},
         wait,
     },

@@ -17,8 +17,8 @@ use printyard::{
 use reqwest::StatusCode;
 
 use crate::support::{
-    agreement::register_farm,
-    postgres::create_fresh_database,
+    command_log_check::register_farm,
+    fresh_database::create_fresh_database,
     process::{PRINTYARD, ServerProcess, sqlite_url},
     wait::until,
 };

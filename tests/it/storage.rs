@@ -1,20 +1,20 @@
 //! The storage layer on SQLite and, where a server is configured, on PostgreSQL. Every function runs on both, so both
 //! prepare every statement.
 
+mod access;
 mod audit;
+mod command_log;
 pub mod databases;
-mod ends;
 mod engine;
 mod events;
 pub mod fixtures;
 mod idempotency;
-mod keys;
-mod ledger;
 mod migrations;
-mod people;
+mod observations;
 mod print_days;
 mod races;
-mod register;
+mod registry;
 mod retention;
-mod seen;
+mod sealed;
+mod unrecorded;
 mod webhooks;

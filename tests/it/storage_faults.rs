@@ -24,9 +24,9 @@ use tempfile::TempDir;
 
 use self::script::{ScriptSetup, run_script};
 use crate::support::{
-    dice::{SeededRng, test_seed},
+    fresh_database::{FreshDatabase, create_fresh_database},
     needs,
-    postgres::{FreshDatabase, create_fresh_database},
+    seeded_rng::{SeededRng, test_seed},
 };
 
 const MOMENTS: [FailurePoint; 3] = [FailurePoint::Before, FailurePoint::BeforeCommit, FailurePoint::AfterCommit];

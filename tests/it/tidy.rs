@@ -7,12 +7,12 @@ use std::path::Path;
 
 use source::Source;
 
-mod growth;
 mod layers;
 mod prose;
+mod restricted_crates;
 mod source;
+mod table_limits;
 mod translation;
-mod words;
 
 /// Files of `src/` that may be longer than `LONGEST`, each with the reason.
 const LONG_FOR_A_REASON: [(&str, &str); 2] = [

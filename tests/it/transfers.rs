@@ -15,7 +15,7 @@ use reqwest::{
 use serde_json::json;
 
 use crate::{
-    api_problems::assert_problem,
+    api::problems::assert_problem,
     support::{
         server::{DEADLINE, JsonResponse, ServerOptions, TestServer, send_request, start_farm},
         wait,

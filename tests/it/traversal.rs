@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::{
-    raw::{BASE_PATH, RawPrinter, send_raw},
+    raw_http::{BASE_PATH, RawPrinter, send_raw},
     server::{ADMIN_TOKEN, TestServer},
     wait,
 };

@@ -12,8 +12,9 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::{
-    env_or_skip, needs,
-    postgres::create_fresh_database,
+    env_or_skip,
+    fresh_database::create_fresh_database,
+    needs,
     process::ServerProcess,
     server::{DEADLINE, ServerOptions, TestServer, send_request},
     wait,

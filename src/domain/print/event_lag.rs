@@ -116,7 +116,7 @@ impl EventLag {
         active && behind == 0
     }
 
-    /// Like [`Stream::is_of_current`], for an event that ends a print. `fits`: its print time fits the print that
+    /// Like [`EventLag::accepts_event`], for an event that ends a print. `fits`: its print time fits the print that
     /// readings show.
     pub fn accepts_end_event(&mut self, fits: bool) -> bool {
         if let EventPosition::NoEventYet {

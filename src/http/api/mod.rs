@@ -5,7 +5,7 @@
 //! * its id (`http::request`) and the client address (`http::peer`),
 //! * the timeout (`http::patience`) and the problem format (`problem`),
 //! * the load limit (`load`),
-//! * the token and its rate limit (`caller`, `limits`),
+//! * the token and its rate limit (`authentication`, `limits`),
 //! * the handler: its extractors check the role first, then the query, the path and the body (`extract`).
 //!
 //! `documented` lists every route, and the OpenAPI document shows exactly these.

@@ -1,6 +1,6 @@
 //! Error responses: `application/problem+json` (RFC 9457) with a stable `code`.
 //!
-//! A [`Problem`] is an extension of its response. The outermost layer, [`dress`], knows the request's id and path, and
+//! A [`Problem`] is an extension of its response. The outermost layer, [`render_problem`], knows the request's id and path, and
 //! writes the body. So every error below `/api` has this format, also errors of the router and of other layers.
 
 mod body;

@@ -29,7 +29,7 @@ pub struct ActiveBatch {
     pub stopping: bool,
 }
 
-/// Result of [`ActiveBatch::release`].
+/// Result of [`ActiveBatch::release_rows`].
 #[derive(Debug, Default)]
 pub struct ReleaseResult {
     pub rows: Vec<CommandRow>,

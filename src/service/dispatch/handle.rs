@@ -241,7 +241,7 @@ impl DispatcherHandle {
         self.status.unrecorded.store(unrecorded, Ordering::Relaxed);
     }
 
-    /// Sends a signal. Drops it if the queue stays full for [`WITHIN`]: the dispatcher then finds the change when it compares
+    /// Sends a signal. Drops it if the queue stays full for [`REPLY_TIMEOUT`]: the dispatcher then finds the change when it compares
     /// its memory with the command log.
     async fn signal(&self, signal: DispatcherSignal) {
         if tokio::time::timeout(REPLY_TIMEOUT, self.signals.send(signal)).await.is_err() {

@@ -21,7 +21,7 @@ const SCHEDULED_EACH: usize = 100;
 const RUNNING_EACH: usize = 500;
 /// Maximum number of scheduled batches of all principals; running batches have a second limit of this size.
 const MAX_ALL: usize = 1_000;
-/// Batches of each principal and class that are admitted even if [`ALL`] is reached.
+/// Batches of each principal and class that are admitted even if [`MAX_ALL`] is reached.
 const RESERVED_EACH: usize = 10;
 
 /// Why a batch is not admitted.

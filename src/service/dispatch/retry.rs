@@ -17,7 +17,7 @@ pub(super) struct RowGroup<T> {
     parts: Vec<Vec<T>>,
 }
 
-/// Result of one part of a [`Group`].
+/// Result of one part of a [`RowGroup`].
 pub(super) enum GroupPart<T, R> {
     Done(Vec<T>, R),
     /// The database refuses this row permanently. The error is logged.

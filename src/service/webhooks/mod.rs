@@ -58,7 +58,7 @@ pub(crate) struct Webhooks {
 }
 
 impl Webhooks {
-    /// Creates the state. Nothing is sent before [`Services::deliver_webhooks`] runs.
+    /// Creates the state. Nothing is sent before [`Services::start_webhooks`] runs.
     pub fn new(outbound: Outbound) -> Self {
         Self {
             outbound,

@@ -29,7 +29,7 @@ impl SimulatedPrinter {
         self.with_inner(|inner, _| inner.command_faults.push_back(fault));
     }
 
-    /// Removes the faults of [`SimulatedPrinter::fault_next_command`] that no command has met yet.
+    /// Removes the faults of [`SimulatedPrinter::queue_command_fault`] that no command has met yet.
     pub fn clear_command_faults(&self) {
         self.with_inner(|inner, _| inner.command_faults.clear());
     }

@@ -37,7 +37,7 @@ pub async fn delete_older_than(db: &Db, older_than: DateTime<Utc>, now: DateTime
     Ok(deleted)
 }
 
-/// Deletes at most [`AT_ONCE`] rows up to `last`, and moves the beginning of the chain.
+/// Deletes at most [`MAX_ROWS`] rows up to `last`, and moves the beginning of the chain.
 async fn delete_up_to(db: &Db, last: i64, now: DateTime<Utc>) -> Result<u64, Error> {
     let lock = format!("select base_seq from audit_head where id = 1{}", db.for_update());
     let end = "select seq, hash from (select seq, hash from audit where seq <= $1 order by seq limit $2) as a

@@ -60,8 +60,8 @@ pub struct RowVisibility {
 }
 
 impl RowVisibility {
-    /// Returns the condition on a row `c`. `$n` is whether [`Visible::tags`] is given, `$n + 1` the tags, `$n + 2`
-    /// [`Visible::own`].
+    /// Returns the condition on a row `c`. `$n` is whether [`RowVisibility::tags`] is given, `$n + 1` the tags, `$n + 2`
+    /// [`RowVisibility::is_batch_creator`].
     pub(super) fn condition_sql(db: &Db, n: usize) -> String {
         format!(
             "(not ${n} or c.printer_id in (select t.printer_id from printer_tags t where t.tag in {})

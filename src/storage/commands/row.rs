@@ -17,12 +17,12 @@ use crate::domain::{
 };
 use crate::storage::bulk::{self, ColumnType, JsonParameter, format_optional_time};
 
-/// The columns of [`Row`].
+/// The columns of [`RawCommandRow`].
 pub(super) const COLUMNS: &str = "id, batch_id, position, printer_id, printer_name, command, resolved_command, \
      expected_job, outcome, reason, detail, step, print_id, file_path, state_before, state_after, attempts, released_at, \
      expires_at, sent_at, accepted_at, finished_at, settled_effect, settled_state, settled_at";
 
-/// The columns of a [`Record`], with their types.
+/// The columns of a [`CommandRecord`], with their types.
 const RECORD_COLUMNS: &[(&str, ColumnType)] = &[
     ("id", ColumnType::Uuid),
     ("batch_id", ColumnType::Uuid),
@@ -127,7 +127,7 @@ impl CommandInsert {
     /// Collects rows into one parameter.
     ///
     /// # Errors
-    /// Like [`bulk::parameter`].
+    /// Like [`bulk::json_parameter`].
     pub fn from_rows<'a>(rows: impl IntoIterator<Item = &'a CommandRow>) -> Result<Self, sqlx::Error> {
         let rows: Vec<&CommandRow> = rows.into_iter().collect();
         let rows = rows.as_slice();

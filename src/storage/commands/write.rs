@@ -93,7 +93,7 @@ struct SendCommitRecord<'a> {
     at: String,
 }
 
-/// A [`Report`] as a bulk record. Absent fields read as null.
+/// A [`CommandUpdate`] as a bulk record. Absent fields read as null.
 #[derive(Serialize)]
 struct CommandUpdateRecord {
     row_id: Uuid,
@@ -224,7 +224,7 @@ fn send_sql(db: &Db, records: &bulk::JsonParameter) -> String {
     )
 }
 
-/// Result of [`report`].
+/// Result of [`store_updates`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UpdateSummary {
     /// Number of rows that changed.

@@ -29,7 +29,7 @@ pub use secrets::{ApiKeyChange, SealedAccess, SealedSecret, SecretChanges};
 use secrets::{SecretRow, insert_secrets};
 pub use tags::retag;
 
-/// Returns the start of every query for printers `p`. `more` adds columns to those of [`Row`], each followed by a
+/// Returns the start of every query for printers `p`. `more` adds columns to those of [`PrinterRow`], each followed by a
 /// comma.
 fn select_sql(db: &Db, extra_columns: &str) -> String {
     format!(

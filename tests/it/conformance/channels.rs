@@ -4,8 +4,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{
+    setup::{LONG_FILE, PrinterSetup, format_outcome, register_printer},
     subject::TestSubject,
-    yard::{LONG_FILE, PrinterSetup, format_outcome, register_printer},
 };
 use crate::support::{needs, octoprint::OctoPrintVersion, server::TestServer};
 

@@ -5,8 +5,8 @@ use printyard::{domain::audit::ActorKind, service::access::Principal};
 use serde_json::{Value, json};
 
 use super::{
+    setup::{LONG_FILE, PrinterSetup, SHORT_FILE, format_outcome},
     subject::{DEADLINE, TestSubject},
-    yard::{LONG_FILE, PrinterSetup, SHORT_FILE, format_outcome},
 };
 use crate::support::{octoprint::OctoPrintVersion, wait};
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::visit;
 use crate::{
-    browser::list_page_paths,
+    cross_site_scripting::list_page_paths,
     support::{browser::Browser, needs, routes, server::start_server_with_farm},
 };
 

@@ -8,8 +8,8 @@ use super::visit;
 use crate::support::{
     announcer::Announcer,
     browser::Browser,
-    front::{ReverseProxy, basic_auth_header},
     needs,
+    reverse_proxy::{ReverseProxy, basic_auth_header},
     server::{TestServer, start_server_with_farm},
 };
 

@@ -10,9 +10,8 @@ use serde_json::{Value, json};
 use crate::{
     conformance::subject::TestSubject,
     support::{
-        needs,
+        fresh_database, needs,
         octoprint::OctoPrintVersion,
-        postgres,
         process::{ServerProcess, sqlite_url},
         wait,
     },
@@ -212,7 +211,7 @@ async fn a_restart_records_no_print_anew_on_sqlite() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_records_no_print_anew_on_postgresql() {
-    let database = needs!(postgres::create_fresh_database().await);
+    let database = needs!(fresh_database::create_fresh_database().await);
     let dir = tempfile::tempdir().expect("a folder");
     assert_nothing_recorded_anew(RestartSetup::start(start_simulated().await, dir, database.url.clone()).await).await;
 }

@@ -10,7 +10,7 @@ use std::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::yard::ServedFarm;
+use super::farm::ServedFarm;
 use crate::support::{
     env_or_skip, needs,
     process::{ADMIN_TOKEN, ServerProcess, sqlite_url},

@@ -10,7 +10,7 @@ use std::{
 
 use reqwest::StatusCode;
 
-use super::yard::ServedFarm;
+use super::farm::ServedFarm;
 use crate::support::{
     process::{PRINTYARD, ServerProcess, sqlite_url},
     report_skipped,

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::yard::{PRINTING, ServedFarm};
+use super::farm::{PRINTING, ServedFarm};
 use crate::support::{
-    own_postgres::PostgresServer,
+    postgres_server::PostgresServer,
     wait::{self, until},
 };
 

@@ -12,12 +12,12 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::support::{
-    agreement::{
+    command_log_check::{
         assert_row_matches_printer, format_outcome_counts, register_farm, start_long_print_farm, until_online,
     },
-    dice::{SeededRng, repeat_count, test_seed},
-    postgres::create_fresh_database,
+    fresh_database::create_fresh_database,
     process::{ADMIN_TOKEN, ServerProcess, sqlite_url},
+    seeded_rng::{SeededRng, repeat_count, test_seed},
     wait::{self, until},
 };
 

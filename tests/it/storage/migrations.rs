@@ -38,7 +38,7 @@ use sqlx::{AssertSqlSafe, migrate::Migrator};
 use uuid::Uuid;
 
 use super::{databases::execute, fixtures::at};
-use crate::support::postgres::create_fresh_database;
+use crate::support::fresh_database::create_fresh_database;
 
 /// The files of the migrations.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");

@@ -6,20 +6,20 @@
 
 use std::io::Write as _;
 
-pub mod agreement;
 pub mod announcer;
-pub mod authority;
 pub mod browser;
 pub mod canaille;
-pub mod dice;
-pub mod front;
+pub mod certificate_authority;
+pub mod command_log_check;
+pub mod fresh_database;
 pub mod octoprint;
-pub mod own_postgres;
 pub mod port;
-pub mod postgres;
+pub mod postgres_server;
 pub mod process;
-pub mod raw;
+pub mod raw_http;
+pub mod reverse_proxy;
 pub mod routes;
+pub mod seeded_rng;
 pub mod server;
 pub mod wait;
 

@@ -126,7 +126,7 @@ impl OctoPrintInstance {
         .await
     }
 
-    /// Freezes the process: it accepts connections and answers nothing. `cont` wakes it.
+    /// Freezes the process: it accepts connections and answers nothing. `thaw` wakes it.
     pub fn freeze(&self) {
         send_signal("STOP", &[self.pid]);
     }
@@ -185,7 +185,7 @@ impl OctoPrintInstance {
     /// Returns the body of `GET /api/job`.
     ///
     /// # Panics
-    /// If there is no response; use `try_job` for an instance that may not respond.
+    /// If there is no response; use `try_read_job` for an instance that may not respond.
     pub async fn read_job(&self) -> Value {
         self.try_read_job().await.expect("the job of a healthy OctoPrint")
     }

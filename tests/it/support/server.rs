@@ -117,12 +117,12 @@ impl TestServer {
         Self::start_in(folder, self.options.clone(), "127.0.0.1:0").await
     }
 
-    /// Stops the server cleanly; `come_back` starts it again.
+    /// Stops the server cleanly; `start_again` starts it again.
     pub async fn shut_down(&mut self) {
         self.stop_task().await;
     }
 
-    /// Starts a server again after `go_away`, on the same data and the same port.
+    /// Starts a server again after `shut_down`, on the same data and the same port.
     pub async fn start_again(mut self) -> Self {
         let folder = self.folder.take().expect("the folder of a server that went away");
         Self::start_in(folder, self.options.clone(), self.url.trim_start_matches("http://")).await

@@ -60,5 +60,5 @@ impl ProxyAuthPatchBody {
 
 /// Header values by header name.
 pub type PrinterHeaders = BTreeMap<String, String>;
-/// Like [`Headers`]; null removes a header.
+/// Like [`PrinterHeaders`]; null removes a header.
 pub type PrinterHeadersPatch = BTreeMap<String, Option<String>>;

@@ -229,7 +229,7 @@ async fn read_text(mut field: Field<'_>, name: &str) -> Result<String, Problem> 
     String::from_utf8(bytes).map_err(|_| Problem::malformed("malformed_multipart", "A part of the form is not UTF-8."))
 }
 
-/// Waits for the next piece of a form, up to [`SILENCE`].
+/// Waits for the next piece of a form, up to [`CLIENT_TIMEOUT`].
 async fn with_timeout<T>(piece: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Problem> {
     let piece = tokio::time::timeout(CLIENT_TIMEOUT, piece).await.map_err(|_| body_timeout())?;
     piece.map_err(|_| broken_form())

@@ -35,7 +35,7 @@ impl HeaderMeter {
     }
 }
 
-/// A body that ends with an error if no part begins within [`HEADER_WITHIN`] bytes.
+/// A body that ends with an error if no part begins within [`MAX_HEADER_BYTES`] bytes.
 ///
 /// The form parser reads everything that is ready, and searches it from the start each time. So this body yields one
 /// chunk at a time, and the parser processes it before it gets the next one. Memory and time stay proportional to the

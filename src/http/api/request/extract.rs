@@ -71,7 +71,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
     }
 }
 
-/// Query parameters, taken one by one. [`Params::finish`] rejects the rest, which catches typos.
+/// Query parameters, taken one by one. [`QueryParams::finish`] rejects the rest, which catches typos.
 pub struct QueryParams {
     pairs: Vec<(String, String)>,
     /// The format that the client accepts for a list.

@@ -114,7 +114,7 @@ impl StatusGroup {
     }
 }
 
-/// Returns the state under which a printer is counted: exactly one, never `All` or `Need`.
+/// Returns the state under which a printer is counted: exactly one, never `All` or `NeedsAttention`.
 pub(in crate::http::dashboard) fn status_group(view: &PrinterView, plate_gate: bool) -> StatusGroup {
     let live = &view.live;
     if !view.printer.details.enabled {

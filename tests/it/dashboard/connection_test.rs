@@ -12,8 +12,8 @@ use tokio::{
 
 use super::{DashboardSite, send};
 use crate::support::{
-    front::{ReverseProxy, basic_auth_header},
     port,
+    reverse_proxy::{ReverseProxy, basic_auth_header},
     server::{TestServer, start_farm},
 };
 

@@ -5,14 +5,12 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{
-    api_problems::assert_problem,
-    support::{
-        needs,
-        postgres::create_fresh_database,
-        server::{ServerOptions, TestServer, send_request, start_farm, start_server_with_farm},
-        wait,
-    },
+use super::problems::assert_problem;
+use crate::support::{
+    fresh_database::create_fresh_database,
+    needs,
+    server::{ServerOptions, TestServer, send_request, start_farm, start_server_with_farm},
+    wait,
 };
 
 /// Every field of a command's row that the contract lists.

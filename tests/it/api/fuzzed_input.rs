@@ -8,8 +8,8 @@ use reqwest::{Method, RequestBuilder, header::HeaderValue};
 use serde_json::{Value, json};
 
 use crate::support::{
+    fresh_database::create_fresh_database,
     needs,
-    postgres::create_fresh_database,
     server::{ServerOptions, TestServer},
 };
 

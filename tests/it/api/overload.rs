@@ -8,12 +8,10 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use crate::{
-    api_problems::assert_problem,
-    support::{
-        server::{DEADLINE, JsonResponse, ServerOptions, TestServer, send_request, start_farm},
-        wait,
-    },
+use super::problems::assert_problem;
+use crate::support::{
+    server::{DEADLINE, JsonResponse, ServerOptions, TestServer, send_request, start_farm},
+    wait,
 };
 
 /// Sends the beginning of a request and nothing more.

@@ -4,6 +4,12 @@
 //! The places for texts are read from the OpenAPI document, the router and the forms of the pages. So the tests cover
 //! later additions.
 
+mod api_fields;
+mod detector;
+mod forms;
+mod payloads;
+mod printers;
+
 use std::time::Duration;
 
 use printyard::{
@@ -14,14 +20,8 @@ use serde_json::{Value, json};
 
 use crate::support::{browser::Browser, needs, routes, server::TestServer, wait};
 
-mod api;
-mod detector;
-mod forms;
-mod payload;
-mod printers;
-
 use detector::ScriptDetector;
-use payload::{PAYLOADS, PayloadLog, join_payloads};
+use payloads::{PAYLOADS, PayloadLog, join_payloads};
 use printers::{MODES, PayloadPrinters};
 
 /// Deadline for a page to show something on a busy machine.
@@ -80,7 +80,7 @@ async fn no_text_runs_as_script_on_any_page() {
 
     let printers = PayloadPrinters::start(payloads.clone()).await;
     let ids = printers.register(&server).await;
-    let pages = api::send_payloads(&server, &payloads, &printers).await;
+    let pages = api_fields::send_payloads(&server, &payloads, &printers).await;
     printers.until_read(&server).await;
     let batches = send_batches(&server, &payloads, &ids).await;
 

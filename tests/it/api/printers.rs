@@ -6,8 +6,8 @@ use printyard::{simulator::SimulatedPrinter, storage::Db};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::problems::assert_problem;
 use crate::{
-    api_problems::assert_problem,
     storage::databases::execute,
     support::{
         server::{ServerOptions, TestServer, send_request, start_farm, start_server_with_farm},

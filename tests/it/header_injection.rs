@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::{
-    raw::{RawPrinter, ReceivedRequest, send_raw_bytes},
+    raw_http::{RawPrinter, ReceivedRequest, send_raw_bytes},
     server::{ADMIN_TOKEN, TestServer},
     wait,
 };

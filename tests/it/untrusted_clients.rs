@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::net::TcpStream;
 
 use crate::support::{
-    raw::send_raw,
+    raw_http::send_raw,
     server::{DEADLINE, ServerOptions, TestServer, send_request},
     wait,
 };

@@ -7,10 +7,8 @@ use reqwest::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    api_problems::assert_problem,
-    support::server::{JsonResponse, TestServer, send_request, start_server_with_farm},
-};
+use super::problems::assert_problem;
+use crate::support::server::{JsonResponse, TestServer, send_request, start_server_with_farm};
 
 const GCODE: &str = "G28\nG1 X10\nG4 P1000\n";
 

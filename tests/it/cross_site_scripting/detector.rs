@@ -8,7 +8,7 @@ use std::{
 use axum::response::{Html, IntoResponse};
 use serde_json::Value;
 
-use super::{Browser, PayloadLog, payload::PAYLOADS};
+use super::{Browser, PayloadLog, payloads::PAYLOADS};
 use crate::support::needs;
 
 /// Before anything of a page: what its texts would call, and an ear for what its policy stops.

@@ -4,7 +4,7 @@ use printyard::simulator::{Farm, FarmConfig};
 use serde_json::json;
 
 use crate::{
-    browser::list_page_paths,
+    cross_site_scripting::list_page_paths,
     support::{browser::Browser, needs, routes, server::start_server_with_farm},
 };
 

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::visit;
 use crate::{
-    browser::list_page_paths,
+    cross_site_scripting::list_page_paths,
     support::{
         browser::Browser,
         needs, routes,

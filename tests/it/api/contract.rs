@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::server::{TestServer, send_request};
 
-const RELEASED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/contract/released.json");
+const RELEASED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/api/released.json");
 /// Enums that clients act on. No value may be added to them.
 const CLOSED_ENUMS: [&str; 2] = ["Effect", "BatchResult"];
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{detector::ScriptDetector, payload::join_payloads};
+use super::{detector::ScriptDetector, payloads::join_payloads};
 use crate::support::wait;
 
 const DEADLINE: Duration = Duration::from_secs(60);

@@ -162,7 +162,15 @@ async fn an_expired_row_is_not_sent() {
         let row = commands::get(&db, early).await.expect("read").expect("a row");
         assert_eq!((row.released_at, row.expires_at), (Some(at(1)), Some(at(10))));
         assert_eq!(commands::release_queued(&db, &[(late, at(99))], at(2)).await.expect("no error"), [], "it is sent");
-        let ended = commands::end_queued(&db, &[early, late], Outcome::Expired, None, Some(&Message::new("refusal-expired")), at(11)).await;
+        let ended = commands::end_queued(
+            &db,
+            &[early, late],
+            Outcome::Expired,
+            None,
+            Some(&Message::new("refusal-expired")),
+            at(11),
+        )
+        .await;
         assert_eq!(sorted_ids(&ended.expect("ended")), [early]);
         let row = commands::get(&db, early).await.expect("read").expect("a row");
         assert_eq!(

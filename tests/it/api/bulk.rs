@@ -3,10 +3,8 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{
-    api_problems::assert_problem,
-    support::server::{TestServer, send_request, start_farm},
-};
+use super::problems::assert_problem;
+use crate::support::server::{TestServer, send_request, start_farm};
 
 const PATH: &str = "/api/v1/printers/bulk";
 

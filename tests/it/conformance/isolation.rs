@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::{
+    setup::{format_outcome, register_printer, run_batch, until_batch_ended},
     subject::{DEADLINE, TestSubject},
-    yard::{format_outcome, register_printer, run_batch, until_batch_ended},
 };
 use crate::support::{
     octoprint::OctoPrintVersion,

@@ -41,7 +41,7 @@ struct PrinterTexts {
 }
 
 impl PrinterTexts {
-    /// Returns the text of this printer at this place. The text stays the same until `say_something_else`.
+    /// Returns the text of this printer at this place. The text stays the same until `change_texts`.
     fn text_at(&self, kind: usize, place: &str) -> String {
         let mut by_place = self.by_place.lock().unwrap_or_else(PoisonError::into_inner);
         by_place.entry((kind, place.to_owned())).or_insert_with(|| self.payloads.create(kind, place)).clone()
