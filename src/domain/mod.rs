@@ -8,6 +8,7 @@ pub mod audit;
 pub mod batch;
 pub mod clock_check;
 pub mod command;
+pub mod command_report;
 pub mod effect;
 pub mod epoch;
 pub mod event;

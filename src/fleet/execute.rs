@@ -9,13 +9,14 @@ use uuid::Uuid;
 use super::{
     actor::Actor,
     in_flight::{InFlightCommand, MOVING_LIMIT, Phase, UNSETTLED_LIMIT, UnsettledWatch},
-    message::{ActorCommand, ActorEvent, CommandReport},
+    message::{ActorCommand, ActorEvent},
     request,
 };
 use crate::{
     clock,
     domain::{
         command::{Command, Effect, Outcome, Reason, Step},
+        command_report::CommandReport,
         effect::{self, Decision, Evidence, Guards},
         message::Message,
         plate::PlateState,
@@ -296,7 +297,8 @@ impl Actor {
         let command = self.commands.current()?;
         let current = self.tracker.current().map(|print| print.id);
         Some(CommandReport {
-            printer_id: self.published.printer_id(),
+            printer_id: Some(self.published.printer_id()),
+            batch_id: None,
             command_id: command.spec.command_id,
             outcome,
             reason,
@@ -312,7 +314,8 @@ impl Actor {
 
     pub(super) fn report_unsent(&mut self, command_id: Uuid, outcome: Outcome, reason: Reason) {
         let report = CommandReport {
-            printer_id: self.published.printer_id(),
+            printer_id: Some(self.published.printer_id()),
+            batch_id: None,
             command_id,
             outcome,
             reason: Some(reason),

@@ -14,9 +14,9 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::domain::{
-    command::{Command, ExpectedJob, FileRef, Outcome, Reason, SettledEffect, Step},
+    command::{Command, ExpectedJob, FileRef, SettledEffect, Step},
+    command_report::CommandReport,
     merged_facts::MergedFacts,
-    message::Message,
     print::{JobMark, PrintFact},
     state::PrinterState,
 };
@@ -103,22 +103,6 @@ pub struct SendRequest {
     /// The file that a start prints.
     pub file_path: Option<String>,
     pub permit: oneshot::Sender<bool>,
-}
-
-/// The progress of a command.
-#[derive(Debug, Clone)]
-pub struct CommandReport {
-    pub printer_id: Uuid,
-    pub command_id: Uuid,
-    pub outcome: Outcome,
-    pub reason: Option<Reason>,
-    pub detail: Option<Message>,
-    pub resolved: Option<Command>,
-    pub print_id: Option<Uuid>,
-    pub state_before: Option<PrinterState>,
-    pub state_after: Option<PrinterState>,
-    pub accepted_at: Option<DateTime<Utc>>,
-    pub at: DateTime<Utc>,
 }
 
 /// A message from an actor to the dispatcher.

@@ -144,7 +144,7 @@ impl Services {
         self.key_requests.tasks.spawn(async move {
             let state = tokio::select! {
                 () = stop.cancelled() => return,
-                asked = request_and_poll(&octoprint, &access, url, sent) => asked,
+                ended = request_and_poll(&octoprint, &access, url, sent) => ended,
             };
             requests.set_state(id, state);
         });

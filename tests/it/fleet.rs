@@ -6,12 +6,13 @@ use printyard::{
     config::Settings,
     domain::{
         command::{Command, Outcome},
+        command_report::CommandReport,
         printer_access::PrinterAccess,
         state::PrinterState,
     },
     fleet::{
         ActorConfig, ActorUnavailable, Fleet, Inbox,
-        message::{ActorCommand, ActorEvent, CommandReport, SendRequest},
+        message::{ActorCommand, ActorEvent, SendRequest},
         settings::{DISPATCHER_QUEUE, MAILBOX, OUTBOX, PERMIT_AGE},
     },
     octoprint::OctoPrint,

@@ -10,7 +10,6 @@ use super::{
     Dispatcher,
     active_batches::ActiveBatch,
     is_failure, log_storage_error,
-    report::changed_row,
     retry::{GroupPart, RowGroup},
 };
 use crate::{
@@ -19,6 +18,7 @@ use crate::{
         audit::{Action, ActorKind, AuditEntry, object_fields},
         batch::{BatchState, OnFailure},
         command::{CommandRow, Outcome, Reason},
+        command_report::CommandReport,
         message::Message,
     },
     fleet::ActorUnavailable,
@@ -68,19 +68,8 @@ impl Dispatcher {
 
     /// Ends a row in any state, with the same statement as an actor's report.
     pub(super) async fn end_now(&mut self, id: Uuid, outcome: Outcome, reason: Reason) {
-        let report = commands::CommandUpdate {
-            id,
-            row: self.rows.get(&id).map(changed_row),
-            outcome,
-            reason: Some(reason),
-            detail: None,
-            resolved: None,
-            print_id: None,
-            state_before: None,
-            state_after: None,
-            accepted_at: None,
-            finished_at: Some(clock::now()),
-        };
+        let report = CommandReport { reason: Some(reason), ..CommandReport::new(id, outcome, clock::now()) };
+        let report = self.with_row(report);
         self.write_reports(vec![report]).await;
     }
 

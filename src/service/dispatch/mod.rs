@@ -40,6 +40,7 @@ use crate::{
     domain::{
         batch::{Batch, BatchState, OnFailure},
         command::{CommandRow, Outcome, Reason},
+        command_report::CommandReport,
         message::Message,
     },
     fleet::{
@@ -81,7 +82,7 @@ pub struct Dispatcher {
     /// Commands that ended unsent and that their actors must drop, as (printer, command). Their mailboxes had no room.
     pending_drops: Vec<(Uuid, Uuid)>,
     /// Reports whose statement has started and has not succeeded yet.
-    being_written: Vec<commands::CommandUpdate>,
+    being_written: Vec<CommandReport>,
     /// Ends of commands that the database refuses.
     unrecorded: VecDeque<UnrecordedEnd>,
     /// Time of the next attempt to record these ends, and the pause after it.

@@ -17,6 +17,7 @@ use crate::{
     domain::{
         batch::BatchState,
         command::{CommandRow, Outcome, Reason},
+        command_report::CommandReport,
         message::Message,
     },
     fleet::in_flight::MOVING_LIMIT,
@@ -36,7 +37,7 @@ const MAX_RECORD_PAUSE: Duration = Duration::from_secs(60);
 pub(super) struct UnrecordedEnd {
     pub id: Uuid,
     /// The report to record. `None`: the permit was refused, or the row cannot be read.
-    pub report: Option<commands::CommandUpdate>,
+    pub report: Option<CommandReport>,
 }
 
 impl From<Uuid> for UnrecordedEnd {

@@ -12,10 +12,11 @@ use super::{
 use crate::{
     domain::{
         batch::OnFailure,
-        command::{CommandRow, Outcome, SettledEffect},
+        command::{Outcome, SettledEffect},
+        command_report::CommandReport,
     },
-    fleet::message::{ActorEvent, CommandReport},
-    storage::commands::{self, ChangedRow},
+    fleet::message::ActorEvent,
+    storage::commands::{self},
 };
 
 impl Dispatcher {
@@ -28,8 +29,8 @@ impl Dispatcher {
             match event {
                 ActorEvent::SendRequest(request) => requests.push(request),
                 ActorEvent::Report(report) => {
-                    let row = self.rows.get(&report.command_id).map(changed_row);
-                    self.being_written.push(stored_report(report, row));
+                    let report = self.with_row(report);
+                    self.being_written.push(report);
                 }
                 ActorEvent::Settled { command_id, settled } => settled_later.push((command_id, settled)),
                 ActorEvent::Restarted { printer_id } => restarted.push(printer_id),
@@ -51,6 +52,12 @@ impl Dispatcher {
         self.handle.set_storing(!self.actor_events.is_empty());
     }
 
+    /// Adds the batch and the printer of its row to a report, if the dispatcher has the row.
+    pub(super) fn with_row(&self, report: CommandReport) -> CommandReport {
+        let Some(row) = self.rows.get(&report.command_id) else { return report };
+        CommandReport { batch_id: Some(row.batch_id), printer_id: Some(row.printer_id), ..report }
+    }
+
     /// Stores the reports in `being_written` and keeps them until they are stored. If a shutdown interrupts this
     /// function, it is called again to store them.
     pub(super) async fn write_remaining_reports(&mut self) {
@@ -61,15 +68,15 @@ impl Dispatcher {
     }
 
     /// Stores reports, and removes the commands that ended with them from memory.
-    pub(super) async fn write_reports(&mut self, reports: Vec<commands::CommandUpdate>) {
+    pub(super) async fn write_reports(&mut self, reports: Vec<CommandReport>) {
         let mut group = RowGroup::new(reports);
         while let Some(part) = self
             .next_part("outcomes", &mut group, |reports| async {
                 let over = self.batches_ended_by(&reports);
-                let reported = match commands::store_updates(&self.db, &reports, &over).await {
+                let reported = match commands::store_reports(&self.db, &reports, &over).await {
                     // The outcomes are stored even if the end of their batch cannot be stored.
                     Err(error) if !over.is_empty() && !is_retryable(&error) => {
-                        commands::store_updates(&self.db, &reports, &[]).await
+                        commands::store_reports(&self.db, &reports, &[]).await
                     }
                     result => result,
                 };
@@ -80,7 +87,7 @@ impl Dispatcher {
             match part {
                 GroupPart::Done(reports, reported) => self.on_reports_written(reports, &reported).await,
                 GroupPart::Refused(report) if report.outcome.is_final() => {
-                    self.end_as_not_recorded(vec![UnrecordedEnd { id: report.id, report: Some(report) }]).await;
+                    self.end_as_not_recorded(vec![UnrecordedEnd { id: report.command_id, report: Some(report) }]).await;
                 }
                 // Nothing is lost: the final report repeats these facts.
                 GroupPart::Refused(_) => {}
@@ -89,10 +96,10 @@ impl Dispatcher {
     }
 
     /// Returns the batches that end with these reports. A batch with `on_failure: stop` is finished in its own transaction.
-    fn batches_ended_by(&self, reports: &[commands::CommandUpdate]) -> Vec<Uuid> {
+    fn batches_ended_by(&self, reports: &[CommandReport]) -> Vec<Uuid> {
         let mut ending: HashMap<Uuid, HashSet<Uuid>> = HashMap::new();
         for report in reports.iter().filter(|report| report.outcome.is_final()) {
-            let Some(row) = self.rows.get(&report.id) else { continue };
+            let Some(row) = self.rows.get(&report.command_id) else { continue };
             ending.entry(row.batch_id).or_default().insert(row.id);
         }
         let is_over = |(batch_id, ids): &(Uuid, HashSet<Uuid>)| {
@@ -105,26 +112,26 @@ impl Dispatcher {
         ending.into_iter().filter(is_over).map(|(batch_id, _)| batch_id).collect()
     }
 
-    async fn on_reports_written(&mut self, reports: Vec<commands::CommandUpdate>, written: &commands::UpdateSummary) {
+    async fn on_reports_written(&mut self, reports: Vec<CommandReport>, written: &commands::UpdateSummary) {
         self.drop_finished(&written.finished);
         let mut by_outcome: HashMap<Outcome, Vec<Uuid>> = HashMap::new();
         let mut others = Vec::new();
         for report in reports {
             let is_final = report.outcome.is_final();
-            if is_final && !written.ended.contains(&report.id) {
+            if is_final && !written.ended.contains(&report.command_id) {
                 // The command ended earlier: by a stop, by a removal, or by this same report if the database's reply was lost.
-                others.push(report.id);
+                others.push(report.command_id);
                 continue;
             }
             if is_final {
-                by_outcome.entry(report.outcome).or_default().push(report.id);
+                by_outcome.entry(report.outcome).or_default().push(report.command_id);
             }
-            if let Some(row) = self.rows.get_mut(&report.id) {
+            if let Some(row) = self.rows.get_mut(&report.command_id) {
                 row.outcome = report.outcome;
                 row.accepted_at = report.accepted_at.or(row.accepted_at);
-                (row.reason, row.detail) = (report.reason, report.detail);
                 row.resolved_command = report.resolved.or(row.resolved_command);
-                row.finished_at = report.finished_at;
+                row.finished_at = report.finished_at();
+                (row.reason, row.detail) = (report.reason, report.detail);
             }
         }
         for (outcome, ids) in by_outcome {
@@ -150,26 +157,5 @@ impl Dispatcher {
         // Undelivered commands are handed to the new actor anyway, and must not arrive twice.
         held.retain(|id| self.rows.contains_key(id) && !self.undelivered.contains(id));
         self.redeliver_open(&held).await;
-    }
-}
-
-pub(super) fn changed_row(row: &CommandRow) -> ChangedRow {
-    ChangedRow { id: row.id, batch_id: row.batch_id, printer_id: row.printer_id }
-}
-
-/// Returns an actor's report in the form in which it is stored.
-fn stored_report(report: CommandReport, row: Option<ChangedRow>) -> commands::CommandUpdate {
-    commands::CommandUpdate {
-        id: report.command_id,
-        row,
-        outcome: report.outcome,
-        reason: report.reason,
-        detail: report.detail,
-        resolved: report.resolved,
-        print_id: report.print_id,
-        state_before: report.state_before,
-        state_after: report.state_after,
-        accepted_at: report.accepted_at,
-        finished_at: report.outcome.is_final().then_some(report.at),
     }
 }

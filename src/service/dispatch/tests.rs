@@ -16,13 +16,11 @@ use crate::{
         audit::{Action, ActorKind, AuditEntry},
         batch::BatchSpec,
         command::{Command, Effect, SettledEffect, Step},
+        command_report::CommandReport,
         plate::{Plate, PlateState},
         state::PrinterState,
     },
-    fleet::{
-        message::{CommandReport, SendRequest},
-        view::LivePrinter,
-    },
+    fleet::{message::SendRequest, view::LivePrinter},
     storage::batches::{self, PreparedBatch},
 };
 
@@ -105,39 +103,12 @@ impl TestDispatcher {
     }
 
     fn report(&self, id: Uuid, outcome: Outcome) -> ActorEvent {
-        ActorEvent::Report(CommandReport {
-            printer_id: self.dispatcher.rows[&id].printer_id,
-            command_id: id,
-            outcome,
-            reason: None,
-            detail: None,
-            resolved: None,
-            print_id: None,
-            state_before: None,
-            state_after: None,
-            accepted_at: None,
-            at: clock::now(),
-        })
+        let printer_id = Some(self.dispatcher.rows[&id].printer_id);
+        ActorEvent::Report(CommandReport { printer_id, ..CommandReport::new(id, outcome, clock::now()) })
     }
 
     async fn stored_row(&self, id: Uuid) -> CommandRow {
         commands::get(&self.dispatcher.db, id).await.expect("readable").expect("a stored row")
-    }
-}
-
-fn stored_report(id: Uuid, outcome: Outcome) -> commands::CommandUpdate {
-    commands::CommandUpdate {
-        id,
-        row: None,
-        outcome,
-        reason: None,
-        detail: None,
-        resolved: None,
-        print_id: None,
-        state_before: None,
-        state_after: None,
-        accepted_at: None,
-        finished_at: Some(clock::now()),
     }
 }
 
@@ -172,8 +143,8 @@ async fn a_command_that_another_write_has_ended_is_shown_as_it_ended() {
     let unseen = LivePrinter::unobserved(printer_id, PrinterState::Unknown, None, plate);
     test.dispatcher.fleet.view().put(unseen);
     let skipped = Reason::OvertakenByCancel;
-    let end = commands::CommandUpdate { reason: Some(skipped), ..stored_report(test.a, Outcome::Skipped) };
-    commands::store_updates(&test.dispatcher.db, &[end], &[]).await.expect("ended");
+    let end = CommandReport { reason: Some(skipped), ..CommandReport::new(test.a, Outcome::Skipped, clock::now()) };
+    commands::store_reports(&test.dispatcher.db, &[end], &[]).await.expect("ended");
     let late = test.report(test.a, Outcome::Confirmed);
     test.dispatcher.on_actor_events(vec![late]).await;
     assert!(!test.dispatcher.rows.contains_key(&test.a), "the command has ended");
@@ -242,9 +213,13 @@ async fn a_command_long_past_its_expiry_ends_as_the_log_says() {
     let ended = test.add(|row| row.expires_at = ago(30)).await;
     let forgotten = test.add(|row| row.expires_at = ago(2_000)).await;
     let waiting = test.add(|row| row.expires_at = ago(30)).await;
-    commands::store_updates(&test.dispatcher.db, &[stored_report(ended.id, Outcome::Confirmed)], &[])
-        .await
-        .expect("ended");
+    commands::store_reports(
+        &test.dispatcher.db,
+        &[CommandReport::new(ended.id, Outcome::Confirmed, clock::now())],
+        &[],
+    )
+    .await
+    .expect("ended");
     test.dispatcher.compare_overdue().await;
     assert_eq!(test.dispatcher.printer_queues.in_flight(ended.printer_id), None, "the log has its end");
     assert_eq!(test.dispatcher.printer_queues.in_flight(forgotten.printer_id), None, "no actor holds it for so long");
@@ -269,7 +244,7 @@ async fn a_batch_that_failed_under_on_failure_stop_is_stopped_by_the_next_proces
     let limited = |spec: &mut BatchSpec| (spec.on_failure, spec.max_in_flight) = (OnFailure::Stop, 1);
     let first = |row: &mut CommandRow| row.released_at = (row.position == 0).then(clock::now);
     let (batch_id, rows) = test.store(BatchState::Running, limited, 2, first).await;
-    commands::store_updates(&test.dispatcher.db, &[stored_report(rows[0].id, Outcome::Rejected)], &[])
+    commands::store_reports(&test.dispatcher.db, &[CommandReport::new(rows[0].id, Outcome::Rejected, clock::now())], &[])
         .await
         .expect("ended");
     assert!(test.dispatcher.load_batches().await);

@@ -73,12 +73,12 @@ pub(super) async fn send_once(
         |failure| SendResult { status: None, latency_ms, response: None, retry_after: None, failure: Some(failure) };
     Ok(match result {
         Err(_) => failed(DeliveryFailure::timeout(&url, timeout)),
-        Ok(Err(error)) => failed(DeliveryFailure::of(&error, &url)),
+        Ok(Err(error)) => failed(DeliveryFailure::from_error(&error, &url)),
         Ok(Ok(response)) => {
             let status = response.status();
             let retry_after = parse_retry_after(&response, now);
             let until = if status.is_success() { deadline.min(Instant::now() + BODY_TIMEOUT) } else { deadline };
-            let failure = DeliveryFailure::of_status(status.as_u16(), &url);
+            let failure = DeliveryFailure::from_status(status.as_u16(), &url);
             let response = read_excerpt(response, until).await;
             SendResult { status: Some(status.as_u16()), latency_ms, response, retry_after, failure }
         }

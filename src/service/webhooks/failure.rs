@@ -27,14 +27,14 @@ impl DeliveryFailure {
     }
 
     /// The request failed without a response.
-    pub(super) fn of(error: &SendError, url: &Url) -> Self {
+    pub(super) fn from_error(error: &SendError, url: &Url) -> Self {
         let error = match error {
             SendError::Blocked(_) => {
                 return Self::new(Message::new("delivery-blocked"), "delivery-blocked-next", url);
             }
             SendError::Http(error) => error,
         };
-        let refused = cause::<io::Error>(error).is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused);
+        let refused = find_cause::<io::Error>(error).is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused);
         if error.is_connect() && !error.is_timeout() && !error.is_dns() && refused {
             let problem = Message::new("delivery-connection-refused");
             return Self::new(problem, "delivery-connection-refused-next", url);
@@ -42,7 +42,7 @@ impl DeliveryFailure {
         if error.is_dns() {
             return Self::new(Message::new("delivery-name-not-found"), "delivery-name-not-found-next", url);
         }
-        let innermost = chain(error).last().map(ToString::to_string).unwrap_or_default();
+        let innermost = error_chain(error).last().map(ToString::to_string).unwrap_or_default();
         let (problem, next_step) = if error.is_connect() {
             ("delivery-unreachable", "delivery-unreachable-next")
         } else {
@@ -52,7 +52,7 @@ impl DeliveryFailure {
     }
 
     /// Returns the failure for a status. None: the receiver accepted the event.
-    pub(super) fn of_status(status: u16, url: &Url) -> Option<Self> {
+    pub(super) fn from_status(status: u16, url: &Url) -> Option<Self> {
         let (problem, next_step) = match status {
             200..=299 => return None,
             300..=399 => ("delivery-redirected", "delivery-redirected-next"),
@@ -68,11 +68,11 @@ impl DeliveryFailure {
 }
 
 /// Returns an error and its causes, outermost first.
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+fn error_chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     iter::successors(Some(error), |error| (*error).source())
 }
 
 /// Returns the first cause of a type.
-fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    chain(error).find_map(|error| error.downcast_ref::<T>())
+fn find_cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    error_chain(error).find_map(|error| error.downcast_ref::<T>())
 }

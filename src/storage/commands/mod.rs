@@ -23,7 +23,7 @@ pub use end::{end_not_recorded, end_queued, skip_queued, store_settled_effect};
 pub(super) use row::CommandInsert;
 use row::{COLUMNS, RawCommandRow, parse_rows};
 pub(super) use write::finish_events;
-pub use write::{ChangedRow, CommandUpdate, SendCommit, UpdateSummary, commit_sends, release_queued, store_updates};
+pub use write::{ChangedRow, SendCommit, UpdateSummary, commit_sends, release_queued, store_reports};
 
 /// Condition for rows that are not final. The partial index has exactly the same text.
 pub(super) const OPEN: &str = "finished_at is null";

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::domain::{
     command::{Command, Outcome, Reason, Step},
+    command_report::CommandReport,
     event::{EventType, NewEvent},
     message::Message,
     state::PrinterState,
@@ -54,28 +55,7 @@ pub struct SendCommit {
     pub at: DateTime<Utc>,
 }
 
-/// Result or progress of a command. Absent fields do not change the stored values. A reason and its detail are stored
-/// only with a final outcome.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CommandUpdate {
-    pub id: Uuid,
-    /// The row as the dispatcher knows it. If absent, it is read from the command log.
-    pub row: Option<ChangedRow>,
-    pub outcome: Outcome,
-    pub reason: Option<Reason>,
-    pub detail: Option<Message>,
-    pub resolved: Option<Command>,
-    pub print_id: Option<Uuid>,
-    /// The first reported value is kept.
-    pub state_before: Option<PrinterState>,
-    pub state_after: Option<PrinterState>,
-    /// The first reported value is kept.
-    pub accepted_at: Option<DateTime<Utc>>,
-    /// When the command ended. Required for a final outcome, and stored only with one.
-    pub finished_at: Option<DateTime<Utc>>,
-}
-
-/// A [`Send`] as a bulk record. Absent fields read as null.
+/// A [`SendCommit`] as a bulk record. Absent fields read as null.
 #[derive(Serialize)]
 struct SendCommitRecord<'a> {
     row_id: Uuid,
@@ -93,9 +73,9 @@ struct SendCommitRecord<'a> {
     at: String,
 }
 
-/// A [`CommandUpdate`] as a bulk record. Absent fields read as null.
+/// A [`CommandReport`] as a bulk record. Absent fields read as null.
 #[derive(Serialize)]
-struct CommandUpdateRecord {
+struct ReportRecord {
     row_id: Uuid,
     outcome: Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -224,7 +204,7 @@ fn send_sql(db: &Db, records: &bulk::JsonParameter) -> String {
     )
 }
 
-/// Result of [`store_updates`].
+/// Result of [`store_reports`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UpdateSummary {
     /// Number of rows that changed.
@@ -240,26 +220,24 @@ pub struct UpdateSummary {
 /// A row that is final does not change. A row never returns to an earlier outcome, and only [`commit_sends`] changes it
 /// to `sent`. Batches of `over` whose last rows end here are finished in the same transaction.
 ///
-/// Several reports for one id are applied in order. A final report without a time is a defect of the caller: it would
-/// leave an ended row open.
-pub async fn store_updates(
+/// Several reports for one id are applied in order.
+pub async fn store_reports(
     db: &Db,
-    reports: &[CommandUpdate],
+    reports: &[CommandReport],
     ending_batches: &[Uuid],
 ) -> Result<UpdateSummary, Error> {
-    debug_assert!(reports.iter().all(|report| !report.outcome.is_final() || report.finished_at.is_some()));
-    let (final_updates, progress_updates): (Vec<CommandUpdate>, Vec<CommandUpdate>) =
-        merge_updates(reports).into_iter().partition(|report| report.outcome.is_final());
+    let (final_reports, progress_reports): (Vec<CommandReport>, Vec<CommandReport>) =
+        merge_reports(reports).into_iter().partition(|report| report.outcome.is_final());
     // Progress first: an acceptance must not wait until the events of ended commands are stored.
-    let progress = store_update_group(db, progress_updates, &[], false).await?;
-    let ended = store_update_group(db, final_updates, ending_batches, true).await?;
+    let progress = store_report_group(db, progress_reports, &[], false).await?;
+    let ended = store_report_group(db, final_reports, ending_batches, true).await?;
     Ok(UpdateSummary { changed: progress.changed + ended.changed, ..ended })
 }
 
 /// Stores reports with one statement. Either all of them are final and get events in the feed, or none is final.
-async fn store_update_group(
+async fn store_report_group(
     db: &Db,
-    reports: Vec<CommandUpdate>,
+    reports: Vec<CommandReport>,
     ending_batches: &[Uuid],
     are_final: bool,
 ) -> Result<UpdateSummary, Error> {
@@ -284,10 +262,10 @@ async fn store_update_group(
         // The update does not touch the index of open rows, as long as it does not name the column of that index.
         ("", " and (x.outcome = c.outcome or (x.outcome = 'accepted' and c.outcome = 'sent'))")
     };
-    let known: Option<Vec<ChangedRow>> = reports.iter().map(|report| report.row).collect();
-    let ended_at = reports.iter().filter_map(|report| report.finished_at).max().filter(|_| are_final);
-    let records = reports.into_iter().map(|report| CommandUpdateRecord {
-        row_id: report.id,
+    let known: Option<Vec<ChangedRow>> = reports.iter().map(known_row).collect();
+    let ended_at = reports.iter().filter_map(CommandReport::finished_at).max();
+    let records = reports.into_iter().map(|report| ReportRecord {
+        row_id: report.command_id,
         outcome: report.outcome,
         reason: report.reason,
         resolved: report.resolved,
@@ -295,7 +273,7 @@ async fn store_update_group(
         state_before: report.state_before,
         state_after: report.state_after,
         accepted_at: format_optional_time(report.accepted_at),
-        finished_at: format_optional_time(report.finished_at.filter(|_| report.outcome.is_final())),
+        finished_at: format_optional_time(report.finished_at()),
         detail: report.detail.as_ref().map(Message::to_json),
     });
     let records = bulk::json_parameter(records)?;
@@ -377,14 +355,20 @@ fn lock_batches_for_update_sql(db: &Db) -> String {
     format!("select id from batches where id in {} order by id{}", db.uuids_subquery(1), db.for_update())
 }
 
+/// Returns the row of a report, as far as the report names it.
+fn known_row(report: &CommandReport) -> Option<ChangedRow> {
+    let (batch_id, printer_id) = report.batch_id.zip(report.printer_id)?;
+    Some(ChangedRow { id: report.command_id, batch_id, printer_id })
+}
+
 /// Merges the reports of each id into one, as if they were applied in order. An update with two records for one row
 /// would use either of them.
-fn merge_updates(reports: &[CommandUpdate]) -> Vec<CommandUpdate> {
+fn merge_reports(reports: &[CommandReport]) -> Vec<CommandReport> {
     let mut index: HashMap<Uuid, usize> = HashMap::new();
-    let mut merged: Vec<CommandUpdate> = Vec::with_capacity(reports.len());
+    let mut merged: Vec<CommandReport> = Vec::with_capacity(reports.len());
     for report in reports {
-        let Some(&i) = index.get(&report.id) else {
-            index.insert(report.id, merged.len());
+        let Some(&i) = index.get(&report.command_id) else {
+            index.insert(report.command_id, merged.len());
             merged.push(report.clone());
             continue;
         };
@@ -392,9 +376,10 @@ fn merge_updates(reports: &[CommandUpdate]) -> Vec<CommandUpdate> {
         if before.outcome.is_final() || (before.outcome == Outcome::Accepted && !report.outcome.is_final()) {
             continue;
         }
-        *before = CommandUpdate {
-            id: report.id,
-            row: report.row.or(before.row),
+        *before = CommandReport {
+            command_id: report.command_id,
+            printer_id: report.printer_id.or(before.printer_id),
+            batch_id: report.batch_id.or(before.batch_id),
             outcome: report.outcome,
             reason: report.reason.or(before.reason),
             detail: report.detail.clone().or(before.detail.take()),
@@ -403,7 +388,7 @@ fn merge_updates(reports: &[CommandUpdate]) -> Vec<CommandUpdate> {
             state_before: before.state_before.or(report.state_before),
             state_after: report.state_after.or(before.state_after),
             accepted_at: before.accepted_at.or(report.accepted_at),
-            finished_at: report.finished_at,
+            at: report.at,
         };
     }
     merged

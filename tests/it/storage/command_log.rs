@@ -6,13 +6,14 @@ use printyard::{
         audit::{Action, CheckedRecord},
         batch::{Batch, BatchState, PlatePolicy},
         command::{Command, CommandRow, Effect, ExpectedJob, FileRef, Outcome, Reason, SettledEffect, Step},
+        command_report::CommandReport,
         message::Message,
         state::PrinterState,
     },
     storage::{
         audit::{self, AuditFilter},
         batches::{self, BatchFilter, StopResult},
-        commands::{self, CommandUpdate, RowVisibility, SendCommit, UpdateSummary},
+        commands::{self, RowVisibility, SendCommit, UpdateSummary},
     },
 };
 use serde_json::json;
@@ -189,12 +190,12 @@ async fn a_final_outcome_never_changes() {
             let id = rows[0].id;
             commands::commit_sends(&db, &[sample_send(id, 1)]).await.expect("sent");
             assert_eq!(
-                commands::store_updates(&db, &[sample_report(id, *outcome)], &[]).await.expect("reported").changed,
+                commands::store_reports(&db, &[sample_report(id, *outcome)], &[]).await.expect("reported").changed,
                 1
             );
             let before = commands::get(&db, id).await.expect("read");
             for other in Outcome::ALL {
-                let again = commands::store_updates(&db, &[sample_report(id, *other)], &[]).await.expect("no error");
+                let again = commands::store_reports(&db, &[sample_report(id, *other)], &[]).await.expect("no error");
                 assert_eq!(again, UpdateSummary::default(), "{outcome} {other}");
             }
             assert!(
@@ -226,7 +227,7 @@ async fn an_outcome_never_goes_back_and_only_a_commit_makes_it_sent() {
         let (_, rows) = create_queued_batch(&db, 1).await;
         let id = rows[0].id;
         let reported = async |outcome| {
-            commands::store_updates(&db, &[sample_report(id, outcome)], &[]).await.expect("no error").changed == 1
+            commands::store_reports(&db, &[sample_report(id, outcome)], &[]).await.expect("no error").changed == 1
         };
         assert!(!reported(Outcome::Sent).await);
         assert!(!reported(Outcome::Accepted).await);
@@ -251,13 +252,13 @@ async fn reports_of_one_row_in_one_bulk_write_apply_in_order() {
             .expect("sent");
         let print_id = new_id();
         let group = [
-            CommandUpdate {
+            CommandReport {
                 accepted_at: Some(at(11)),
                 print_id: Some(print_id),
                 ..sample_report(id, Outcome::Accepted)
             },
             sample_report(twice, Outcome::Confirmed),
-            CommandUpdate {
+            CommandReport {
                 reason: Some(Reason::NoEffect),
                 detail: Some(Message::verbatim("nothing\0 moved")),
                 state_after: Some(PrinterState::Printing),
@@ -267,7 +268,7 @@ async fn reports_of_one_row_in_one_bulk_write_apply_in_order() {
             sample_report(twice, Outcome::Unknown),
             sample_report(bare, Outcome::Accepted),
         ];
-        let reported = commands::store_updates(&db, &group, &[]).await.expect("reported");
+        let reported = commands::store_reports(&db, &group, &[]).await.expect("reported");
         assert_eq!((reported.changed, reported.ended), (3, [id, twice].into()));
         let row = commands::get(&db, id).await.expect("read").expect("a row");
         assert_eq!((row.outcome, row.reason), (Outcome::Unconfirmed, Some(Reason::NoEffect)));
@@ -286,7 +287,7 @@ async fn an_empty_bulk_write_changes_nothing() {
     on_each_database(async |db| {
         assert_eq!(commands::release_queued(&db, &[], at(0)).await.expect("no error"), []);
         assert!(commands::commit_sends(&db, &[]).await.expect("no error").is_empty());
-        assert_eq!(commands::store_updates(&db, &[], &[]).await.expect("no error"), UpdateSummary::default());
+        assert_eq!(commands::store_reports(&db, &[], &[]).await.expect("no error"), UpdateSummary::default());
         assert_eq!(commands::skip_queued(&db, &[], Reason::BatchStopped, None, at(0)).await.expect("no error"), []);
         assert!(batches::finish_ended(&db, &[], at(0)).await.expect("no error").is_empty());
     })
@@ -300,9 +301,9 @@ async fn a_late_effect_is_stored_once_for_an_unknown_or_undone_command() {
         let (unknown, done, old) = (rows[0].id, rows[1].id, rows[2].id);
         let sends: Vec<SendCommit> = rows.iter().map(|row| sample_send(row.id, 1)).collect();
         commands::commit_sends(&db, &sends).await.expect("sent");
-        let old_report = CommandUpdate { finished_at: Some(at(5)), ..sample_report(old, Outcome::Unconfirmed) };
+        let old_report = CommandReport { at: at(5), ..sample_report(old, Outcome::Unconfirmed) };
         let reports = [sample_report(unknown, Outcome::Unknown), sample_report(done, Outcome::Confirmed), old_report];
-        commands::store_updates(&db, &reports, &[]).await.expect("reported");
+        commands::store_reports(&db, &reports, &[]).await.expect("reported");
         let unsettled = async || -> Vec<_> {
             commands::list_unsettled_since(&db, at(5)).await.expect("read").iter().map(|row| row.id).collect()
         };
@@ -330,7 +331,7 @@ async fn rows_are_found_by_batch_outcome_and_position() {
         let sends: Vec<SendCommit> = rows[..4].iter().map(|row| sample_send(row.id, 1)).collect();
         commands::commit_sends(&db, &sends).await.expect("sent");
         let reports = [sample_report(rows[0].id, Outcome::Confirmed), sample_report(rows[1].id, Outcome::Unchanged)];
-        commands::store_updates(&db, &reports, &[]).await.expect("reported");
+        commands::store_reports(&db, &reports, &[]).await.expect("reported");
         let positions = |rows: &[CommandRow]| rows.iter().map(|row| row.position).collect::<Vec<_>>();
         let mut seen = Vec::new();
         loop {
@@ -393,7 +394,7 @@ async fn a_stop_skips_queued_rows_and_the_batch_ends_with_its_last_row() {
         let again = batches::stop(&db, batch.id, at(16), &sample_entry()).await.expect("no error");
         assert_eq!(again, Some(StopResult { state_before: BatchState::Stopped, skipped: vec![], finished: false }));
         assert!(batches::finish_ended(&db, &[batch.id], at(17)).await.expect("no error").is_empty());
-        commands::store_updates(&db, &[sample_report(rows[0].id, Outcome::Confirmed)], &[]).await.expect("reported");
+        commands::store_reports(&db, &[sample_report(rows[0].id, Outcome::Confirmed)], &[]).await.expect("reported");
         assert_eq!(batches::finish_ended(&db, &[batch.id], at(20)).await.expect("finished"), [batch.id]);
         assert!(batches::finish_ended(&db, &[batch.id], at(21)).await.expect("no error").is_empty());
         assert_eq!((read().await.state, read().await.finished_at), (BatchState::Stopped, Some(at(20))));
@@ -425,7 +426,7 @@ async fn a_stop_before_any_send_ends_the_batch_at_once() {
 async fn a_finished_batch_cannot_be_stopped() {
     on_each_database(async |db| {
         let (batch, rows) = create_queued_batch(&db, 1).await;
-        commands::store_updates(&db, &[sample_report(rows[0].id, Outcome::Unreachable)], &[]).await.expect("reported");
+        commands::store_reports(&db, &[sample_report(rows[0].id, Outcome::Unreachable)], &[]).await.expect("reported");
         assert_eq!(batches::finish_ended(&db, &[batch.id], at(20)).await.expect("finished"), [batch.id]);
         let stopped = batches::stop(&db, batch.id, at(30), &sample_entry()).await.expect("no error").expect("a row");
         assert_eq!(stopped.state_before, BatchState::Finished);
@@ -474,7 +475,7 @@ async fn old_batches_are_deleted_with_their_rows_and_unfinished_ones_are_kept() 
         let mut old = Vec::new();
         for _ in 0..45 {
             let (batch, rows) = create_queued_batch(&db, 1).await;
-            commands::store_updates(&db, &[sample_report(rows[0].id, Outcome::Rejected)], &[]).await.expect("reported");
+            commands::store_reports(&db, &[sample_report(rows[0].id, Outcome::Rejected)], &[]).await.expect("reported");
             old.push((batch.id, rows[0].id));
         }
         let (open, _) = create_queued_batch(&db, 1).await;

@@ -52,8 +52,8 @@ async fn a_batch_publishes_its_creation_its_end_and_each_command_once() {
         create_batch(&db, &one, &rows, &created).await.expect("created");
         commands::commit_sends(&db, &[sample_send(rows[0].id, 1)]).await.expect("sent");
         let ended = sample_report(rows[0].id, Outcome::Confirmed);
-        commands::store_updates(&db, std::slice::from_ref(&ended), &[]).await.expect("written");
-        commands::store_updates(&db, &[ended], &[]).await.expect("written");
+        commands::store_reports(&db, std::slice::from_ref(&ended), &[]).await.expect("written");
+        commands::store_reports(&db, &[ended], &[]).await.expect("written");
         commands::skip_queued(&db, &[rows[1].id], printyard::domain::command::Reason::BatchStopped, None, at(3))
             .await
             .expect("skipped");

@@ -7,13 +7,14 @@ use printyard::{
         audit::{Action, ActorKind, AuditActor, AuditEntry},
         batch::{Batch, BatchSpec, BatchState},
         command::{Command, CommandRow, ExpectedJob, Outcome},
+        command_report::CommandReport,
         print::{PrintActor, PrintFact},
         printer::{Printer, PrinterDetails},
     },
     storage::{
         Db, Error,
         batches::{self, PreparedBatch},
-        commands::{self, ChangedRow, CommandUpdate, SendCommit},
+        commands::{self, ChangedRow, SendCommit},
         print_facts,
         printers::{self, NewPrinter, SealedAccess},
     },
@@ -127,20 +128,8 @@ pub fn sample_send(id: Uuid, attempt: i64) -> SendCommit {
     }
 }
 
-pub fn sample_report(id: Uuid, outcome: Outcome) -> CommandUpdate {
-    CommandUpdate {
-        id,
-        row: None,
-        outcome,
-        reason: None,
-        detail: None,
-        resolved: None,
-        print_id: None,
-        state_before: None,
-        state_after: None,
-        accepted_at: None,
-        finished_at: outcome.is_final().then(|| at(20)),
-    }
+pub fn sample_report(id: Uuid, outcome: Outcome) -> CommandReport {
+    CommandReport::new(id, outcome, at(20))
 }
 
 pub async fn read_outcome(db: &Db, id: Uuid) -> Outcome {

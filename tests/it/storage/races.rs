@@ -7,11 +7,12 @@ use printyard::{
     domain::{
         audit::AuditEntry,
         command::{Outcome, Reason},
+        command_report::CommandReport,
         print::{PrintActor, PrintFact},
     },
     storage::{
         audit, batches,
-        commands::{self, CommandUpdate, SendCommit},
+        commands::{self, SendCommit},
         print_facts, printers,
     },
 };
@@ -152,12 +153,12 @@ async fn bulk_writes_that_share_rows_wait_for_each_other_and_never_fail() {
             create_batch(&db, &batch, &rows, &sample_entry()).await.expect("created");
             let all: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
             let backward: Vec<Uuid> = all.iter().rev().copied().collect();
-            let reports: Vec<CommandUpdate> = backward.iter().map(|id| sample_report(*id, Outcome::Rejected)).collect();
+            let reports: Vec<CommandReport> = backward.iter().map(|id| sample_report(*id, Outcome::Rejected)).collect();
             let sends: Vec<SendCommit> = all.iter().map(|id| sample_send(*id, 1)).collect();
             let times: Vec<_> = backward.iter().map(|id| (*id, at(99))).collect();
             let note = sample_entry();
             let results = tokio::join!(
-                commands::store_updates(&db, &reports, &[]),
+                commands::store_reports(&db, &reports, &[]),
                 commands::commit_sends(&db, &sends),
                 commands::release_queued(&db, &times, at(1)),
                 commands::skip_queued(&db, &backward, Reason::OvertakenByCancel, None, at(2)),
@@ -184,7 +185,7 @@ async fn a_batch_ends_once_when_several_writers_end_its_last_row() {
             let (a, b) = (rows[0].id, rows[1].id);
             commands::commit_sends(&db, &[sample_send(a, 1), sample_send(b, 1)]).await.expect("sent");
             let end = async |id: Uuid| {
-                commands::store_updates(&db, &[sample_report(id, Outcome::Confirmed)], &[]).await.expect("reported");
+                commands::store_reports(&db, &[sample_report(id, Outcome::Confirmed)], &[]).await.expect("reported");
                 batches::finish_ended(&db, &[batch.id], at(20)).await.expect("no error").len()
             };
             let stop = async {
@@ -205,8 +206,8 @@ async fn concurrent_writers_of_the_audit_make_one_chain_and_none_fails() {
     on_each_database(async |db| {
         for _ in 0..ROUNDS {
             let (batch, rows) = create_queued_batch(&db, 5).await;
-            let reports: Vec<CommandUpdate> = rows.iter().map(|row| sample_report(row.id, Outcome::Rejected)).collect();
-            commands::store_updates(&db, &reports, &[]).await.expect("reported");
+            let reports: Vec<CommandReport> = rows.iter().map(|row| sample_report(row.id, Outcome::Rejected)).collect();
+            commands::store_reports(&db, &reports, &[]).await.expect("reported");
             let fact = PrintFact::Began { id: new_id(), file: None, at: at(1), by: PrintActor::printer() };
             let (facts, ended) = ([(rows[0].printer_id, fact)], [batch.id]);
             let audited = AuditEntry { printer_ids: rows.iter().map(|row| row.printer_id).collect(), ..sample_entry() };

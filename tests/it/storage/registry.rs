@@ -208,7 +208,7 @@ async fn removing_a_printer_ends_its_commands_and_deletes_its_observations() {
         let sends: Vec<_> = rows[1..4].iter().map(|row| sample_send(row.id, 1)).collect();
         commands::commit_sends(&db, &sends).await.expect("sent");
         let reports = [sample_report(rows[2].id, Outcome::Accepted), sample_report(rows[3].id, Outcome::Confirmed)];
-        assert_eq!(commands::store_updates(&db, &reports, &[]).await.expect("reported").changed, 2);
+        assert_eq!(commands::store_reports(&db, &reports, &[]).await.expect("reported").changed, 2);
         let observation = |printer: &Printer| PrinterObservation {
             printer_id: printer.id,
             state: PrinterState::Printing,

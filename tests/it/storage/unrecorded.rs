@@ -20,7 +20,7 @@ async fn an_unrecorded_row_is_rejected_if_nothing_was_sent_and_unknown_otherwise
         let [queued, sent, accepted, ended] = [0, 1, 2, 3].map(|i| rows[i].id);
         commands::commit_sends(&db, &[sent, accepted, ended].map(|id| sample_send(id, 1))).await.expect("sent");
         let reports = [sample_report(accepted, Outcome::Accepted), sample_report(ended, Outcome::Confirmed)];
-        commands::store_updates(&db, &reports, &[]).await.expect("reported");
+        commands::store_reports(&db, &reports, &[]).await.expect("reported");
         let missing = printyard::clock::new_id();
         for _ in 0..2 {
             let ids = [queued, sent, accepted, ended, missing];

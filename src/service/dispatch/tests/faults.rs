@@ -61,8 +61,8 @@ async fn run_script(
 async fn fail_each_use(moment: FailurePoint) {
     let mut test = TestDispatcher::new().await;
     let printers = test.dispatcher.rows.drain().map(|(_, row)| row.id).collect::<Vec<_>>();
-    let ends: Vec<_> = printers.iter().map(|id| stored_report(*id, Outcome::Confirmed)).collect();
-    commands::store_updates(&test.dispatcher.db, &ends, &[]).await.expect("ended");
+    let ends: Vec<_> = printers.iter().map(|id| CommandReport::new(*id, Outcome::Confirmed, clock::now())).collect();
+    commands::store_reports(&test.dispatcher.db, &ends, &[]).await.expect("ended");
     for nth in 1.. {
         let (uses, ends) =
             run_script(&mut test, InjectedFailure { nth, point: moment, duration: FailureDuration::OneUse }).await;
