@@ -19,6 +19,7 @@ pub mod oidc;
 pub mod outbound;
 pub mod secrets;
 pub mod service;
+#[cfg(feature = "demo")]
 pub mod simulator;
 pub mod standby;
 pub mod storage;

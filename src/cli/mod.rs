@@ -1,10 +1,12 @@
 //! Command line: one module per subcommand.
 
 mod audit;
+#[cfg(feature = "demo")]
 mod demo;
 mod healthcheck;
 mod secrets;
 mod serve;
+#[cfg(feature = "demo")]
 mod simulate;
 mod token;
 mod user;
@@ -36,8 +38,10 @@ enum Command {
     /// Run the server
     Serve(serve::ServeArgs),
     /// Run the server with a simulated farm, and print a login link
+    #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
     /// Run a simulated farm only, and print its printers as JSON
+    #[cfg(feature = "demo")]
     Simulate(simulate::SimulateArgs),
     /// Create, list and revoke API tokens
     Token(token::TokenArgs),
@@ -64,7 +68,9 @@ pub fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match arguments.command {
             Command::Serve(serve) => serve.run().await,
+            #[cfg(feature = "demo")]
             Command::Demo(demo) => demo.run().await,
+            #[cfg(feature = "demo")]
             Command::Simulate(simulate) => simulate.run().await,
             Command::Token(token) => token.run().await,
             Command::User(user) => user.run().await,
