@@ -255,6 +255,7 @@ fn local() -> String {
 /// An effect that was observed after the command had ended: of one whose effect was unknown, or of a pause or resume that
 /// was undone within 10 s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Settled)]
 pub struct SettledEffect {
     pub effect: Effect,
     pub state: PrinterState,

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+mod ending;
 mod events;
 mod fact;
 mod gap;
@@ -34,6 +35,7 @@ string_enum! {
 
 /// Who started or paused a print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = By)]
 pub struct PrintActor {
     pub kind: ActorKind,
     pub command_id: Option<Uuid>,

@@ -305,7 +305,7 @@ async fn a_printer_that_fails_while_it_heats_blocks_its_power_group_for_a_time()
     let path = format!("/api/v1/batches/{}", batch["id"].as_str().expect("an id"));
     wait::until("the row says why it waits", DEADLINE, async || {
         let row = server.get(&path).await.1["commands"][0].take();
-        let has_reason = row["detail"] == "It waits until fewer printers of its power group heat.";
+        let has_reason = row["detail"] == "Waiting until fewer printers of the power group heat.";
         if row["outcome"] == "queued" && has_reason { Ok(()) } else { Err(row) }
     })
     .await;

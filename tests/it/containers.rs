@@ -45,6 +45,7 @@ fn path_text(path: &Path) -> &str {
 }
 
 #[test]
+#[ignore = "needs docker compose, which tests/run provides"]
 fn docker_compose_accepts_the_compose_file_with_every_profile() {
     let compose = needs!(env_or_skip("PRINTYARD_TEST_COMPOSE", "docker compose or docker-compose"));
     let file = repository_path("docker-compose.yml");
@@ -61,6 +62,7 @@ fn docker_compose_accepts_the_compose_file_with_every_profile() {
 }
 
 #[test]
+#[ignore = "needs check-jsonschema, which tests/run provides"]
 fn the_compose_file_is_valid_by_the_compose_specification() {
     let check = needs!(env_or_skip("PRINTYARD_TEST_CHECK_JSONSCHEMA", "check-jsonschema"));
     let schema = ["--builtin-schema", "vendor.compose-spec"];
@@ -122,6 +124,7 @@ fn the_image_manifest_has_no_tests_and_benchmarks() {
 }
 
 #[tokio::test]
+#[ignore = "needs real OctoPrint, which tests/run provides"]
 async fn the_octoprint_health_check_fails_when_octoprint_does() {
     for version in OctoPrintVersion::ALL {
         let mut printer = needs!(OctoPrintInstance::start(version).await);

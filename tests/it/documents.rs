@@ -214,6 +214,7 @@ async fn open_link(link: &str) -> (StatusCode, String) {
 // --- README.md --------------------------------------------------------------------------------------------------------
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs bash, curl and Python, which tests/run provides"]
 async fn the_readme_can_be_followed() {
     needs!(find_tools());
     let mut readme = Document::read("README.md");
@@ -301,6 +302,7 @@ async fn add_two_printers(
 // --- docs/erp.md ------------------------------------------------------------------------------------------------------
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs bash, curl and Python, which tests/run provides"]
 async fn the_guide_for_erp_systems_can_be_followed() {
     needs!(find_tools());
     let mut guide = Document::read("docs/erp.md");
@@ -670,6 +672,7 @@ exec(script)
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs bash, curl and Python, which tests/run provides"]
 async fn the_script_for_erpnext_starts_each_job_card_once() {
     needs!(find_tools());
     let guide = Document::read("docs/erp.md");

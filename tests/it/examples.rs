@@ -42,6 +42,7 @@ async fn run_example(server: &TestServer, name: &str, arguments: &[&str]) -> (bo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs bash, curl and Python, which tests/run provides"]
 async fn the_first_steps_send_a_command_and_can_be_repeated() {
     needs!(find_tools());
     let (server, farm) = (TestServer::start().await, start_farm(1).await);
@@ -56,6 +57,7 @@ async fn the_first_steps_send_a_command_and_can_be_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs bash, curl and Python, which tests/run provides"]
 async fn a_command_for_an_order_is_sent_once_and_names_the_next_step_per_printer() {
     needs!(find_tools());
     let (server, _farm, ids) = start_server_with_farm(2).await;
@@ -72,6 +74,7 @@ async fn a_command_for_an_order_is_sent_once_and_names_the_next_step_per_printer
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs bash, curl and Python, which tests/run provides"]
 async fn the_feed_reader_continues_where_it_stopped() {
     needs!(find_tools());
     let (server, _farm, ids) = start_server_with_farm(1).await;
@@ -95,6 +98,7 @@ async fn the_feed_reader_continues_where_it_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs bash, curl and Python, which tests/run provides"]
 async fn the_receiver_accepts_only_events_signed_with_its_secret() {
     needs!(find_tools());
     let (server, _farm, ids) = start_server_with_farm(1).await;

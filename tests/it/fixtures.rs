@@ -19,6 +19,7 @@ fn dwell_gcode(lines: usize) -> String {
 }
 
 #[tokio::test]
+#[ignore = "needs real OctoPrint, which tests/run provides"]
 async fn both_generations_of_octoprint_start_together_and_print_a_file_to_its_end() {
     let printers = needs!(OctoPrintInstance::start_many(&OctoPrintVersion::ALL).await);
     for printer in &printers {
@@ -39,6 +40,7 @@ async fn both_generations_of_octoprint_start_together_and_print_a_file_to_its_en
 }
 
 #[tokio::test]
+#[ignore = "needs real OctoPrint, which tests/run provides"]
 async fn a_frozen_octoprint_does_not_respond_and_continues_where_it_was() {
     for version in OctoPrintVersion::ALL {
         let printer = needs!(OctoPrintInstance::start(version).await);
@@ -61,6 +63,7 @@ async fn a_frozen_octoprint_does_not_respond_and_continues_where_it_was() {
 }
 
 #[tokio::test]
+#[ignore = "needs real OctoPrint, which tests/run provides"]
 async fn a_killed_octoprint_refuses_connections_and_comes_back_on_the_same_port_without_its_print() {
     for version in OctoPrintVersion::ALL {
         let mut printer = needs!(OctoPrintInstance::start(version).await);
@@ -82,6 +85,7 @@ async fn a_killed_octoprint_refuses_connections_and_comes_back_on_the_same_port_
 }
 
 #[tokio::test]
+#[ignore = "needs real OctoPrint, which tests/run provides"]
 async fn a_script_makes_a_short_state_last() {
     for version in OctoPrintVersion::ALL {
         let printer = needs!(OctoPrintInstance::start(version).await);
@@ -94,6 +98,7 @@ async fn a_script_makes_a_short_state_last() {
 }
 
 #[tokio::test]
+#[ignore = "needs real OctoPrint, which tests/run provides"]
 async fn gcode_reaches_the_printer_and_its_debug_commands_make_it_fail() {
     for version in OctoPrintVersion::ALL {
         let printer = needs!(OctoPrintInstance::start(version).await);
@@ -103,6 +108,7 @@ async fn gcode_reaches_the_printer_and_its_debug_commands_make_it_fail() {
 }
 
 #[tokio::test]
+#[ignore = "needs real OctoPrint, which tests/run provides"]
 async fn the_end_of_an_instance_leaves_neither_process_nor_port() {
     let printer = needs!(OctoPrintInstance::start(OctoPrintVersion::V1).await);
     let (pid, port) = (printer.pid, printer.port);
@@ -113,6 +119,7 @@ async fn the_end_of_an_instance_leaves_neither_process_nor_port() {
 }
 
 #[tokio::test]
+#[ignore = "needs PostgreSQL, which tests/run provides"]
 async fn each_test_has_its_own_database_which_is_dropped_with_it() {
     let one = needs!(create_fresh_database().await);
     let other = needs!(create_fresh_database().await);

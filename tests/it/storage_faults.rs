@@ -144,6 +144,7 @@ async fn a_failure_of_any_use_of_sqlite_leaves_no_command_open_and_no_record_wro
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, which tests/run provides"]
 async fn a_failure_of_any_use_of_postgresql_leaves_no_command_open_and_no_record_wrong() {
     drop(needs!(create_fresh_database().await));
     // Every server has its own connections, and PostgreSQL allows a hundred.

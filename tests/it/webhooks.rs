@@ -92,6 +92,7 @@ fn verify_with_library(python: &str, secret: &str, got: &ReceivedRequest) -> Res
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the library standardwebhooks, which tests/run provides"]
 async fn the_reference_library_verifies_only_what_the_server_signed() {
     let python = needs!(env_or_skip("PRINTYARD_TEST_STANDARDWEBHOOKS", "the library standardwebhooks"));
     let (server, receiver) = (start_server(fast_schedule()).await, Receiver::start().await);
@@ -508,6 +509,7 @@ async fn nothing_is_lost_when_the_server_is_killed_between_an_event_and_its_deli
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, which tests/run provides"]
 async fn a_server_that_takes_over_sends_each_event_once() {
     let database = needs!(create_fresh_database().await);
     let receiver = Receiver::start().await;

@@ -3,9 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    JobMark, MarkPhase, PrintFact, PrintResult, TrackerContext,
-    event_lag::Transition,
-    tracker::{Ending, PrintTracker},
+    JobMark, MarkPhase, PrintFact, PrintResult, TrackerContext, ending::Ending, event_lag::Transition,
+    tracker::PrintTracker,
 };
 use crate::domain::{command::FileRef, reading::PrinterEvent, state::PrinterState};
 

@@ -4,8 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{
-    JobMark, MarkPhase, PrintActor, PrintFact, PrintResult, TrackerContext,
-    tracker::{Ending, PrintTracker},
+    JobMark, MarkPhase, PrintActor, PrintFact, PrintResult, TrackerContext, ending::Ending, tracker::PrintTracker,
 };
 use crate::domain::{
     command::FileRef,
@@ -13,7 +12,7 @@ use crate::domain::{
     state::PrinterState,
 };
 
-const NOT_OBSERVED: &str = "not watched";
+const NOT_OBSERVED: &str = "end not seen";
 /// Tolerance in seconds when prints before and after a gap are compared: duration of readings, and rounding to whole
 /// seconds.
 const TOLERANCE_S: i64 = 5;

@@ -442,6 +442,7 @@ async fn a_batch_survives_a_server_restart() {
 }
 
 #[tokio::test]
+#[ignore = "needs PostgreSQL, which tests/run provides"]
 async fn the_main_requests_work_on_postgresql() {
     let database = needs!(create_fresh_database().await);
     let server =

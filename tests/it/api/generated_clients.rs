@@ -45,6 +45,7 @@ fn copy_files(from: &Path, to: &TempDir, names: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs openapi-python-client, which tests/run provides"]
 async fn a_generated_python_client_registers_lists_commands_and_reads_problems() {
     let generator = PathBuf::from(needs!(env_or_skip("PRINTYARD_TEST_PYTHON_CLIENT", "openapi-python-client")));
     let (server, farm, folder) =
@@ -71,6 +72,7 @@ async fn a_generated_python_client_registers_lists_commands_and_reads_problems()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs openapi-typescript, which tests/run provides"]
 async fn a_generated_typescript_client_is_checked_by_the_compiler_and_works() {
     let packages = PathBuf::from(needs!(env_or_skip("PRINTYARD_TEST_TYPESCRIPT", "openapi-typescript, from npm")));
     let (server, farm, folder) =

@@ -13,6 +13,7 @@ use crate::support::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs schemathesis, which tests/run provides"]
 async fn every_response_matches_the_openapi_document() {
     let program = needs!(env_or_skip("PRINTYARD_TEST_SCHEMATHESIS", "schemathesis"));
     // Schemathesis makes up addresses. The server must not send requests outside this machine.

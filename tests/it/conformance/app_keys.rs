@@ -37,11 +37,13 @@ async fn a_key_is_requested_and_decided(subject: &TestSubject) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real OctoPrint, which tests/run provides"]
 async fn octoprint_1_grants_a_requested_key() {
     a_key_is_requested_and_decided(&needs!(TestSubject::start_real(OctoPrintVersion::V1).await)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real OctoPrint, which tests/run provides"]
 async fn octoprint_2_grants_a_requested_key() {
     a_key_is_requested_and_decided(&needs!(TestSubject::start_real(OctoPrintVersion::V2).await)).await;
 }

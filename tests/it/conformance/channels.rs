@@ -36,12 +36,14 @@ async fn a_user_whose_login_is_dropped_is_polled_and_a_cancel_ends_the_print(mut
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real OctoPrint, which tests/run provides"]
 async fn a_user_with_a_colon_is_polled_on_octoprint_1() {
     let subject = needs!(TestSubject::start_real(OctoPrintVersion::V1).await);
     a_user_whose_login_is_dropped_is_polled_and_a_cancel_ends_the_print(subject).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real OctoPrint, which tests/run provides"]
 async fn a_user_with_a_colon_is_polled_on_octoprint_2() {
     let subject = needs!(TestSubject::start_real(OctoPrintVersion::V2).await);
     a_user_whose_login_is_dropped_is_polled_and_a_cancel_ends_the_print(subject).await;
@@ -49,6 +51,7 @@ async fn a_user_with_a_colon_is_polled_on_octoprint_2() {
 
 /// OctoPrint 2 has no upload to the SD card at this URL.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real OctoPrint, which tests/run provides"]
 async fn a_file_that_goes_to_the_sd_card_is_no_print_and_a_cancel_ends_the_transfer() {
     let setup = PrinterSetup::start(needs!(TestSubject::start_real(OctoPrintVersion::V1).await)).await;
     let file = reqwest::multipart::Part::text("G1 X1 Y1\n".repeat(50_000)).file_name("card.gco");
@@ -88,11 +91,13 @@ async fn temperatures_end_with_the_printer(subject: TestSubject) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real OctoPrint, which tests/run provides"]
 async fn temperatures_end_with_an_error_of_octoprint_1() {
     temperatures_end_with_the_printer(needs!(TestSubject::start_real(OctoPrintVersion::V1).await)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real OctoPrint, which tests/run provides"]
 async fn temperatures_end_with_an_error_of_octoprint_2() {
     temperatures_end_with_the_printer(needs!(TestSubject::start_real(OctoPrintVersion::V2).await)).await;
 }

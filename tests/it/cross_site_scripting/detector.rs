@@ -112,6 +112,7 @@ const UNESCAPED_PAGES: [(&str, &str); 6] = [
 
 /// The detector finds each kind of text on a page without escaping, even if a policy has stopped the script.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser, which tests/run provides"]
 async fn every_payload_is_detected_on_an_unescaped_page() {
     let browser = needs!(Browser::start().await);
     let detector = ScriptDetector::new(browser, PayloadLog::default()).await;

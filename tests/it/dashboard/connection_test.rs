@@ -169,7 +169,7 @@ async fn a_key_survives_a_refused_form_and_is_never_readable() {
     let refused = site.submit("/printers/new", &missing).await;
     assert_eq!(refused.status(), 422);
     let page = refused.text().await.expect("a page");
-    assert!(page.contains("type it once more"), "{page}");
+    assert!(page.contains("enter it again"), "{page}");
     assert!(!send(site.get("/")).await.text().await.expect("a page").contains("P-3"));
 }
 

@@ -117,6 +117,7 @@ async fn the_page_of_a_printer_does_not_wait_for_its_list_of_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser, which tests/run provides"]
 async fn the_file_list_shows_its_progress_and_then_its_files() {
     let browser = needs!(Browser::start().await);
     let site = DashboardSite::start(1).await;
@@ -271,6 +272,7 @@ async fn the_temperatures_of_a_printer_are_shown_and_updated_by_its_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser, which tests/run provides"]
 async fn the_temperature_chart_obeys_the_content_security_policy_and_updates() {
     let browser = needs!(Browser::start().await);
     let site = DashboardSite::start(1).await;

@@ -38,6 +38,7 @@ async fn leave_page(browser: &Browser, script: &str, arrived: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser, which tests/run provides"]
 async fn no_page_violates_an_axe_rule_in_either_theme() {
     let browser = needs!(Browser::start().await);
     let (server, farm, ids) = start_server_with_farm(5).await;
@@ -67,7 +68,7 @@ async fn no_page_violates_an_axe_rule_in_either_theme() {
     let more = ["/?view=rows", "/?view=cameras", "/?q=nobody", "/nowhere"].map(str::to_owned);
     let pages = routes::list_page_routes()
         .into_iter()
-        .flat_map(|(verb, route)| list_page_paths(&verb, &route, &ids[..1], &[], &batches));
+        .flat_map(|(verb, route)| list_page_paths(&verb, &route, &ids[..1], &ids[..1], &[], &batches));
     for path in pages.chain(more).filter(|path| !path.ends_with(".csv") && !path.starts_with("/login/oidc")) {
         browser.open(&format!("{}{path}", server.url)).await;
         // A file, or a fragment of a page.
@@ -102,6 +103,7 @@ async fn no_page_violates_an_axe_rule_in_either_theme() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser, which tests/run provides"]
 async fn a_page_with_a_fault_is_found() {
     let browser = needs!(Browser::start().await);
     let (server, _farm, _) = start_server_with_farm(1).await;

@@ -17,6 +17,7 @@ fn tile_selector(id: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser, which tests/run provides"]
 async fn printers_are_selected_by_shift_by_dragging_and_by_keyboard() {
     let browser = needs!(Browser::start().await);
     let (server, _farm, ids) = start_server_with_farm(6).await;
@@ -64,6 +65,7 @@ async fn printers_are_selected_by_shift_by_dragging_and_by_keyboard() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser, which tests/run provides"]
 async fn an_urgent_tile_moves_up_unless_the_list_is_in_use() {
     let browser = needs!(Browser::start().await);
     let (server, farm, ids) = start_server_with_farm(3).await;
@@ -93,6 +95,7 @@ async fn an_urgent_tile_moves_up_unless_the_list_is_in_use() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser, which tests/run provides"]
 async fn each_tile_shows_its_last_result_also_after_a_restart() {
     let browser = needs!(Browser::start().await);
     let (server, farm, ids) = start_server_with_farm(2).await;
@@ -119,6 +122,7 @@ async fn each_tile_shows_its_last_result_also_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser, which tests/run provides"]
 async fn a_page_that_is_not_live_shows_it_and_recovers_with_its_selection() {
     let browser = needs!(Browser::start().await);
     let (mut server, farm, ids) = start_server_with_farm(2).await;

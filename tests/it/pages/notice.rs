@@ -8,6 +8,7 @@ use crate::support::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser, which tests/run provides"]
 async fn a_live_page_shows_and_removes_the_notice_by_itself() {
     let browser = needs!(Browser::start().await);
     let folder = tempfile::tempdir().expect("a folder");

@@ -37,6 +37,7 @@ async fn start_farm(printers: usize) -> Farm {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser, which tests/run provides"]
 async fn a_list_is_chosen_previewed_and_imported() {
     let browser = needs!(Browser::start().await);
     let (server, farm) = (TestServer::start().await, start_farm(2).await);
@@ -68,6 +69,7 @@ async fn a_list_is_chosen_previewed_and_imported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser, which tests/run provides"]
 async fn a_discovered_printer_is_added_with_a_granted_key() {
     let browser = needs!(Browser::start().await);
     let (server, farm) = (TestServer::start().await, start_farm(1).await);
@@ -104,6 +106,7 @@ async fn a_discovered_printer_is_added_with_a_granted_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser, which tests/run provides"]
 async fn the_selected_printers_get_a_tag_and_lose_another() {
     let browser = needs!(Browser::start().await);
     let (server, _farm, ids) = start_server_with_farm(3).await;
@@ -130,6 +133,7 @@ async fn the_selected_printers_get_a_tag_and_lose_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser, which tests/run provides"]
 async fn a_printer_behind_a_login_is_tested_and_added_with_the_folded_settings() {
     let browser = needs!(Browser::start().await);
     let (server, farm) = (TestServer::start().await, start_farm(1).await);

@@ -27,6 +27,7 @@ async fn run_command(browser: &Browser, page: &str, word: &str, shown: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser, which tests/run provides"]
 async fn a_printer_is_added_and_controlled_with_the_pages_only() {
     let browser = needs!(Browser::start().await);
     let printer = needs!(OctoPrintInstance::start(OctoPrintVersion::V1).await);

@@ -1,7 +1,7 @@
 //! Screenshots of every page for review: in both themes, on a phone, a desktop and a wall screen, with farms of several
 //! sizes and states.
 //!
-//! `tests/run --quick pictures --ignored` writes them to `target/pictures`.
+//! `tests/run --quick screenshots --ignored` writes them to `target/pictures`.
 
 use std::path::{Path, PathBuf};
 
@@ -80,9 +80,9 @@ impl ScreenshotScene {
                 .filter_map(|batch| batch["id"].as_str().map(str::to_owned))
                 .take(2)
                 .collect();
-            let all = routes::list_page_routes()
-                .into_iter()
-                .flat_map(|(verb, route)| list_page_paths(&verb, &route, &self.ids[..3], &[], &batches));
+            let all = routes::list_page_routes().into_iter().flat_map(|(verb, route)| {
+                list_page_paths(&verb, &route, &self.ids[..3], &self.ids[..3], &[], &batches)
+            });
             pages.extend(all.filter(|path| path != "/" && !path.ends_with(".csv") && !path.starts_with("/login/oidc")));
             pages.push("/nowhere".to_owned());
         }
@@ -104,7 +104,7 @@ fn file_name(path: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes, and is for looking: `tests/run --quick pictures --ignored`"]
+#[ignore = "takes minutes, and is for looking: `tests/run --quick screenshots --ignored`"]
 async fn screenshots_of_every_page() {
     let browser = needs!(Browser::start().await);
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/pictures");

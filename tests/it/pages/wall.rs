@@ -24,6 +24,7 @@ use crate::support::{
 const WALL_TEXT: &str = "return document.querySelector('.wall .much').textContent.replace(/\\s+/g, ' ').trim()";
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser, which tests/run provides"]
 async fn a_wall_counts_failures_changes_pages_and_survives_a_restart() {
     let browser = needs!(Browser::start().await);
     let (mut server, farm, ids) = start_server_with_farm(8).await;

@@ -210,6 +210,7 @@ async fn a_restart_records_no_print_anew_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, which tests/run provides"]
 async fn a_restart_records_no_print_anew_on_postgresql() {
     let database = needs!(fresh_database::create_fresh_database().await);
     let dir = tempfile::tempdir().expect("a folder");
@@ -217,6 +218,7 @@ async fn a_restart_records_no_print_anew_on_postgresql() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real OctoPrint, which tests/run provides"]
 async fn a_restart_records_no_print_anew_on_octoprint() {
     let subjects: Option<Vec<TestSubject>> =
         join_all(OctoPrintVersion::ALL.map(TestSubject::start_real)).await.into_iter().collect();

@@ -60,6 +60,7 @@ impl FakeClock {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs libfaketime, which tests/run provides"]
 async fn a_clock_that_was_in_the_past_for_one_change_costs_no_record() {
     let dir = tempfile::tempdir().expect("a folder");
     let clock = needs!(FakeClock::new(dir.path()));
@@ -80,6 +81,7 @@ async fn a_clock_that_was_in_the_past_for_one_change_costs_no_record() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs libfaketime, which tests/run provides"]
 async fn a_clock_that_is_years_ahead_at_a_start_costs_no_record() {
     let dir = tempfile::tempdir().expect("a folder");
     let clock = needs!(FakeClock::new(dir.path()));
@@ -100,6 +102,7 @@ async fn a_clock_that_is_years_ahead_at_a_start_costs_no_record() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs libfaketime, which tests/run provides"]
 async fn a_clock_that_jumps_ahead_makes_no_part_of_the_server_look_dead() {
     let dir = tempfile::tempdir().expect("a folder");
     let clock = needs!(FakeClock::new(dir.path()));

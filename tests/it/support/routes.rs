@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 pub fn list_page_routes() -> BTreeSet<(String, String)> {
     let text = include_str!("../../../src/http/dashboard/mod.rs");
     let mut routes = BTreeSet::new();
-    for part in text.split(".route(\"").skip(1) {
+    for part in text.split(".route(").skip(1) {
+        let part = part.trim_start().strip_prefix('"').expect("a quoted path");
         let (path, rest) = part.split_once('"').expect("a path");
-        let rest = rest.split(".route(").next().expect("its methods");
         for (word, verb) in
             [("get(", "GET"), ("post(", "POST"), ("put(", "PUT"), ("delete(", "DELETE"), ("any(", "ANY")]
         {

@@ -89,7 +89,7 @@ fn a_print_done_before_the_first_reading_is_recorded_once() {
     watch.receive_event(print_done(B, 2));
     watch.receive_reading(&done(B, 2));
     watch.receive_states(&[S::Operational]);
-    assert_eq!(watch.take_facts(), ["began b.gcode by unknown", "done: not watched"]);
+    assert_eq!(watch.take_facts(), ["began b.gcode by unknown", "done: end not seen"]);
     watch.receive_print_begin(B);
     assert_eq!(watch.take_facts(), ["began b.gcode by printer"]);
 }
@@ -150,7 +150,7 @@ fn a_printer_that_connects_has_no_print() {
     watch.tracker.begin_gap();
     watch.receive_reading(&connecting);
     watch.receive_reading(&idle(A));
-    assert_eq!(watch.take_facts(), ["unknown: not watched"]);
+    assert_eq!(watch.take_facts(), ["unknown: end not seen"]);
 }
 
 #[test]
@@ -171,10 +171,10 @@ fn a_server_that_is_killed_between_two_facts_of_a_reading_finds_the_second_again
     watch.tracker.mark.print_time_s = Some(50);
     watch.receive_reading(&done(A, 20));
     let first = watch.facts[0].clone();
-    assert_eq!(watch.take_facts(), ["done: not watched", "began a.gcode by unknown", "done: not watched"]);
+    assert_eq!(watch.take_facts(), ["done: end not seen", "began a.gcode by unknown", "done: end not seen"]);
     let mut watch = killed_after(&first);
     watch.receive_reading(&done(A, 20));
-    assert_eq!(watch.take_facts(), ["began a.gcode by unknown", "done: not watched"]);
+    assert_eq!(watch.take_facts(), ["began a.gcode by unknown", "done: end not seen"]);
 }
 
 #[test]

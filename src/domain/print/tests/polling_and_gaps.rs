@@ -108,7 +108,7 @@ fn a_new_copy_after_a_gap_is_another_print() {
         let mut watch = unobserved_for(600);
         watch.receive_reading(&now);
         let path = now.file.map(|file| file.path).unwrap_or_default();
-        assert_eq!(watch.take_facts(), ["unknown: not watched".to_owned(), format!("began {path} by unknown")]);
+        assert_eq!(watch.take_facts(), ["unknown: end not seen".to_owned(), format!("began {path} by unknown")]);
     }
 }
 
@@ -126,17 +126,17 @@ fn the_reading_after_a_gap_decides_how_a_print_ended() {
 fn another_done_file_after_a_gap_does_not_make_the_print_done() {
     let mut watch = unobserved_for(600);
     watch.receive_reading(&done(B, 90));
-    assert_eq!(watch.take_facts(), ["unknown: not watched", "began b.gcode by unknown", "done: not watched"]);
+    assert_eq!(watch.take_facts(), ["unknown: end not seen", "began b.gcode by unknown", "done: end not seen"]);
     let mut watch = unobserved_for(600);
     watch.receive_reading(&done(A, 20));
     assert_eq!(
         watch.take_facts(),
-        ["unknown: not watched", "began a.gcode by unknown", "done: not watched"],
+        ["unknown: end not seen", "began a.gcode by unknown", "done: end not seen"],
         "too quick"
     );
     let mut watch = unobserved_for(600);
     watch.receive_reading(&idle(B));
-    assert_eq!(watch.take_facts()[0], "unknown: not watched");
+    assert_eq!(watch.take_facts()[0], "unknown: end not seen");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_print_has_an_unknown_result_if_its_printer_is_off_after_a_gap() {
     for state in [S::Offline, S::Error] {
         let mut watch = unobserved_for(3_600);
         watch.receive_reading(&reading(state, None, None, 0, 0));
-        assert_eq!(watch.take_facts(), ["unknown: not watched"], "{state:?}");
+        assert_eq!(watch.take_facts(), ["unknown: end not seen"], "{state:?}");
     }
 }
 
@@ -162,7 +162,7 @@ fn a_print_that_ran_within_a_gap_is_found() {
     watch.tracker.begin_gap();
     watch.second += 600;
     watch.receive_reading(&done(A, 300));
-    assert_eq!(watch.take_facts(), ["began a.gcode by unknown", "done: not watched"]);
+    assert_eq!(watch.take_facts(), ["began a.gcode by unknown", "done: end not seen"]);
     watch.tracker.begin_gap();
     watch.receive_reading(&done(A, 300));
     assert_eq!(watch.take_facts(), [""; 0], "nothing has changed");
@@ -233,7 +233,7 @@ fn a_pause_keeps_its_author_after_a_server_restart() {
 fn another_file_after_a_server_restart_is_another_print_even_without_a_mark() {
     let mut watch = TrackerFixture::new(PrintTracker::resume(Some(&stored_print(None)), None));
     watch.receive_reading(&printing(B, 100, 5));
-    assert_eq!(watch.take_facts(), ["unknown: not watched", "began b.gcode by unknown"]);
+    assert_eq!(watch.take_facts(), ["unknown: end not seen", "began b.gcode by unknown"]);
     let mut watch = TrackerFixture::new(PrintTracker::resume(Some(&stored_print(None)), None));
     watch.receive_reading(&printing(A, 100, 5));
     assert_eq!(watch.take_facts(), [""; 0]);

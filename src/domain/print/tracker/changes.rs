@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
+    super::ending::Ending,
     super::{JobMark, PrintActor, PrintFact, PrintResult, SentStart, TrackerContext},
-    Ending, Finding, OpenPrint, PrintTracker, UnconfirmedReading,
+    Finding, OpenPrint, PrintTracker, UnconfirmedReading,
 };
 use crate::domain::{command::FileRef, state::PrinterState};
 

@@ -145,6 +145,7 @@ impl CsvRow for CommandBody {
 /// What a command would do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = Would)]
 pub enum PlannedAction {
     /// The command would be sent.
     Send,

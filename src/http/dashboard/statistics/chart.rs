@@ -160,7 +160,7 @@ mod tests {
         let parts: Vec<_> = bars.bars[0].segments.iter().map(|part| (part.class, part.y, part.height)).collect();
         assert_eq!(parts, [("done", 25.0, 75.0), ("failed", 0.0, 25.0)]);
         assert_eq!((bars.top_label.as_str(), bars.middle_label.as_str(), bars.width), ("4", "2", 20.0));
-        assert_eq!(bars.bars[0].title, "2026-03-01: 3 done, 1 failed, 0 cancelled, 0 not watched");
+        assert_eq!(bars.bars[0].title, "2026-03-01: 3 done, 1 failed, 0 cancelled, 0 end not seen");
         assert!(bars.bars[1].segments.is_empty());
         let used = BarChart::from_utilisation(&labels, &steps);
         assert_eq!((used.bars[0].title.as_str(), used.bars[0].segments[0].height), ("2026-03-01: 50 %", 50.0));
