@@ -22,6 +22,8 @@ use crate::{
 /// Width and height, in CSS pixels.
 const SCREENS: [(u32, u32); 3] = [(390, 844), (1280, 800), (3840, 2160)];
 const THEMES: [&str; 2] = ["light", "dark"];
+/// For pictures of all texts of a page.
+const TALL_SCREENS: [(u32, u32); 2] = [(390, 2400), (1280, 1600)];
 
 /// A farm of a certain size and state.
 struct ScreenshotScene {
@@ -35,10 +37,8 @@ impl ScreenshotScene {
     async fn start(name: &'static str, printers: usize, busy: bool, with_failures: bool) -> Self {
         let (server, farm, ids) = start_server_with_farm(printers).await;
         if busy {
-            for printer in farm.printers() {
-                printer.select("long/vase.gcode");
-            }
-            let start = json!({"command": "start", "select": {"all": true}});
+            let file = json!({"path": "long/vase.gcode"});
+            let start = json!({"command": "start", "select": {"all": true}, "file": file});
             server.post_and_wait("/api/v1/batches", start).await;
         }
         let scene = Self { name, server, farm, ids };
@@ -64,6 +64,34 @@ impl ScreenshotScene {
         }
         let stop = json!({"command": "cancel", "select": {"printer_ids": self.ids.iter().take(12).collect::<Vec<_>>()}, "reason": "end of the shift"});
         self.server.post_and_wait("/api/v1/batches", stop).await;
+    }
+
+    /// Saves a picture of a page. The name has the language unless it is English.
+    async fn save_page(
+        &self,
+        browser: &Browser,
+        folder: &Path,
+        path: &str,
+        language: &str,
+        (width, height): (u32, u32),
+        theme: &str,
+    ) {
+        browser.set_screen_size(width, height).await;
+        browser.set_cookie("printyard_language", language).await;
+        let features = json!([{"name": "prefers-color-scheme", "value": theme}]);
+        browser.send_devtools_command("Emulation.setEmulatedMedia", json!({ "features": features })).await;
+        browser.open(&format!("{}{path}", self.server.url)).await;
+        browser
+            .until_true(
+                "every visible picture is loaded",
+                "return [...document.images].filter((one) => {
+                    const box = one.getBoundingClientRect(); return box.top < innerHeight && box.bottom > 0;
+                }).every((one) => one.complete)",
+            )
+            .await;
+        let language = if language == "en" { String::new() } else { format!("{language}_") };
+        let name = format!("{}_{}_{language}{width}_{theme}", self.name, file_name(path));
+        save_screenshot(browser, folder, &name).await;
     }
 
     /// Returns the farm pages of this scene, or all pages.
@@ -119,23 +147,16 @@ async fn screenshots_of_every_page() {
     for (name, printers, busy, with_failures) in scenes {
         let scene = ScreenshotScene::start(name, printers, busy, with_failures).await;
         visit(&browser, &scene.server, "admin", "/").await;
-        for path in scene.list_paths(name == "trouble-60").await {
-            for (width, height) in SCREENS {
-                browser.set_screen_size(width, height).await;
+        let with_all_pages = name == "trouble-60";
+        for path in scene.list_paths(with_all_pages).await {
+            for size in SCREENS {
                 for theme in THEMES {
-                    let features = json!([{"name": "prefers-color-scheme", "value": theme}]);
-                    browser.send_devtools_command("Emulation.setEmulatedMedia", json!({ "features": features })).await;
-                    browser.open(&format!("{}{path}", scene.server.url)).await;
-                    browser
-                        .until_true(
-                            "every visible picture is loaded",
-                            "return [...document.images].filter((one) => {
-                        const box = one.getBoundingClientRect(); return box.top < innerHeight && box.bottom > 0;
-                    }).every((one) => one.complete)",
-                        )
-                        .await;
-                    save_screenshot(&browser, &folder, &format!("{}_{}_{width}_{theme}", scene.name, file_name(&path)))
-                        .await;
+                    scene.save_page(&browser, &folder, &path, "en", size, theme).await;
+                }
+            }
+            if with_all_pages {
+                for size in TALL_SCREENS {
+                    scene.save_page(&browser, &folder, &path, "de", size, "light").await;
                 }
             }
         }
