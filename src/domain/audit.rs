@@ -185,6 +185,18 @@ impl CheckedRecord {
     }
 }
 
+/// Filter for a page of records. Absent fields do not restrict.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AuditFilter {
+    pub since: Option<DateTime<Utc>>,
+    /// Before this time.
+    pub until: Option<DateTime<Utc>>,
+    /// Exact name.
+    pub actor: Option<String>,
+    pub action: Option<Action>,
+    pub printer_id: Option<Uuid>,
+}
+
 /// Returns the fields that differ between two objects, each as `[before, after]`.
 pub fn changed_fields(before: &Value, after: &Value) -> Map<String, Value> {
     let empty = Map::new();

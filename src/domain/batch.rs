@@ -261,6 +261,18 @@ impl Batch {
     }
 }
 
+/// Filter for a page of batches. Absent fields do not restrict.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BatchFilter {
+    pub state: Option<BatchState>,
+    pub command: Option<Command>,
+    pub external_ref: Option<String>,
+    /// Created at this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Tags that the caller may see. Only batches with a row on a registered printer with any of them.
+    pub visible_tags: Option<Vec<String>>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -332,6 +332,14 @@ impl CommandRow {
     }
 }
 
+/// A command, with its requester and the time of the request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequestedCommand {
+    pub row: CommandRow,
+    pub requested_by: String,
+    pub requested_at: DateTime<Utc>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod audit;
 pub mod batch;
+pub mod camera;
 pub mod clock_check;
 pub mod command;
 pub mod command_report;
@@ -24,6 +25,7 @@ pub mod print;
 pub mod print_stats;
 pub mod printer;
 pub mod printer_access;
+pub mod printer_file;
 pub mod reading;
 pub mod stall;
 pub mod state;

@@ -1,5 +1,6 @@
 //! Single sign-on: provider settings, and the mapping of claims to roles and names.
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -30,6 +31,18 @@ pub struct OidcProvider {
 pub struct Identity {
     pub issuer: String,
     pub subject: String,
+}
+
+/// Parameters of the redirect from the provider to this server.
+#[derive(Default, Deserialize)]
+pub struct CallbackQuery {
+    pub code: Option<String>,
+    pub state: Option<String>,
+    /// The issuer that redirects (RFC 9207).
+    pub iss: Option<String>,
+    /// Error code of the provider (RFC 6749, section 4.1.2.1).
+    pub error: Option<String>,
+    pub error_description: Option<String>,
 }
 
 /// Returns the highest role of the claims. `None`: the claims give no role, so the user cannot log in.

@@ -78,6 +78,34 @@ pub struct Print {
     pub external_ref: Option<String>,
 }
 
+/// State of a print, as a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrintState {
+    /// It has not ended.
+    Open,
+    /// It ended with this result.
+    Ended(PrintResult),
+}
+
+/// Filter for a page of prints. Absent fields do not restrict.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PrintFilter {
+    pub printer_id: Option<Uuid>,
+    /// Started by a command of this batch.
+    pub batch_id: Option<Uuid>,
+    /// Started by a command of a batch with this reference.
+    pub external_ref: Option<String>,
+    pub state: Option<PrintState>,
+    /// Started at this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Started before this time.
+    pub until: Option<DateTime<Utc>>,
+    /// Only prints on registered printers with this tag.
+    pub tag: Option<String>,
+    /// Tags that the caller may see. Only prints on registered printers with any of them.
+    pub visible_tags: Option<Vec<String>>,
+}
+
 /// The command that started a print, its batch, and the batch's reference. All are `None` if no command started the
 /// print.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -152,6 +152,13 @@ pub struct Delivery {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+/// Filter for a list of deliveries. Absent fields do not restrict.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    pub state: Option<DeliveryState>,
+    pub kind: Option<EventType>,
+}
+
 /// Pauses between attempts, and timeouts.
 #[derive(Debug, Clone, Copy)]
 pub struct RetrySchedule {

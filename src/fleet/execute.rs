@@ -21,8 +21,8 @@ use crate::{
         message::Message,
         plate::PlateState,
         print::PrintResult,
+        printer_file::PrintCounts,
     },
-    octoprint::PrintCounts,
 };
 
 impl Actor {

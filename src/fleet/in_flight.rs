@@ -6,14 +6,12 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::message::ActorCommand;
-use crate::{
-    domain::{
-        command::{Command, FileRef, Step},
-        effect::{Evidence, Observation},
-        print::SentStart,
-        state::PrinterState,
-    },
-    octoprint::PrintCounts,
+use crate::domain::{
+    command::{Command, FileRef, Step},
+    effect::{Evidence, Observation},
+    print::SentStart,
+    printer_file::PrintCounts,
+    state::PrinterState,
 };
 
 /// How long a transitional state may hold a command, and how long a command waits for an effect that is in transition.

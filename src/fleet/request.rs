@@ -17,10 +17,11 @@ use super::settings::{READ_HEDGE, READ_TIMEOUT, SEND_TIMEOUT, VERSION_TIMEOUT};
 use crate::{
     domain::{
         command::{FileRef, Step},
+        printer_file::PrintCounts,
         reading::JobReading,
         state::PrinterState,
     },
-    octoprint::{Error, EventSocket, EventSocketError, OctoPrint, PrintCounts, PrinterReading, RequestOptions},
+    octoprint::{Error, EventSocket, EventSocketError, OctoPrint, PrinterReading, RequestOptions},
 };
 
 /// The result of a request.

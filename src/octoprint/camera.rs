@@ -4,24 +4,14 @@
 //! with permission to change the settings chooses it. So the address is mapped to the printer's own host, the size of the
 //! picture is limited, and the API key is not sent.
 
-use bytes::Bytes;
 use reqwest::{Method, Request, header::AUTHORIZATION};
 use url::{Host, Url};
 
 use super::{Error, OctoPrint, RequestOptions, request, settings::CameraAddresses};
-use crate::domain::message::Message;
+use crate::domain::{camera::CameraPicture, message::Message};
 
 /// The largest picture, in bytes.
 const MAX_PICTURE: usize = 8 * 1024 * 1024;
-
-/// A picture of a camera.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CameraPicture {
-    /// For example `image/jpeg`. Never SVG, which can contain scripts.
-    pub content_type: String,
-    /// The content of the picture's file.
-    pub bytes: Bytes,
-}
 
 impl OctoPrint {
     /// Fetches a picture of the camera in OctoPrint's settings. Returns `None` without a camera. If the snapshot address is

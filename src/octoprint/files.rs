@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use reqwest::Method;
 use serde::Deserialize;
 use url::Url;
@@ -12,7 +12,11 @@ use super::{
     Error, OctoPrint, RequestOptions,
     lenient::{List, Number, Object, Text},
 };
-use crate::domain::{message::Message, reading::LOCAL_ORIGIN};
+use crate::domain::{
+    message::Message,
+    printer_file::{FileEntry, PrintCounts},
+    reading::LOCAL_ORIGIN,
+};
 
 /// The largest list of files that is read, in bytes: about 40,000 entries of 1.11 with their analysis.
 const MAX_LIST: usize = 64 * 1024 * 1024;
@@ -25,36 +29,6 @@ const LONGEST_LIST: Duration = Duration::from_secs(30 * 60);
 /// The client for the files of one OctoPrint instance; from [`OctoPrint::files`].
 #[derive(Debug, Clone, Copy)]
 pub struct FilesClient<'a>(pub(super) &'a OctoPrint);
-
-/// A file as OctoPrint describes it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FileEntry {
-    /// With folders, separated by `/`. Path and `origin` together are the only identity of the file.
-    pub path: String,
-    /// `local`, `sdcard` (1.x), `printer` (2.x).
-    pub origin: String,
-    /// The last part of the path.
-    pub name: String,
-    /// Bytes.
-    pub size: Option<u64>,
-    /// When OctoPrint received it.
-    pub date: Option<DateTime<Utc>>,
-    /// How often it was printed. Overwriting the file resets the counters (measured on 1.11.8).
-    pub prints: PrintCounts,
-    /// Seconds, from OctoPrint's analysis. The analysis is ready up to 2 s after the upload, and waits while a print runs.
-    pub estimated_print_time_s: Option<f64>,
-    /// The SHA-1 of the content in hexadecimal, on 1.11 only.
-    pub hash: Option<String>,
-}
-
-/// How often a file was printed. A cancelled print counts as a failure.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PrintCounts {
-    /// Prints that reached their end.
-    pub success: u64,
-    /// Prints that failed or were cancelled.
-    pub failure: u64,
-}
 
 impl FilesClient<'_> {
     /// Lists all files of all origins and folders, without the folders themselves and without models. Sends one request, and

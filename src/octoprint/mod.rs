@@ -41,18 +41,17 @@ use std::{
 };
 
 pub use app_keys::KeyRequest;
-pub use camera::CameraPicture;
 pub use connection::{ConnectionClient, ConnectionReading};
 pub use discovery::{DiscoveredInstance, discover_instances};
 pub use error::{Error, OfflineCause};
 pub use event_frame::EventFrame;
 pub use event_socket::{EventSocket, EventSocketError};
-pub use files::{FileEntry, FilesClient, PrintCounts};
+pub use files::FilesClient;
 pub use job::JobClient;
 pub use login::OctoPrintSession;
 pub use printer::{PrinterClient, PrinterReading};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-pub use upload::{Upload, UploadResult};
+pub use upload::Upload;
 use url::Url;
 pub use version::OctoPrintVersion;
 

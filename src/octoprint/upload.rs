@@ -17,7 +17,10 @@ use super::{
     lenient::{Dict, Flag, Object},
     request::MAX_RESPONSE,
 };
-use crate::{domain::reading::LOCAL_ORIGIN, outbound};
+use crate::{
+    domain::{printer_file::UploadResult, reading::LOCAL_ORIGIN},
+    outbound,
+};
 
 /// An upload ends if the printer accepts no byte for this long.
 const UPLOAD_SILENCE: Duration = Duration::from_secs(30);
@@ -45,24 +48,8 @@ pub struct Upload {
     pub print: bool,
 }
 
-/// The result of an upload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UploadResult {
-    /// The path that OctoPrint gave the file.
-    pub path: String,
-    /// Where the file is stored, for example `local`.
-    pub origin: String,
-    /// The last part of the path.
-    pub name: String,
-    /// The file is selected now. (On 1.11.8 this is `false` if a print was requested and has started.)
-    pub effective_select: bool,
-    /// The file prints now. **If the printer was offline, printing or paused, this is `false`, but the upload still
-    /// succeeds.**
-    pub effective_print: bool,
-}
-
 impl FilesClient<'_> {
-    /// Uploads a file, and selects or prints it if requested (201). **Check [`effective_print`](Uploaded::effective_print)**:
+    /// Uploads a file, and selects or prints it if requested (201). **Check [`effective_print`](UploadResult::effective_print)**:
     /// if the printer is offline or busy, the file is stored and not printed. A file with the same name is overwritten.
     /// Without a timeout in the options, the upload may take 6 hours while the printer accepts bytes. Needs the permission
     /// FILES_UPLOAD, and FILES_SELECT and PRINT to select and print.

@@ -30,12 +30,12 @@ use url::Url;
 pub use self::error::Error;
 use self::error::HttpError;
 use crate::{
-    domain::oidc::{Identity, OidcProvider, highest_role},
+    domain::oidc::{CallbackQuery, Identity, OidcProvider, highest_role},
     outbound::{Certificates, Networks, Outbound, Reply},
 };
 
-/// The path to which the provider redirects browsers.
-pub const CALLBACK: &str = "/login/oidc/callback";
+/// The path to which the provider redirects browsers: a route of `http/dashboard/mod.rs`.
+const CALLBACK_PATH: &str = "/login/oidc/callback";
 /// Time limit for one request to the provider.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The highest number of bytes in one response of the provider. Documents and key sets have about 10 KB.
@@ -89,18 +89,6 @@ pub struct LoginState {
     pub next: String,
     /// The login must be complete by this time.
     pub until: DateTime<Utc>,
-}
-
-/// Parameters of the redirect from the provider to this server.
-#[derive(Default, Deserialize)]
-pub struct CallbackQuery {
-    pub code: Option<String>,
-    pub state: Option<String>,
-    /// The issuer that redirects (RFC 9207).
-    pub iss: Option<String>,
-    /// Error code of the provider (RFC 6749, section 4.1.2.1).
-    pub error: Option<String>,
-    pub error_description: Option<String>,
 }
 
 /// A user whom the provider has verified.
@@ -262,7 +250,7 @@ impl Oidc {
     fn client(&self, metadata: &CoreProviderMetadata) -> Result<ProviderClient, Error> {
         let provider = &self.0.provider;
         // Exactly this URL must be registered at the provider.
-        let callback_url = format!("{}{CALLBACK}", provider.public_url.as_str().trim_end_matches('/'));
+        let callback_url = format!("{}{CALLBACK_PATH}", provider.public_url.as_str().trim_end_matches('/'));
         let redirect_url = RedirectUrl::new(callback_url).map_err(|_| Error::Incomplete("redirect_uri"))?;
         let secret = provider.client_secret.clone().map(ClientSecret::new);
         let id = ClientId::new(provider.client_id.clone());

@@ -1,9 +1,11 @@
 //! Reads the audit. Each entry is written in the transaction of the change that it describes.
 
 use super::{Services, access::Principal, error::Error};
-pub use crate::storage::audit::AuditFilter;
 use crate::{
-    domain::{access::Role, audit::CheckedRecord},
+    domain::{
+        access::Role,
+        audit::{AuditFilter, CheckedRecord},
+    },
     storage,
 };
 

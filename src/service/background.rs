@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::error::Error;
+use super::error::{Error, StorageFailure};
 use crate::{clock, storage};
 
 /// Pause after the first failure of a task; it doubles with each further one.
@@ -68,18 +68,12 @@ impl TaskFailure {
 impl From<Error> for TaskFailure {
     fn from(error: Error) -> Self {
         let code = match &error {
-            Error::Storage(storage::Error::Unavailable(_)) => "database_unavailable",
-            Error::Storage(storage::Error::Unreadable { .. }) => "stored_value_unreadable",
-            Error::Storage(storage::Error::Superseded) => "superseded",
-            Error::Storage(
-                storage::Error::NameTaken
-                | storage::Error::UrlTaken
-                | storage::Error::KeyTaken
-                | storage::Error::Setup(_)
-                | storage::Error::Database(_),
-            ) => "database_error",
+            Error::Storage { failure: StorageFailure::Unavailable, .. } => "database_unavailable",
+            Error::Storage { failure: StorageFailure::Unreadable, .. } => "stored_value_unreadable",
+            Error::Storage { failure: StorageFailure::Superseded, .. } => "superseded",
+            Error::Storage { failure: StorageFailure::Internal, .. } => "database_error",
             Error::Busy(_) | Error::TooManyAttempts(_) => "busy",
-            Error::Printer(_) => "printer_error",
+            Error::Printer { .. } => "printer_error",
             Error::Invalid(_)
             | Error::Unprocessable { .. }
             | Error::NotFound(_)

@@ -9,13 +9,12 @@ use uuid::Uuid;
 use super::{
     Services, access::Principal, dispatch::AdmissionError, dry_run::DryRunRow, error::Error, selection::SelectedPrinter,
 };
-pub use crate::storage::batches::BatchFilter;
 use crate::{
     clock,
     domain::{
         access::Role,
         audit::{Action, AuditEntry, object_fields},
-        batch::{Batch, BatchSpec, BatchState, OutcomeCounts, PlatePolicy, Selector, Target},
+        batch::{Batch, BatchFilter, BatchSpec, BatchState, OutcomeCounts, PlatePolicy, Selector, Target},
         command::{Command, CommandRow, Outcome},
         message::Message,
         validation::ValidationErrors,

@@ -14,7 +14,10 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use uuid::Uuid;
 
 use super::{Services, access::Principal, error::Error};
-use crate::{clock, domain::message::Message, octoprint::CameraPicture};
+use crate::{
+    clock,
+    domain::{camera::CameraPicture, message::Message},
+};
 
 /// A picture is reused for this time.
 const REUSE_FOR: Duration = Duration::from_secs(2);

@@ -7,10 +7,12 @@
 use uuid::Uuid;
 
 use super::{Services, access::Principal, error::Error};
-pub use crate::storage::commands::RequestedCommand;
 use crate::{
-    domain::audit::{Action, CheckedRecord},
-    storage::{self, audit::AuditFilter},
+    domain::{
+        audit::{Action, AuditFilter, CheckedRecord},
+        command::RequestedCommand,
+    },
+    storage,
 };
 
 /// A page of one printer's commands.

@@ -8,7 +8,7 @@ use super::{
     Services,
     access::Principal,
     diagnosis::Diagnosis,
-    error::Error,
+    error::{Error, PrinterFailure},
     printer_access::{AccessPatch, checked_access},
 };
 use crate::{
@@ -137,21 +137,9 @@ fn find_missing_permissions(session: &OctoPrintSession) -> Vec<String> {
 }
 
 fn classify_reachability(error: &PrinterError) -> Reachability {
-    use PrinterError as E;
-    match error {
-        E::Unauthorized | E::ProxyLogin => Reachability::Unauthorized,
-        E::Offline { .. }
-        | E::Blocked(_)
-        | E::Timeout { .. }
-        | E::Silent { .. }
-        | E::Lost { .. }
-        | E::Server { .. } => Reachability::Unreachable,
-        E::Invalid { .. }
-        | E::Conflict { .. }
-        | E::NotFound
-        | E::Refused { .. }
-        | E::Protocol { .. }
-        | E::Redirected { .. }
-        | E::NoSocket { .. } => Reachability::Incompatible,
+    match error.into() {
+        PrinterFailure::Unreachable => Reachability::Unreachable,
+        PrinterFailure::Unauthorized => Reachability::Unauthorized,
+        PrinterFailure::Protocol => Reachability::Incompatible,
     }
 }

@@ -1,13 +1,11 @@
 //! Errors of use cases. The HTTP layer turns them into responses.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use crate::{
     domain::{event::Cursor, message::Message, validation::ValidationErrors},
     octoprint, secrets, storage,
 };
-/// Errors of the lower layers, for the code that turns errors into responses.
-pub use crate::{octoprint::Error as PrinterError, storage::Error as StorageError};
 
 /// Why a use case failed. [`Error::message`] is for the person or program that made the request; `Display` is for the log.
 #[derive(Debug, thiserror::Error)]
@@ -43,14 +41,39 @@ pub enum Error {
     /// Too many login attempts or unknown tokens. The next attempt is permitted after this time.
     #[error("too many attempts")]
     TooManyAttempts(Duration),
-    /// A request to the printer failed.
-    #[error("the printer {0}")]
-    Printer(#[from] octoprint::Error),
-    #[error(transparent)]
-    Storage(storage::Error),
+    /// A request to the printer failed. `message` is for the user, `cause` for the log.
+    #[error("the printer {cause}")]
+    Printer { failure: PrinterFailure, message: Message, cause: String },
+    /// The database failed. `cause` is for the log: the error with all its causes.
+    #[error("{cause}")]
+    Storage { failure: StorageFailure, cause: String },
     /// A defect in Printyard, or a failure of the machine. The text is for the log.
     #[error("{0}")]
     Internal(String),
+}
+
+/// Class of a failed request to a printer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrinterFailure {
+    /// No connection, or no complete response. Also a server error (5xx).
+    Unreachable,
+    /// OctoPrint, or a web server in front of it, refused the credentials.
+    Unauthorized,
+    /// OctoPrint refused the request, or the response does not come from a working OctoPrint.
+    Protocol,
+}
+
+/// Class of a failure of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StorageFailure {
+    /// The database is unreachable or too busy. The same request may succeed later.
+    Unavailable,
+    /// Another server has taken over the farm.
+    Superseded,
+    /// This version cannot read a stored value.
+    Unreadable,
+    /// Any other failure: a defect of Printyard or of the database.
+    Internal,
 }
 
 impl Error {
@@ -67,17 +90,10 @@ impl Error {
             Self::TooManyAttempts(wait) => {
                 Message::new("refusal-too-many-attempts").with("seconds", wait.as_secs().max(1))
             }
-            Self::Printer(error) => error.message(),
-            Self::Storage(storage::Error::Superseded) => Message::new("refusal-superseded"),
-            Self::Storage(storage::Error::Unavailable(_)) => Message::new("refusal-database-unavailable"),
-            Self::Storage(
-                storage::Error::NameTaken
-                | storage::Error::UrlTaken
-                | storage::Error::KeyTaken
-                | storage::Error::Unreadable { .. }
-                | storage::Error::Setup(_)
-                | storage::Error::Database(_),
-            )
+            Self::Printer { message, .. } => message.clone(),
+            Self::Storage { failure: StorageFailure::Superseded, .. } => Message::new("refusal-superseded"),
+            Self::Storage { failure: StorageFailure::Unavailable, .. } => Message::new("refusal-database-unavailable"),
+            Self::Storage { failure: StorageFailure::Unreadable | StorageFailure::Internal, .. }
             | Self::Internal(_) => Message::new("refusal-internal"),
         }
     }
@@ -89,27 +105,77 @@ impl From<ValidationErrors> for Error {
     }
 }
 
-impl From<storage::Error> for Error {
-    fn from(error: storage::Error) -> Self {
+impl From<&octoprint::Error> for PrinterFailure {
+    fn from(error: &octoprint::Error) -> Self {
+        use octoprint::Error as E;
         match error {
-            storage::Error::NameTaken => {
-                Self::Conflict { code: "name_taken", detail: Message::new("refusal-printer-name-taken") }
-            }
-            storage::Error::UrlTaken => {
-                Self::Conflict { code: "url_taken", detail: Message::new("refusal-printer-url-taken") }
-            }
-            storage::Error::KeyTaken => super::idempotency::in_progress_error(),
-            other @ (storage::Error::Unavailable(_)
-            | storage::Error::Superseded
-            | storage::Error::Unreadable { .. }
-            | storage::Error::Setup(_)
-            | storage::Error::Database(_)) => Self::Storage(other),
+            E::Timeout { .. }
+            | E::Silent { .. }
+            | E::Offline { .. }
+            | E::Lost { .. }
+            | E::Blocked(_)
+            | E::Server { .. } => Self::Unreachable,
+            E::Unauthorized | E::ProxyLogin => Self::Unauthorized,
+            E::Protocol { .. }
+            | E::Redirected { .. }
+            | E::NotFound
+            | E::NoSocket { .. }
+            | E::Refused { .. }
+            | E::Conflict { .. }
+            | E::Invalid { .. } => Self::Protocol,
         }
     }
+}
+
+impl From<octoprint::Error> for Error {
+    fn from(error: octoprint::Error) -> Self {
+        Self::Printer { failure: (&error).into(), message: error.message(), cause: error.to_string() }
+    }
+}
+
+impl From<storage::Error> for Error {
+    fn from(error: storage::Error) -> Self {
+        let failure = match &error {
+            storage::Error::NameTaken => {
+                return Self::Conflict { code: "name_taken", detail: Message::new("refusal-printer-name-taken") };
+            }
+            storage::Error::UrlTaken => {
+                return Self::Conflict { code: "url_taken", detail: Message::new("refusal-printer-url-taken") };
+            }
+            storage::Error::KeyTaken => return super::idempotency::in_progress_error(),
+            storage::Error::Unavailable(_) => StorageFailure::Unavailable,
+            storage::Error::Superseded => StorageFailure::Superseded,
+            storage::Error::Unreadable { .. } => StorageFailure::Unreadable,
+            storage::Error::Setup(_) | storage::Error::Database(_) => StorageFailure::Internal,
+        };
+        Self::Storage { failure, cause: join_causes(&error) }
+    }
+}
+
+/// Returns the texts of an error and of all its causes.
+fn join_causes(error: &storage::Error) -> String {
+    let causes = iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl From<secrets::Error> for Error {
     fn from(error: secrets::Error) -> Self {
         Self::Internal(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_a_lower_layer_keeps_its_class_and_its_causes() {
+        let Error::Storage { failure, cause } = storage::Error::timed_out().into() else { panic!("not a failure") };
+        assert_eq!(failure, StorageFailure::Unavailable);
+        assert!(cause.len() > "the database is not available: ".len(), "with the cause of the driver: {cause}");
+        let error = Error::from(octoprint::Error::Server { status: 502 });
+        assert_eq!(error.to_string(), "the printer failed with the status 502");
+        assert_eq!(error.message(), octoprint::Error::Server { status: 502 }.message());
+        assert!(matches!(error, Error::Printer { failure: PrinterFailure::Unreachable, .. }));
     }
 }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::fs::File;
+use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
 use super::{
@@ -18,16 +20,29 @@ use crate::{
         audit::{Action, AuditEntry, object_fields},
         command::FileRef,
         message::Message,
+        printer_file::{FileEntry, UploadResult},
     },
     octoprint::{self, RequestOptions},
-    storage,
-};
-pub use crate::{
-    octoprint::{FileEntry, Upload, UploadResult},
     outbound::Body,
+    storage,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A received file that is to be sent to a printer. It is streamed and never kept in memory.
+#[derive(Debug)]
+pub struct Upload {
+    /// Open at the first byte to send.
+    pub file: File,
+    /// Bytes.
+    pub length: u64,
+    /// OctoPrint changes some characters, so use the path in the result.
+    pub filename: String,
+    /// The target folder. OctoPrint creates it if needed. Empty: the top folder.
+    pub folder: String,
+    /// Select the file after the upload.
+    pub select: bool,
+}
 
 impl Services {
     /// Reads the list of files from a printer.
@@ -45,11 +60,13 @@ impl Services {
     }
 
     /// Streams an upload to a printer. The path from OctoPrint may differ from the requested path.
-    pub async fn upload_file(&self, who: &Principal, id: Uuid, mut upload: Upload) -> Result<UploadResult, Error> {
+    pub async fn upload_file(&self, who: &Principal, id: Uuid, upload: Upload) -> Result<UploadResult, Error> {
         who.require(Role::Operator)?;
         let view = self.printer(who, id).await?;
         let octoprint = self.client_for_printer(&view.printer).await?;
-        let select = std::mem::take(&mut upload.select);
+        let Upload { file, length, filename, folder, select } = upload;
+        let body = Body::wrap_stream(ReaderStream::new(file));
+        let upload = octoprint::Upload { body, length, filename, folder, select: false, print: false };
         let turn = self.uploads.transfer_locks.lock(id).await;
         let options = RequestOptions { silence: self.settings.upload_idle_timeout, ..RequestOptions::default() };
         let mut uploaded = octoprint.files().upload(upload, &options).await.map_err(file_error)?;
@@ -145,6 +162,6 @@ fn file_error(error: octoprint::Error) -> Error {
         octoprint::Error::Refused { status: 415, .. } => {
             Error::Unprocessable { code: "file_type_refused", detail: Message::new("refusal-file-type") }
         }
-        other => Error::Printer(other),
+        other => other.into(),
     }
 }

@@ -8,9 +8,14 @@ use std::{
 use uuid::Uuid;
 
 use super::{Services, error::Error};
-pub use crate::domain::idempotency::{KeyBinding, KeyUse, parse_key};
-use crate::domain::message::Message;
-use crate::{clock, secrets, storage};
+use crate::{
+    clock,
+    domain::{
+        idempotency::{KeyBinding, KeyUse},
+        message::Message,
+    },
+    secrets, storage,
+};
 
 /// Keys whose first request this server processes at the moment.
 #[derive(Debug, Clone, Default)]

@@ -38,6 +38,7 @@ pub mod sealed_form;
 pub mod selection;
 pub mod sending;
 pub mod sessions;
+mod snapshot;
 pub mod statistics;
 pub mod tags;
 pub mod temperatures;
@@ -105,37 +106,37 @@ impl Deref for Services {
 
 /// State that all clones of [`Services`] share.
 pub struct SharedServices {
-    pub(crate) db: Db,
-    pub(crate) sending: watch::Receiver<SendingStatus>,
-    pub(crate) fleet: Fleet,
-    pub(crate) dispatcher: DispatcherHandle,
-    pub(crate) batch_writer: BatchWriter,
-    pub(crate) outbound: Outbound,
-    pub(crate) vault: Arc<Vault>,
-    pub(crate) admin_token: Option<Arc<str>>,
-    pub(crate) settings: Settings,
+    db: Db,
+    sending: watch::Receiver<SendingStatus>,
+    fleet: Fleet,
+    dispatcher: DispatcherHandle,
+    batch_writer: BatchWriter,
+    outbound: Outbound,
+    vault: Arc<Vault>,
+    admin_token: Option<Arc<str>>,
+    settings: Settings,
     /// Returns the English text of a message, for the bodies of webhooks.
-    pub(crate) text_of: TextOf,
-    pub(crate) oidc: Option<Oidc>,
-    pub(crate) uploads: Arc<Uploads>,
+    text_of: TextOf,
+    oidc: Option<Oidc>,
+    uploads: Arc<Uploads>,
     /// One list of files is read from a printer at a time.
-    pub(crate) file_list_locks: Arc<TransferLocks>,
-    pub(crate) registry: Arc<Registry>,
-    pub(crate) login_throttle: Arc<LoginThrottle>,
-    pub(crate) cameras: Arc<Cameras>,
-    pub(crate) discovery: Arc<Discovery>,
-    pub(crate) key_requests: Arc<KeyRequests>,
-    pub(crate) feed_notifier: FeedNotifier,
-    pub(crate) idempotency_keys: HeldKeys,
-    pub(crate) webhooks: Webhooks,
-    pub(crate) recorder: RecorderStatus,
-    pub(crate) background: BackgroundTasks,
+    file_list_locks: Arc<TransferLocks>,
+    registry: Arc<Registry>,
+    login_throttle: Arc<LoginThrottle>,
+    cameras: Arc<Cameras>,
+    discovery: Arc<Discovery>,
+    key_requests: Arc<KeyRequests>,
+    feed_notifier: FeedNotifier,
+    idempotency_keys: HeldKeys,
+    webhooks: Webhooks,
+    recorder: RecorderStatus,
+    background: BackgroundTasks,
     write_status: WriteStatus,
     /// Cancelled on shutdown. Long waits must select on it.
-    pub(crate) stop: CancellationToken,
-    pub(crate) hashers: Arc<tokio::sync::Semaphore>,
+    stop: CancellationToken,
+    hashers: Arc<tokio::sync::Semaphore>,
     /// Number of passwords that were hashed or verified since the start.
-    pub(crate) passwords_hashed: Arc<AtomicU64>,
+    passwords_hashed: Arc<AtomicU64>,
 }
 
 /// What the services need for their start.
@@ -264,7 +265,7 @@ impl Services {
         self.db.close().await;
     }
 
-    /// Returns the fleet, for pages and streams that follow it.
+    /// Returns the fleet, for the tests and the start of the process. `http` uses the functions of `snapshot.rs`.
     pub fn fleet(&self) -> &Fleet {
         &self.fleet
     }

@@ -18,17 +18,16 @@ use super::{
     sessions::Browser,
     users::{changed_user, new_user},
 };
-pub use crate::oidc::{CALLBACK, CallbackQuery, Error as OidcError};
 use crate::{
     clock,
     domain::{
         access::Role,
         audit::{ActorKind, AuditEntry},
         message::Message,
-        oidc::{Identity, display_name, highest_role},
+        oidc::{CallbackQuery, Identity, display_name, highest_role},
         user::{User, UserDetails},
     },
-    oidc::{LoginState, Oidc, VerifiedUser},
+    oidc::{self, LoginState, Oidc, VerifiedUser},
     storage::{
         self,
         users::{SessionsToEnd, UserUpdate, UserUpdateResult},
@@ -59,7 +58,34 @@ pub enum SignOnResult {
     /// An admin has disabled the user.
     Disabled,
     /// The sign-on failed.
-    Failed(OidcError),
+    Failed(SignOnFailure),
+}
+
+/// Why a sign-on through the provider failed. The log has the details.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignOnFailure {
+    /// The return does not belong to the login of this browser, or contains no result.
+    UnknownLogin,
+    /// The user, or the provider, refused (`access_denied`).
+    AccessDenied,
+    /// The provider does not reply, refused for another reason, or its data cannot be trusted.
+    Provider,
+}
+
+impl From<oidc::Error> for SignOnFailure {
+    fn from(error: oidc::Error) -> Self {
+        use oidc::Error as E;
+        match error {
+            E::StateMismatch | E::IssuerMismatch | E::NoCode => Self::UnknownLogin,
+            E::Refused { code, .. } if code == "access_denied" => Self::AccessDenied,
+            E::Refused { .. }
+            | E::Provider { .. }
+            | E::Incomplete(_)
+            | E::Busy
+            | E::Token(_)
+            | E::AccessTokenMismatch => Self::Provider,
+        }
+    }
 }
 
 impl Services {
@@ -69,14 +95,14 @@ impl Services {
     }
 
     /// Returns the provider's address for a sign-on, and the sealed login state that the browser must keep.
-    pub async fn begin_sign_on(&self, next: &str) -> Result<Result<(String, String), OidcError>, Error> {
+    pub async fn begin_sign_on(&self, next: &str) -> Result<Result<(String, String), SignOnFailure>, Error> {
         let oidc = self.oidc()?;
         let next = if next.len() <= MAX_NEXT_LENGTH { next } else { "/" };
         match oidc.authorize_url(next, clock::now() + JOURNEY).await {
             Ok((url, login_state)) => Ok(Ok((url.into(), self.seal_login_state(&login_state)?))),
             Err(error) => {
                 tracing::warn!(%error, issuer = oidc.provider().issuer, "a sign-on could not be started");
-                Ok(Err(error))
+                Ok(Err(error.into()))
             }
         }
     }
@@ -100,7 +126,7 @@ impl Services {
             Ok(sign_on) => sign_on,
             Err(error) => {
                 tracing::warn!(%error, address = ?browser.origin.address, "sign-on failed");
-                return Ok(SignOnResult::Failed(error));
+                return Ok(SignOnResult::Failed(error.into()));
             }
         };
         let Some(role) = highest_role(oidc.provider(), &sign_on.claims) else {

@@ -16,6 +16,7 @@ use crate::{
     domain::{
         access::Role,
         audit::{Action, AuditEntry, changed_fields, object_fields},
+        camera::CameraPicture,
         message::Message,
         plate::Plate,
         printer::{Printer, PrinterDetails},
@@ -25,7 +26,7 @@ use crate::{
         validation::ValidationErrors,
     },
     fleet::view::LivePrinter,
-    octoprint::{CameraPicture, RequestOptions},
+    octoprint::RequestOptions,
     storage::{
         self,
         printers::{NewPrinter, PrinterFilter},

@@ -3,8 +3,10 @@
 use uuid::Uuid;
 
 use super::{Services, access::Principal, error::Error};
-pub use crate::storage::prints::{PrintFilter, PrintState};
-use crate::{domain::print::Print, storage};
+use crate::{
+    domain::print::{Print, PrintFilter},
+    storage,
+};
 
 impl Services {
     /// Returns a page of prints of visible printers, newest first.

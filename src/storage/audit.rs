@@ -12,10 +12,9 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::AssertSqlSafe;
-use uuid::Uuid;
 
 use super::{Db, Error, bulk, reading, transaction};
-use crate::domain::audit::{Action, AuditEntry, AuditRecord, CheckedRecord};
+use crate::domain::audit::{Action, AuditEntry, AuditFilter, AuditRecord, CheckedRecord};
 pub use index::index_new_rows;
 pub use prune::delete_older_than;
 
@@ -167,18 +166,6 @@ pub async fn append_single(db: &Db, entry: &AuditEntry) -> Result<(), Error> {
         append!(tx, db, entry);
     });
     Ok(())
-}
-
-/// Filter for a page of records. Absent fields do not restrict.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct AuditFilter {
-    pub since: Option<DateTime<Utc>>,
-    /// Before this time.
-    pub until: Option<DateTime<Utc>>,
-    /// Exact name.
-    pub actor: Option<String>,
-    pub action: Option<Action>,
-    pub printer_id: Option<Uuid>,
 }
 
 /// Returns a page of records, newest first, before `before`.

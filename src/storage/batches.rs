@@ -17,7 +17,7 @@ use super::{
 };
 use crate::domain::{
     audit::{Action, ActorKind, AuditEntry, object_fields},
-    batch::{Batch, BatchResult, BatchSpec, BatchState, OutcomeCounts},
+    batch::{Batch, BatchFilter, BatchResult, BatchSpec, BatchState, OutcomeCounts},
     command::{Command, CommandRow, Outcome, Reason},
 };
 
@@ -51,18 +51,6 @@ impl BatchRow {
             retry_of: self.retry_of,
         })
     }
-}
-
-/// Filter for a page of batches. Absent fields do not restrict.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct BatchFilter {
-    pub state: Option<BatchState>,
-    pub command: Option<Command>,
-    pub external_ref: Option<String>,
-    /// Created at this time or later.
-    pub since: Option<DateTime<Utc>>,
-    /// Tags that the caller may see. Only batches with a row on a registered printer with any of them.
-    pub visible_tags: Option<Vec<String>>,
 }
 
 /// Result of [`stop`].

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::{
     command::FileRef,
-    print::{ActorKind, Print, PrintActor, PrintResult, SentStart},
+    print::{ActorKind, Print, PrintActor, PrintFilter, PrintResult, PrintState, SentStart},
     reading::LOCAL_ORIGIN,
 };
 
@@ -62,34 +62,6 @@ impl PrintRow {
             external_ref: self.external_ref,
         })
     }
-}
-
-/// State of a print, as a filter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PrintState {
-    /// It has not ended.
-    Open,
-    /// It ended with this result.
-    Ended(PrintResult),
-}
-
-/// Filter for a page of prints. Absent fields do not restrict.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct PrintFilter {
-    pub printer_id: Option<Uuid>,
-    /// Started by a command of this batch.
-    pub batch_id: Option<Uuid>,
-    /// Started by a command of a batch with this reference.
-    pub external_ref: Option<String>,
-    pub state: Option<PrintState>,
-    /// Started at this time or later.
-    pub since: Option<DateTime<Utc>>,
-    /// Started before this time.
-    pub until: Option<DateTime<Utc>>,
-    /// Only prints on registered printers with this tag.
-    pub tag: Option<String>,
-    /// Tags that the caller may see. Only prints on registered printers with any of them.
-    pub visible_tags: Option<Vec<String>>,
 }
 
 /// Returns the prints of these printers that have not ended, oldest first.

@@ -12,7 +12,7 @@ use printyard::{
         command::FileRef,
         event::{Event, EventType},
         plate::PlateState,
-        print::{JobMark, PrintActor, PrintFact, PrintResult},
+        print::{JobMark, PrintActor, PrintFact, PrintFilter, PrintResult},
         state::PrinterState,
     },
     fleet::{message::StoredObservation, recorder_queue::RecorderQueue},
@@ -23,7 +23,7 @@ use printyard::{
         fault_injection::{FailureDuration, FailurePoint, InjectedFailure},
         plates,
         printer_observations::{self, PrinterObservation},
-        prints::{self, PrintFilter},
+        prints,
     },
 };
 use serde_json::{Value, json};

@@ -19,8 +19,8 @@ use super::{
     request::extract::QueryParams,
 };
 use crate::{
-    domain::audit::{Action, AuditActor, CheckedRecord},
-    service::{Error, Services, access::Principal, audit::AuditFilter},
+    domain::audit::{Action, AuditActor, AuditFilter, CheckedRecord},
+    service::{Error, Services, access::Principal},
 };
 
 const LIST: &str = "audit";

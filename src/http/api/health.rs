@@ -155,7 +155,7 @@ async fn get_metrics(who: Viewer, State(services): State<Services>) -> Result<Re
     who.0.require_whole_farm()?;
     let mut reachability: BTreeMap<&str, usize> = BTreeMap::new();
     let mut states: BTreeMap<&str, usize> = BTreeMap::new();
-    for live in services.fleet().view().printers() {
+    for live in services.live_printers() {
         *reachability.entry(live.reachability.as_str()).or_default() += 1;
         *states.entry(live.state.as_str()).or_default() += 1;
     }

@@ -19,12 +19,9 @@ use super::{
 use crate::{
     domain::{
         command::FileRef,
-        print::{Print, PrintActor, PrintResult},
+        print::{Print, PrintActor, PrintFilter, PrintResult, PrintState},
     },
-    service::{
-        Services,
-        prints::{PrintFilter, PrintState},
-    },
+    service::Services,
 };
 
 const LIST: &str = "prints";

@@ -23,7 +23,7 @@ use crate::{
     },
     service::{
         Error,
-        error::{PrinterError, StorageError},
+        error::{PrinterFailure, StorageFailure},
     },
 };
 
@@ -213,23 +213,19 @@ impl From<Error> for Problem {
                 let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1);
                 new(StatusCode::TOO_MANY_REQUESTS, "rate_limited").retry_after(seconds)
             }
-            Error::Printer(error) => {
-                let (status, code) = of_printer(&error);
-                new(status, code)
-            }
-            Error::Storage(error) => {
-                log_storage(&error);
-                match error {
-                    StorageError::Superseded => {
+            Error::Printer { failure, .. } => match failure {
+                PrinterFailure::Unreachable => new(StatusCode::GATEWAY_TIMEOUT, "printer_unreachable"),
+                PrinterFailure::Unauthorized => new(StatusCode::BAD_GATEWAY, "printer_unauthorized"),
+                PrinterFailure::Protocol => new(StatusCode::BAD_GATEWAY, "printer_protocol"),
+            },
+            Error::Storage { failure, cause } => {
+                tracing::error!(cause, "the database failed");
+                match failure {
+                    StorageFailure::Superseded => {
                         new(StatusCode::SERVICE_UNAVAILABLE, "standby").retry_after(BUSY_RETRY_S)
                     }
-                    StorageError::Unavailable(_) => Self::database_unavailable(),
-                    StorageError::NameTaken
-                    | StorageError::UrlTaken
-                    | StorageError::KeyTaken
-                    | StorageError::Unreadable { .. }
-                    | StorageError::Setup(_)
-                    | StorageError::Database(_) => internal_error(),
+                    StorageFailure::Unavailable => Self::database_unavailable(),
+                    StorageFailure::Unreadable | StorageFailure::Internal => internal_error(),
                 }
             }
             Error::Internal(cause) => {
@@ -238,33 +234,6 @@ impl From<Error> for Problem {
             }
         }
     }
-}
-
-/// Returns the status and the code for a failed request to a printer.
-fn of_printer(error: &PrinterError) -> (StatusCode, &'static str) {
-    match error {
-        PrinterError::Timeout { .. }
-        | PrinterError::Silent { .. }
-        | PrinterError::Offline { .. }
-        | PrinterError::Lost { .. }
-        | PrinterError::Blocked(_)
-        | PrinterError::Server { .. } => (StatusCode::GATEWAY_TIMEOUT, "printer_unreachable"),
-        PrinterError::Unauthorized | PrinterError::ProxyLogin => (StatusCode::BAD_GATEWAY, "printer_unauthorized"),
-        PrinterError::Protocol { .. }
-        | PrinterError::Redirected { .. }
-        | PrinterError::NotFound
-        | PrinterError::NoSocket { .. }
-        | PrinterError::Refused { .. }
-        | PrinterError::Conflict { .. }
-        | PrinterError::Invalid { .. } => (StatusCode::BAD_GATEWAY, "printer_protocol"),
-    }
-}
-
-fn log_storage(error: &StorageError) {
-    let causes: Vec<String> = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
-        .map(|error| error.to_string())
-        .collect();
-    tracing::error!(cause = causes.join(": "), "the database failed");
 }
 
 fn internal_error() -> Problem {

@@ -75,7 +75,7 @@ impl FromRef<Dashboard> for Services {
 /// Returns the router of all pages. Streams end when `stop` is cancelled.
 pub fn router(services: Services, bounds: ServerLimits, stop: CancellationToken) -> Router {
     let tile_cache = Arc::new(TileCache::new(services.clone()));
-    let rounds = Arc::new(Rounds::start(services.fleet().view().subscribe(), stop.clone()));
+    let rounds = Arc::new(Rounds::start(services.subscribe_live_versions(), stop.clone()));
     let live_pages = KeyedLimit::new(MAX_LIVE_PAGES);
     let dashboard = Dashboard { services: services.clone(), tile_cache, live_pages, rounds, stop };
     let cacheable = Router::new()

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     domain::{access::Role, validation::FieldError},
     http::{api::problem::Problem, auth},
-    service::{Error, Services, access::Principal, error::StorageError},
+    service::{Error, Services, access::Principal, error::StorageFailure},
 };
 
 /// The user of a session. A request without one is redirected to the login.
@@ -192,20 +192,15 @@ impl From<Error> for Failure {
             Error::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "failure-too-large", text),
             Error::Busy(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "failure-busy", text),
             Error::TooManyAttempts(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, "failure-too-many-attempts", text),
-            Error::Printer(_) => Self::new(StatusCode::BAD_GATEWAY, "failure-printer", text),
-            Error::Storage(cause) => {
+            Error::Printer { .. } => Self::new(StatusCode::BAD_GATEWAY, "failure-printer", text),
+            Error::Storage { failure, cause } => {
                 tracing::error!(error = %cause, "a page could not use the database");
-                match cause {
-                    StorageError::Unavailable(_) => Self::database_unavailable(),
-                    StorageError::Superseded => {
+                match failure {
+                    StorageFailure::Unavailable => Self::database_unavailable(),
+                    StorageFailure::Superseded => {
                         Self::new(StatusCode::SERVICE_UNAVAILABLE, "failure-superseded", t("failure-superseded-text"))
                     }
-                    StorageError::NameTaken
-                    | StorageError::UrlTaken
-                    | StorageError::KeyTaken
-                    | StorageError::Unreadable { .. }
-                    | StorageError::Setup(_)
-                    | StorageError::Database(_) => Self::internal(),
+                    StorageFailure::Unreadable | StorageFailure::Internal => Self::internal(),
                 }
             }
             Error::Internal(cause) => {

@@ -16,11 +16,8 @@ use super::{
     printers::history::PrintRow,
 };
 use crate::{
-    domain::print::PrintResult,
-    service::{
-        access::Principal,
-        prints::{PrintFilter, PrintState},
-    },
+    domain::print::{PrintFilter, PrintResult, PrintState},
+    service::access::Principal,
 };
 
 /// Number of prints per page.

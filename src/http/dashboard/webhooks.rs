@@ -20,12 +20,12 @@ use crate::{
     domain::{
         access::Role,
         event::EventType,
-        webhook::{Delivery, DeliveryState, DisabledReason, WebhookDetails},
+        webhook::{Delivery, DeliveryFilter, DeliveryState, DisabledReason, WebhookDetails},
     },
     service::{
         Error,
         access::Principal,
-        webhooks::{DeliveryFilter, WebhookPatch, WebhookReport, WebhookView},
+        webhooks::{WebhookPatch, WebhookReport, WebhookView},
     },
 };
 

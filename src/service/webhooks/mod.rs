@@ -23,8 +23,6 @@ use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 use super::{Services, access::Principal, error::Error};
-/// Filter of a list of deliveries.
-pub use crate::storage::webhooks::DeliveryFilter;
 use crate::{
     clock,
     domain::{
@@ -33,7 +31,7 @@ use crate::{
         event::EventType,
         message::Message,
         validation::ValidationErrors,
-        webhook::{Delivery, MAX_WEBHOOKS, TEST_EVENT_TYPE, Webhook, WebhookDetails},
+        webhook::{Delivery, DeliveryFilter, MAX_WEBHOOKS, TEST_EVENT_TYPE, Webhook, WebhookDetails},
     },
     outbound::Outbound,
     secrets,

@@ -17,7 +17,7 @@ use super::{
     bulk::{self, ColumnType},
     reading,
 };
-use crate::domain::command::{CommandRow, Outcome};
+use crate::domain::command::{CommandRow, Outcome, RequestedCommand};
 
 pub use end::{end_not_recorded, end_queued, skip_queued, store_settled_effect};
 pub(super) use row::CommandInsert;
@@ -131,14 +131,6 @@ pub async fn list_last_of_each_printer(db: &Db, since: DateTime<Utc>) -> Result<
     let rows: Vec<RawCommandRow> =
         reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(since).fetch_all(pool).await)?;
     parse_rows(rows)
-}
-
-/// A command, with its requester and the time of the request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RequestedCommand {
-    pub row: CommandRow,
-    pub requested_by: String,
-    pub requested_at: DateTime<Utc>,
 }
 
 #[derive(sqlx::FromRow)]

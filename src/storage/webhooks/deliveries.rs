@@ -15,7 +15,7 @@ use crate::domain::{
     audit::AuditEntry,
     event::EventType,
     message::Message,
-    webhook::{Delivery, DeliveryState},
+    webhook::{Delivery, DeliveryFilter, DeliveryState},
 };
 use crate::storage::bulk::{self, ColumnType, format_time};
 
@@ -262,13 +262,6 @@ pub async fn store_attempt(db: &Db, attempt: &AttemptResult) -> Result<Option<Da
         failing.and_then(|(since,)| since)
     });
     Ok(since)
-}
-
-/// Filter for a list of deliveries. Absent fields do not restrict.
-#[derive(Debug, Clone, Default)]
-pub struct DeliveryFilter {
-    pub state: Option<DeliveryState>,
-    pub kind: Option<EventType>,
 }
 
 /// Returns a page of the deliveries of a webhook, newest first, older than `after`.

@@ -15,8 +15,8 @@ use crate::domain::{
 };
 
 pub use deliveries::{
-    AttemptResult, DeliveryFilter, NewDelivery, PositionAdvance, advance_positions, claim_due, count_pending,
-    delete_old_deliveries, get_delivery, list_deliveries, next_due, redeliver, store_attempt,
+    AttemptResult, NewDelivery, PositionAdvance, advance_positions, claim_due, count_pending, delete_old_deliveries,
+    get_delivery, list_deliveries, next_due, redeliver, store_attempt,
 };
 
 const COLUMNS: &str = "id, url, description, types, enabled, ordered, tags, created_by, position, disabled_reason,

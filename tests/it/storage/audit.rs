@@ -2,10 +2,10 @@
 
 use printyard::{
     clock::new_id,
-    domain::audit::{Action, AuditEntry, AuditRecord, CheckedRecord},
+    domain::audit::{Action, AuditEntry, AuditFilter, AuditRecord, CheckedRecord},
     storage::{
         Db,
-        audit::{self, AuditFilter, AuditRemoval},
+        audit::{self, AuditRemoval},
         tokens,
     },
 };

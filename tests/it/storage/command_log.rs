@@ -3,16 +3,16 @@
 use printyard::{
     clock::new_id,
     domain::{
-        audit::{Action, CheckedRecord},
-        batch::{Batch, BatchState, PlatePolicy},
+        audit::{Action, AuditFilter, CheckedRecord},
+        batch::{Batch, BatchFilter, BatchState, PlatePolicy},
         command::{Command, CommandRow, Effect, ExpectedJob, FileRef, Outcome, Reason, SettledEffect, Step},
         command_report::CommandReport,
         message::Message,
         state::PrinterState,
     },
     storage::{
-        audit::{self, AuditFilter},
-        batches::{self, BatchFilter, StopResult},
+        audit,
+        batches::{self, StopResult},
         commands::{self, RowVisibility, SendCommit, UpdateSummary},
     },
 };

@@ -6,7 +6,7 @@ use chrono::{SecondsFormat, TimeDelta};
 use printyard::{
     domain::{
         access::{Role, Session, Token},
-        audit::CheckedRecord,
+        audit::{AuditFilter, CheckedRecord},
         batch::{Batch, BatchCounts, BatchSpec, BatchState, OnFailure, OutcomeCounts, PlatePolicy, WhenUnreachable},
         clock_check::{STEADY_FOR, StoredClock},
         command::{Command, CommandRow, Effect, ExpectedJob, FileRef, Outcome, Reason, SettledEffect, Step},
@@ -21,15 +21,12 @@ use printyard::{
         printer_access::SecretKind,
         state::{PrinterState, Reachability},
         user::{User, UserDetails},
-        webhook::{Delivery, DeliveryState, DisabledReason, Webhook, WebhookDetails},
+        webhook::{Delivery, DeliveryFilter, DeliveryState, DisabledReason, Webhook, WebhookDetails},
     },
     storage::{
-        Db, Engine, SchemaState,
-        audit::{self, AuditFilter},
-        batches, commands, events, idempotency, identities, lock, plates, print_days,
+        Db, Engine, SchemaState, audit, batches, commands, events, idempotency, identities, lock, plates, print_days,
         printer_observations::{self, FeedState, PrinterObservation},
-        printers, prints, retention, sealed, sessions, tokens, users,
-        webhooks::{self, DeliveryFilter},
+        printers, prints, retention, sealed, sessions, tokens, users, webhooks,
     },
 };
 use serde_json::json;

@@ -6,13 +6,13 @@ use printyard::{
         command::{Command, FileRef},
         event::{Event, EventType},
         plate::{ClearResult, ClearedPlate, Plate},
-        print::{JobMark, MarkPhase, Print, PrintActor, PrintFact, PrintResult},
+        print::{JobMark, MarkPhase, Print, PrintActor, PrintFact, PrintFilter, PrintResult, PrintState},
         state::PrinterState,
     },
     storage::{
         Db, events, plates, print_facts,
         printer_observations::{self, PrinterObservation},
-        prints::{self, PrintFilter, PrintState},
+        prints,
     },
 };
 use uuid::Uuid;

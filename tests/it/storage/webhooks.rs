@@ -7,12 +7,12 @@ use printyard::{
         audit::{Action, AuditEntry},
         event::EventType,
         message::Message,
-        webhook::{DeliveryState, DisabledReason, Webhook, WebhookDetails},
+        webhook::{DeliveryFilter, DeliveryState, DisabledReason, Webhook, WebhookDetails},
     },
     storage::{
         Db, audit, sealed,
         sealed::{ResealedSecret, SealedTable},
-        webhooks::{self, AttemptResult, DeliveryFilter, NewDelivery, PositionAdvance, SigningSecret},
+        webhooks::{self, AttemptResult, NewDelivery, PositionAdvance, SigningSecret},
     },
 };
 use uuid::Uuid;

@@ -31,12 +31,12 @@ use super::{
 };
 use crate::{
     domain::{
-        batch::BatchState,
+        batch::{BatchFilter, BatchState},
         command::{Command, Effect, Outcome},
     },
     service::{
         Error, Services,
-        batches::{BatchFilter, BatchView, CreateBatchResult},
+        batches::{BatchView, CreateBatchResult},
     },
 };
 

@@ -31,12 +31,9 @@ use crate::http::api::{
 };
 use crate::{
     clock,
+    domain::idempotency::{KeyBinding, KeyUse, parse_key},
     http::request_id::RequestId,
-    service::{
-        Error, Services,
-        access::Principal,
-        idempotency::{KeyBinding, KeyUse, fingerprint, parse_key},
-    },
+    service::{Error, Services, access::Principal, idempotency::fingerprint},
 };
 
 const KEY_HEADER: HeaderName = HeaderName::from_static("idempotency-key");

@@ -19,8 +19,11 @@ use crate::http::api::{
     request::extract::{JsonBody, NoQuery, PathId, PathParams, QueryParams},
 };
 use crate::{
-    domain::command::{FileRef, is_file_path},
-    service::{Services, files::FileEntry},
+    domain::{
+        command::{FileRef, is_file_path},
+        printer_file::FileEntry,
+    },
+    service::Services,
 };
 
 const LIST: &str = "files";

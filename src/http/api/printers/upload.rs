@@ -20,7 +20,6 @@ use tokio::{
     fs::File,
     io::{AsyncSeekExt, AsyncWriteExt},
 };
-use tokio_util::io::ReaderStream;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -35,12 +34,7 @@ use crate::{
         validation::{ValidationErrors, check_line},
     },
     http::messages::{t, text_of},
-    service::{
-        Error, Services,
-        access::Principal,
-        files::{Body, Upload},
-        uploads::UploadSlot,
-    },
+    service::{Error, Services, access::Principal, files::Upload, uploads::UploadSlot},
 };
 
 /// The largest file, in bytes: OctoPrint's own limit.
@@ -193,12 +187,11 @@ impl IncomingFile {
         self.file.flush().await.map_err(|error| disk_error(&error))?;
         self.file.rewind().await.map_err(|error| disk_error(&error))?;
         let upload = Upload {
-            body: Body::wrap_stream(ReaderStream::new(self.file)),
+            file: self.file,
             length: self.size,
             filename: self.filename,
             folder: options.folder.unwrap_or_default(),
             select: options.select.unwrap_or(false),
-            print: false,
         };
         let uploaded = services.upload_file(who, id, upload).await?;
         Ok(UploadedBody { path: uploaded.path, origin: uploaded.origin, size: self.size })

@@ -28,12 +28,12 @@ use super::{
     request::extract::{JsonBody, MergePatch, NoQuery, PathId, PathParams, QueryParams, expected_versions},
 };
 use crate::{
-    domain::{event::EventType, webhook::DeliveryState},
-    http::messages::text_of,
-    service::{
-        Error, Services,
-        webhooks::{DeliveryFilter, WebhookView},
+    domain::{
+        event::EventType,
+        webhook::{DeliveryFilter, DeliveryState},
     },
+    http::messages::text_of,
+    service::{Error, Services, webhooks::WebhookView},
 };
 
 const LIST: &str = "webhooks";

@@ -15,8 +15,9 @@ use crate::http::dashboard::{
     page::Failure,
 };
 use crate::{
+    domain::oidc::CallbackQuery,
     http::auth,
-    service::oidc::{CallbackQuery, JOURNEY, OidcError, SIGN_ON_LIFETIME, SignOnResult},
+    service::oidc::{JOURNEY, SIGN_ON_LIFETIME, SignOnFailure, SignOnResult},
 };
 
 #[derive(Deserialize)]
@@ -33,7 +34,7 @@ pub(in crate::http::dashboard) async fn redirect_to_provider(
     let next = local_path(params.next.as_deref()).unwrap_or("/");
     let (url, login_state) = match dashboard.services.begin_sign_on(next).await? {
         Ok(redirect) => redirect,
-        Err(error) => return Err(failure_page(&dashboard, error)),
+        Err(failure) => return Err(failure_page(&dashboard, failure)),
     };
     let cookie = auth::format_login_state_cookie(&request, &login_state, JOURNEY.num_seconds());
     let cookie = HeaderValue::from_str(&cookie).map_err(|_| Failure::internal())?;
@@ -77,28 +78,23 @@ fn refusal_page(dashboard: &Dashboard, sign_on: SignOnResult) -> Failure {
         SignOnResult::Disabled => {
             Failure::new(StatusCode::FORBIDDEN, "failure-account-disabled", t("failure-account-disabled-text"))
         }
-        SignOnResult::Failed(error) => failure_page(dashboard, error),
+        SignOnResult::Failed(failure) => failure_page(dashboard, failure),
     }
 }
 
-fn failure_page(dashboard: &Dashboard, error: OidcError) -> Failure {
+fn failure_page(dashboard: &Dashboard, failure: SignOnFailure) -> Failure {
     let label = dashboard.services.sign_on_label().unwrap_or_default();
-    match error {
-        OidcError::StateMismatch | OidcError::IssuerMismatch | OidcError::NoCode => {
+    match failure {
+        SignOnFailure::UnknownLogin => {
             Failure::new(StatusCode::BAD_REQUEST, "failure-login-unknown", t("failure-login-unknown-text"))
         }
-        OidcError::Refused { code, .. } if code == "access_denied" => Failure::new(
+        SignOnFailure::AccessDenied => Failure::new(
             StatusCode::FORBIDDEN,
             "failure-login-refused",
             t_with("failure-login-refused-text", &[("label", &label)]),
         ),
         // The text of the error arrives through the browser and can be forged, so the page does not show it.
-        OidcError::Refused { .. }
-        | OidcError::Provider { .. }
-        | OidcError::Incomplete(_)
-        | OidcError::Busy
-        | OidcError::Token(_)
-        | OidcError::AccessTokenMismatch => Failure {
+        SignOnFailure::Provider => Failure {
             status: StatusCode::BAD_GATEWAY,
             title: t_with("failure-login-failed", &[("label", &label)]),
             text: t("failure-login-failed-text").to_owned(),

@@ -22,10 +22,10 @@ use super::{
 use crate::{
     domain::{
         access::Role,
-        audit::{Action, CheckedRecord},
+        audit::{Action, AuditFilter, CheckedRecord},
     },
     http::api::audit,
-    service::{access::Principal, audit::AuditFilter},
+    service::access::Principal,
 };
 
 /// Number of rows per page.

@@ -205,7 +205,7 @@ impl TileCache {
     }
 
     async fn catch_up(&self, state: &mut CacheState) -> Result<(), Failure> {
-        let changes = self.services.fleet().view().changes_since(state.version);
+        let changes = self.services.live_changes_since(state.version);
         if changes.version == state.version {
             return Ok(());
         }

@@ -20,9 +20,9 @@ use crate::http::dashboard::{
     time::format_duration,
 };
 use crate::{
-    domain::{access::Role, command::FileRef, state::Reachability},
+    domain::{access::Role, command::FileRef, printer_file::FileEntry, state::Reachability},
     http::api::printers::upload::{UploadOptions, receive_upload},
-    service::{Error, access::Principal, files::FileEntry},
+    service::{Error, access::Principal},
 };
 
 struct FileRow {
@@ -67,7 +67,7 @@ async fn read_files(dashboard: &Dashboard, who: &Principal, entry: &PrinterEntry
         return Err(reason.to_owned());
     }
     dashboard.services.list_files(who, entry.id()).await.map_err(|error| match error {
-        Error::Printer(error) => text_of(&error.message()),
+        Error::Printer { message, .. } => text_of(&message),
         _ => t("printer-files-failed").to_owned(),
     })
 }

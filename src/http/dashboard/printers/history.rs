@@ -12,8 +12,11 @@ use crate::http::dashboard::{
     time::{TimeElement, format_duration},
 };
 use crate::{
-    domain::print::Print,
-    service::{access::Principal, command_history::RequestedCommand, prints::PrintFilter},
+    domain::{
+        command::RequestedCommand,
+        print::{Print, PrintFilter},
+    },
+    service::access::Principal,
 };
 
 /// Number of rows per list.

@@ -72,8 +72,8 @@ impl TemperatureSection {
         let past = tokio::time::timeout(HISTORY_TIMEOUT, dashboard.services.past_temperatures(who, entry.id())).await;
         let (past, reason) = match past {
             Ok(Ok(past)) => (past, None),
-            Ok(Err(Error::Printer(error))) => {
-                let cause = text_of(&error.message());
+            Ok(Err(Error::Printer { message, .. })) => {
+                let cause = text_of(&message);
                 (Vec::new(), Some(t_with("temperature-history-unavailable", &[("cause", &cause)])))
             }
             Ok(Err(_)) => (Vec::new(), Some(t("temperature-history-failed").to_owned())),

@@ -120,7 +120,7 @@ async fn follow_farm(page: &LivePage, kind: &PageKind, mut version: u64) -> Opti
                 }
                 if let Some(id) = kind.filter.only {
                     // An open page of one printer means that a user watches it.
-                    page.dashboard.services.fleet().mark_viewed(id);
+                    page.dashboard.services.mark_viewed(id);
                 }
                 page.send_notice(&mut notice).await?;
                 if let Some(part) = rounds.get_part(page, kind, PagePart::Heartbeat).await {
@@ -306,7 +306,7 @@ async fn follow_batch(page: &LivePage, id: Uuid) -> Option<()> {
                 },
                 changed = rounds.changed() => {
                     changed.ok()?;
-                    let changed = page.dashboard.services.fleet().view().changes_since(seen_version);
+                    let changed = page.dashboard.services.live_changes_since(seen_version);
                     seen_version = changed.version;
                     let executing = changed.changed.iter().filter(|printer| printer.in_flight.is_some());
                     let executing: HashSet<Uuid> = executing.map(|printer| printer.id).collect();
