@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
+use super::command::is_file_path;
+
 /// A file as OctoPrint describes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FileEntry {
@@ -46,4 +48,9 @@ pub struct UploadResult {
     /// The file prints now. **If the printer was offline, printing or paused, this is `false`, but the upload still
     /// succeeds.**
     pub effective_print: bool,
+}
+
+/// Returns whether a path is a valid folder. An empty path is the top folder.
+pub fn is_folder(path: &str) -> bool {
+    path.is_empty() || is_file_path(path)
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 pub use super::login_throttle::TokenRefusal;
-use super::{Services, error::Error, sessions::SESSION_LIFETIME};
+use super::{Services, error::Error};
 use crate::{
     clock,
     domain::{
@@ -21,6 +21,8 @@ use crate::{
     secrets, storage,
 };
 
+/// Maximum lifetime of a session.
+pub const SESSION_LIFETIME: TimeDelta = TimeDelta::days(30);
 /// A session that is not used for this time ends.
 pub(super) const SESSION_IDLE: TimeDelta = TimeDelta::days(7);
 /// Minimum time between two writes of `last_used_at` or `last_seen_at`.

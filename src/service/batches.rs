@@ -7,7 +7,12 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
-    Services, access::Principal, dispatch::AdmissionError, dry_run::DryRunRow, error::Error, selection::SelectedPrinter,
+    Services,
+    access::Principal,
+    dispatch::AdmissionError,
+    dry_run::DryRunRow,
+    error::Error,
+    selection::{SelectedPrinter, visible_rows},
 };
 use crate::{
     clock,
@@ -335,12 +340,6 @@ impl Services {
     }
 }
 
-/// Returns whether the principal created the batch.
-fn is_own(who: &Principal, spec: &BatchSpec) -> bool {
-    (who.user_id.is_some() && spec.user_id == who.user_id)
-        || (who.user_id.is_none() && who.token_id.is_some() && spec.token_id == who.token_id)
-}
-
 fn admission_error(why: AdmissionError) -> Error {
     match why {
         AdmissionError::TooManyScheduled => {
@@ -357,11 +356,6 @@ fn audited_fields(batch: &Batch) -> Map<String, Value> {
     changes.remove("root_token_id");
     changes.retain(|_, value| !value.is_null() && *value != Value::Bool(false) && *value != json!([]));
     changes
-}
-
-/// Returns which rows of a batch the principal may see.
-pub(super) fn visible_rows(who: &Principal, batch: &Batch) -> RowVisibility {
-    RowVisibility { tags: who.visible_tags(), is_batch_creator: is_own(who, &batch.spec) }
 }
 
 fn new_row(

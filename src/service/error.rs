@@ -77,6 +77,11 @@ pub enum StorageFailure {
 }
 
 impl Error {
+    /// The first request with this idempotency key has no response yet.
+    pub(super) fn request_in_progress() -> Self {
+        Self::Conflict { code: "request_in_progress", detail: Message::new("refusal-request-in-progress") }
+    }
+
     /// Returns the text for the user: what failed, and what to do next.
     pub fn message(&self) -> Message {
         match self {
@@ -142,7 +147,7 @@ impl From<storage::Error> for Error {
             storage::Error::UrlTaken => {
                 return Self::Conflict { code: "url_taken", detail: Message::new("refusal-printer-url-taken") };
             }
-            storage::Error::KeyTaken => return super::idempotency::in_progress_error(),
+            storage::Error::KeyTaken => return Self::request_in_progress(),
             storage::Error::Unavailable(_) => StorageFailure::Unavailable,
             storage::Error::Superseded => StorageFailure::Superseded,
             storage::Error::Unreadable { .. } => StorageFailure::Unreadable,

@@ -45,7 +45,7 @@ impl Services {
         let pair = (key.scope, key.key.clone());
         let mut held = self.idempotency_keys.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !held.insert(pair.clone()) {
-            return Err(in_progress_error());
+            return Err(Error::request_in_progress());
         }
         Ok(HeldKey { keys: self.idempotency_keys.clone(), key: pair })
     }
@@ -67,10 +67,4 @@ impl Services {
     pub async fn store_response(&self, key: &KeyUse, status: u16, body: Option<&str>) -> Result<(), Error> {
         Ok(storage::idempotency::store_response(&self.db, key, status, body, clock::now()).await?)
     }
-}
-
-/// Returns the error for a key whose first request has no response yet.
-pub(super) fn in_progress_error() -> Error {
-    let detail = Message::new("refusal-request-in-progress");
-    Error::Conflict { code: "request_in_progress", detail }
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Services, access::Principal, error::Error};
 use crate::{
     domain::{
-        batch::{MAX_TARGETS, Selector, Target, check_expected_job},
+        batch::{Batch, BatchSpec, MAX_TARGETS, Selector, Target, check_expected_job},
         command::{ExpectedJob, Reason},
         message::Message,
         printer::check_tag,
@@ -15,6 +15,7 @@ use crate::{
     },
     storage::{
         self,
+        commands::RowVisibility,
         printers::{NamedPrinter, PrinterSelection},
     },
 };
@@ -98,7 +99,7 @@ impl Services {
     ) -> Result<Vec<SelectedPrinter>, Error> {
         let no_such = || Error::from(ValidationErrors::single("/select/batch_id", "not_found", "rule-batch-id"));
         let batch = storage::batches::get(&self.db, batch_id).await?.ok_or_else(no_such)?;
-        let visible = super::batches::visible_rows(who, &batch);
+        let visible = visible_rows(who, &batch);
         if visible.tags.is_some() && storage::batches::count_outcomes(&self.db, &[batch_id], &visible).await?.is_empty()
         {
             return Err(no_such());
@@ -143,4 +144,15 @@ fn check_selector(selector: &Selector) -> Result<(), ValidationErrors> {
         Selector::Batch { .. } | Selector::All => {}
     }
     invalid.into_result(())
+}
+
+/// Returns which rows of a batch the principal may see.
+pub(super) fn visible_rows(who: &Principal, batch: &Batch) -> RowVisibility {
+    RowVisibility { tags: who.visible_tags(), is_batch_creator: is_own(who, &batch.spec) }
+}
+
+/// Returns whether the principal created the batch.
+fn is_own(who: &Principal, spec: &BatchSpec) -> bool {
+    (who.user_id.is_some() && spec.user_id == who.user_id)
+        || (who.user_id.is_none() && who.token_id.is_some() && spec.token_id == who.token_id)
 }

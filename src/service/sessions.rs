@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Services,
-    access::{Principal, SESSION_IDLE},
+    access::{Principal, SESSION_IDLE, SESSION_LIFETIME},
     error::Error,
     login_throttle::LoginAttempt,
     users::new_user,
@@ -25,8 +25,6 @@ use crate::{
     secrets, storage,
 };
 
-/// Maximum lifetime of a session.
-pub const SESSION_LIFETIME: TimeDelta = TimeDelta::days(30);
 /// Lifetime of the setup link.
 const SETUP_LINK_LIFETIME: TimeDelta = TimeDelta::hours(1);
 /// Maximum number of passwords that are hashed at once. Each takes 19 MiB and a processor.

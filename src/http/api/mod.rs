@@ -15,6 +15,7 @@ mod background;
 mod batches;
 mod events;
 mod health;
+mod health_parts;
 mod list;
 pub mod middleware;
 mod openapi;

@@ -14,7 +14,7 @@ use axum::{
 };
 
 pub use self::body::{ItemProblem, ProblemBody, ProblemError};
-use super::health::HealthParts;
+use super::health_parts::HealthParts;
 use crate::{
     domain::validation::ValidationErrors,
     http::{

@@ -8,7 +8,7 @@ use axum::{
 };
 use uuid::Uuid;
 
-use super::page::Failure;
+use super::page::{Failure, local_path};
 
 /// The fields of a form.
 pub(super) struct FormData(Vec<(String, String)>);
@@ -64,16 +64,6 @@ impl FormData {
     pub fn back_path(&self) -> &str {
         local_path(self.text("back")).unwrap_or("/")
     }
-}
-
-/// Returns a path on this site. Rejects everything that a browser could resolve to another site.
-pub(super) fn local_path(path: Option<&str>) -> Option<&str> {
-    path.filter(|path| {
-        let second = path.as_bytes().get(1);
-        path.starts_with('/')
-            && second.is_none_or(|byte| !matches!(byte, b'/' | b'\\'))
-            && path.bytes().all(|byte| byte.is_ascii_graphic())
-    })
 }
 
 impl<S: Send + Sync> FromRequest<S> for FormData {

@@ -8,10 +8,7 @@ use axum::{
 };
 use url::Url;
 
-use super::{
-    form::{FormData, local_path},
-    page::Failure,
-};
+use super::{form::FormData, page::Failure, page::local_path};
 use crate::http::{
     auth,
     messages::{Language, in_language},

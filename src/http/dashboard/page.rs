@@ -10,9 +10,7 @@ use axum::{
 use uuid::Uuid;
 
 use super::{
-    Dashboard, filters,
-    form::local_path,
-    labels,
+    Dashboard, filters, labels,
     messages::{find_text, t, text_of},
 };
 use crate::{
@@ -208,6 +206,25 @@ impl From<Error> for Failure {
                 Self::internal()
             }
         }
+    }
+}
+
+/// Returns a path on this site. Rejects everything that a browser could resolve to another site.
+pub(super) fn local_path(path: Option<&str>) -> Option<&str> {
+    path.filter(|path| {
+        let second = path.as_bytes().get(1);
+        path.starts_with('/')
+            && second.is_none_or(|byte| !matches!(byte, b'/' | b'\\'))
+            && path.bytes().all(|byte| byte.is_ascii_graphic())
+    })
+}
+
+/// Returns errors that the user can correct in the form. Any other error gets its own page.
+pub(super) fn form_errors(error: Error) -> Result<Vec<String>, Failure> {
+    match error {
+        Error::Conflict { detail, .. } => Ok(vec![text_of(&detail)]),
+        error @ Error::Invalid(_) => Ok(Failure::from(error).details),
+        other => Err(other.into()),
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
     clock,
     domain::access::Role,
     http::auth,
-    service::{access::Principal, sessions::SESSION_LIFETIME},
+    service::access::{Principal, SESSION_LIFETIME},
 };
 
 /// Rows per page. More rows would be too small to read from five metres.

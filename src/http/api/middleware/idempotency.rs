@@ -27,7 +27,7 @@ use crate::http::api::{
     batches,
     printers::job,
     problem::Problem,
-    request::{extract, prefer::WaitPreference},
+    request::{effect::path_has_effect, extract, prefer::WaitPreference},
 };
 use crate::{
     clock,
@@ -39,8 +39,6 @@ use crate::{
 const KEY_HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 /// Response header: this is a replay.
 const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotent-replayed");
-/// POST routes without an effect.
-const WITHOUT_EFFECT: [&str; 1] = ["/api/v1/printers/test"];
 /// Routes with many effects, in one or several transactions. No single resource is the result, so the whole response is
 /// stored. Without a stored response, a replay creates what is missing and refuses what exists.
 const MANY_EFFECTS: [&str; 1] = ["/api/v1/printers/bulk"];
@@ -50,11 +48,6 @@ const MAX_STORED_BYTES: usize = 1024 * 1024;
 /// Marks a response that is not stored, because a part of the request failed. A replay executes that part.
 #[derive(Debug, Clone, Copy)]
 pub struct NotStored;
-
-/// Returns whether a POST to this path has an effect.
-pub fn path_has_effect(path: &str) -> bool {
-    !WITHOUT_EFFECT.contains(&path)
-}
 
 /// Executes a request with a key once. For a replay, `router` reads the resulting resource again.
 pub async fn execute_once(

@@ -15,8 +15,8 @@ use utoipa::{
 use super::{enum_docs, event_data};
 use crate::http::api::{
     list::export::{CSV, NDJSON},
-    middleware::idempotency,
     problem::{MEDIA_TYPE, ProblemBody},
+    request::effect::path_has_effect,
 };
 
 /// Example items, by the name of their schema.
@@ -44,9 +44,7 @@ pub fn add_common_parts(document: &mut OpenApi) {
     enum_docs::add_enum_docs(document);
     let examples: Map<String, Value> = serde_json::from_str(EXAMPLES).unwrap_or_default();
     for (path, item) in &mut document.paths.paths {
-        if let Some(post) =
-            item.post.as_mut().filter(|post| post.security.is_none() && idempotency::path_has_effect(path))
-        {
+        if let Some(post) = item.post.as_mut().filter(|post| post.security.is_none() && path_has_effect(path)) {
             add_idempotency_key(post);
         }
         let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];

@@ -19,10 +19,7 @@ use crate::http::api::{
     request::extract::{JsonBody, NoQuery, PathId, PathParams, QueryParams},
 };
 use crate::{
-    domain::{
-        command::{FileRef, is_file_path},
-        printer_file::FileEntry,
-    },
+    domain::{command::FileRef, printer_file::FileEntry},
     service::Services,
 };
 
@@ -169,9 +166,4 @@ async fn delete_printer_file(
     let file = file.validate().map_err(|_| Problem::not_found("file"))?;
     services.delete_file(&who.0, id, file).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Returns whether a path is a valid folder. An empty path is the top folder.
-pub fn is_folder(path: &str) -> bool {
-    path.is_empty() || is_file_path(path)
 }

@@ -23,14 +23,12 @@ use tokio::{
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{
-    files::is_folder,
-    upload_body::{HeaderMeter, MeteredBody},
-};
+use super::upload_body::{HeaderMeter, MeteredBody};
 use crate::http::api::{problem::Problem, request::extract::body_timeout};
 use crate::{
     domain::{
         message::Message,
+        printer_file::is_folder,
         validation::{ValidationErrors, check_line},
     },
     http::messages::{t, text_of},

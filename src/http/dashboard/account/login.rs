@@ -11,8 +11,9 @@ use serde::Deserialize;
 
 use crate::http::dashboard::{
     Dashboard, filters,
-    form::{FormData, local_path},
+    form::FormData,
     messages::{t, t_with},
+    page::local_path,
     page::{Failure, Visitor, render_html},
 };
 use crate::{
@@ -20,7 +21,8 @@ use crate::{
     http::auth,
     service::{
         Error,
-        sessions::{Browser, LoginResult, SESSION_LIFETIME},
+        access::SESSION_LIFETIME,
+        sessions::{Browser, LoginResult},
     },
 };
 

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use super::login::{LoginRequest, private_headers, start_session};
 use crate::http::dashboard::{
     Dashboard,
-    form::local_path,
     messages::{t, t_with},
     page::Failure,
+    page::local_path,
 };
 use crate::{
     domain::oidc::CallbackQuery,

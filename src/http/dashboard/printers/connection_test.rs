@@ -6,12 +6,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{access_fields::AccessFields, api_key_field::ApiKeyField, new::form_errors};
+use super::{access_fields::AccessFields, api_key_field::ApiKeyField};
 use crate::http::dashboard::{
     Dashboard, filters,
     form::FormData,
     messages::t_with,
-    page::{Failure, render_html},
+    page::{Failure, form_errors, render_html},
 };
 use crate::{
     domain::printer::PrinterDetails,

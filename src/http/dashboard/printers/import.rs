@@ -10,12 +10,11 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 
-use super::new::form_errors;
 use crate::http::dashboard::{
     Dashboard, filters,
     form::FormData,
     messages::{t, t_with},
-    page::{Failure, PageFrame, Visitor, render_html},
+    page::{Failure, PageFrame, Visitor, form_errors, render_html},
 };
 use crate::{
     domain::{access::Role, validation::ValidationErrors},

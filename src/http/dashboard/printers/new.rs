@@ -17,8 +17,7 @@ use super::{
 use crate::http::dashboard::{
     Dashboard, filters,
     form::FormData,
-    messages::text_of,
-    page::{Failure, PageFrame, Visitor, render_html},
+    page::{Failure, PageFrame, Visitor, form_errors, render_html},
 };
 use crate::{
     domain::{
@@ -27,7 +26,7 @@ use crate::{
         printer_access::PrinterAccess,
         validation::ValidationErrors,
     },
-    service::{Error, access::Principal},
+    service::access::Principal,
 };
 
 #[derive(Template)]
@@ -153,14 +152,5 @@ async fn add_printer(
             page.errors = form_errors(error)?;
             Ok((StatusCode::UNPROCESSABLE_ENTITY, render_html(&page)?).into_response())
         }
-    }
-}
-
-/// Returns errors that the user can correct in the form. Any other error gets its own page.
-pub(in crate::http::dashboard) fn form_errors(error: Error) -> Result<Vec<String>, Failure> {
-    match error {
-        Error::Conflict { detail, .. } => Ok(vec![text_of(&detail)]),
-        error @ Error::Invalid(_) => Ok(Failure::from(error).details),
-        other => Err(other.into()),
     }
 }

@@ -12,13 +12,12 @@ use super::{
     access_fields::{self, AccessFields},
     api_key_field::{self, ApiKeyField},
     connection_test,
-    new::form_errors,
 };
 use crate::http::dashboard::{
     Dashboard, filters,
     form::FormData,
     messages::{t, t_with},
-    page::{Failure, PageFrame, PathUuid, Visitor, render_html},
+    page::{Failure, PageFrame, PathUuid, Visitor, form_errors, render_html},
 };
 use crate::{
     domain::{

@@ -10,14 +10,13 @@ use axum::{
 };
 use uuid::Uuid;
 
-use super::new::form_errors;
 use crate::http::dashboard::{
     Dashboard,
     batches::form,
     filters,
     form::FormData,
     messages::{t, t_with},
-    page::{Failure, PageFrame, Visitor, render_html},
+    page::{Failure, PageFrame, Visitor, form_errors, render_html},
 };
 use crate::{
     domain::{access::Role, printer::parse_tags},
