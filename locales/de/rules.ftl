@@ -1,9 +1,11 @@
 # Namen von Feldern und ihre Regeln. Eine Regel setzt den Satz fort, der mit dem Namen beginnt.
 field-api_key = API-Schlüssel
 field-bed_mm = Bett (mm)
+field-bed_mm-input = Bett X × Y × Z (mm)
 field-ca_certificate = CA-Zertifikat
 field-camera_url = Kamera-Adresse
 field-color = Farbe
+field-color-input = Materialfarbe
 field-column = Spalte
 field-description = Beschreibung
 field-enabled = Aktiviert
@@ -26,6 +28,7 @@ field-password = Passwort
 field-path = Pfad
 field-plate = Druckplatte
 field-power_group = Stromkreis
+field-power_group-hint = optional, begrenzt das Heizen
 field-printer_ids = Drucker
 field-proxy_auth-password = Proxy-Passwort
 field-proxy_auth-user = Proxy-Benutzer

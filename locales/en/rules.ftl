@@ -1,9 +1,11 @@
 # Labels of fields, and the rules for them. A rule continues a sentence that begins with the label.
 field-api_key = API key
 field-bed_mm = Bed (mm)
+field-bed_mm-input = Bed X × Y × Z (mm)
 field-ca_certificate = CA certificate
 field-camera_url = Camera address
 field-color = Color
+field-color-input = Material color
 field-column = Column
 field-description = Description
 field-enabled = Enabled
@@ -26,6 +28,7 @@ field-password = Password
 field-path = Path
 field-plate = Plate
 field-power_group = Power group
+field-power_group-hint = optional, limits heating at once
 field-printer_ids = Printers
 field-proxy_auth-password = Proxy password
 field-proxy_auth-user = Proxy user

@@ -78,11 +78,11 @@ async fn register_printers(services: &Services, printers: &[SimulatedPrinter]) -
         let hall = if i % 2 == 0 { "hall-a" } else { "hall-b" };
         let mut details = PrinterDetails::new(printer.name(), printer.url());
         details.tags = vec![hall.to_owned(), material.to_lowercase()];
-        details.model = Some(model.to_owned());
-        details.material = Some(material.to_owned());
-        details.color = Some(color.to_owned());
-        details.nozzle_mm = Some(0.4);
-        details.power_group = Some(format!("{hall}-{}", i / 8));
+        details.profile.model = Some(model.to_owned());
+        details.profile.material = Some(material.to_owned());
+        details.profile.color = Some(color.to_owned());
+        details.profile.nozzle_mm = Some(0.4);
+        details.profile.power_group = Some(format!("{hall}-{}", i / 8));
         services.register_printer(&principal, details, PrinterAccess::with_api_key(printer.api_key())).await?;
     }
     Ok(())

@@ -26,6 +26,7 @@ pub mod print_stats;
 pub mod printer;
 pub mod printer_access;
 pub mod printer_file;
+pub mod printer_profile;
 pub mod reading;
 pub mod stall;
 pub mod state;

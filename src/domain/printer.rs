@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::{
     message::Message,
     printer_access::{PrinterAccess, clean_pasted_line},
-    validation::{ValidationErrors, check_line, check_text},
+    printer_profile::PrinterProfile,
+    validation::{ValidationErrors, check_line},
 };
 
 /// The highest number of tags of one printer.
@@ -37,16 +38,8 @@ pub struct PrinterDetails {
     /// Sorted, without duplicates.
     pub tags: Vec<String>,
     pub enabled: bool,
-    pub model: Option<String>,
-    pub material: Option<String>,
-    /// `#rrggbb`.
-    pub color: Option<String>,
-    pub nozzle_mm: Option<f64>,
-    /// Width, depth and height in mm.
-    pub bed_mm: Option<[f64; 3]>,
-    /// Name of the electrical circuit that the printer shares with others.
-    pub power_group: Option<String>,
-    pub notes: String,
+    #[serde(flatten)]
+    pub profile: PrinterProfile,
     /// User for the web server in front of OctoPrint.
     pub proxy_user: Option<String>,
     /// Lower-case names of the headers that are sent with every request.
@@ -67,13 +60,7 @@ impl PrinterDetails {
             url: url.into(),
             tags: Vec::new(),
             enabled: true,
-            model: None,
-            material: None,
-            color: None,
-            nozzle_mm: None,
-            bed_mm: None,
-            power_group: None,
-            notes: String::new(),
+            profile: PrinterProfile::default(),
             proxy_user: None,
             header_names: Vec::new(),
             ca_certificate: None,
@@ -106,24 +93,7 @@ impl PrinterDetails {
         }
         self.tags.sort();
         self.tags.dedup();
-        for (pointer, text) in
-            [("/model", &self.model), ("/material", &self.material), ("/power_group", &self.power_group)]
-        {
-            if let Some(text) = text {
-                check_line(&mut invalid, pointer, text, 1, 100);
-            }
-        }
-        if let Some(color) = &self.color {
-            let hex = color.strip_prefix('#').unwrap_or_default();
-            if hex.len() != 6 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-                invalid.add("/color", "color", "rule-color");
-            }
-        }
-        check_mm(&mut invalid, "/nozzle_mm", self.nozzle_mm, 10.0);
-        for (i, mm) in self.bed_mm.iter().flatten().enumerate() {
-            check_mm(&mut invalid, &format!("/bed_mm/{i}"), Some(*mm), 10_000.0);
-        }
-        check_text(&mut invalid, "/notes", &self.notes, 0, 10_000);
+        self.profile.check(&mut invalid);
         invalid.into_result(self)
     }
 }
@@ -137,30 +107,12 @@ pub fn check_tag(invalid: &mut ValidationErrors, pointer: &str, tag: &str) {
     }
 }
 
-fn check_mm(invalid: &mut ValidationErrors, pointer: &str, mm: Option<f64>, max: f64) {
-    if mm.is_some_and(|mm| !(mm > 0.0 && mm <= max)) {
-        invalid.add(pointer, "range", Message::new("rule-millimetres-range").with("max", max));
-    }
-}
-
 /// Checks an API key, which is sent in a header. OctoPrint replies with 500 to a key with other bytes (measured on
 /// 1.11.8).
 pub fn check_api_key(invalid: &mut ValidationErrors, key: &str) {
     if key.is_empty() || key.len() > MAX_API_KEY || !key.bytes().all(|b| b.is_ascii_graphic()) {
         invalid.add("/api_key", "api_key", Message::new("rule-api-key").with("max", MAX_API_KEY));
     }
-}
-
-/// Parses a length that people wrote. A decimal comma is allowed: `0,4`. The error is the message id of the broken
-/// rule.
-pub fn parse_millimetres(text: &str) -> Result<f64, &'static str> {
-    text.replace(',', ".").trim().parse().map_err(|_| "rule-millimetres")
-}
-
-/// Parses width, depth and height that people wrote: `250 x 210 x 210`. The error is the message id of the broken rule.
-pub fn parse_bed(text: &str) -> Result<[f64; 3], &'static str> {
-    let numbers: Result<Vec<f64>, _> = text.split(['x', 'X', '×', '*', ';']).map(parse_millimetres).collect();
-    numbers.ok().and_then(|numbers| numbers.try_into().ok()).ok_or("rule-bed")
 }
 
 /// Parses tags that people wrote, separated by commas.
@@ -268,20 +220,10 @@ mod tests {
     }
 
     #[test]
-    fn a_bed_is_parsed_in_many_notations() {
-        for text in ["250x210x210", "250 × 210 × 210", "250.0 x 210 X 210,0"] {
-            assert_eq!(parse_bed(text), Ok([250.0, 210.0, 210.0]), "{text}");
-        }
-        for text in ["", "250", "250 x 210", "1x2x3x4", "a x b x c"] {
-            assert!(parse_bed(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
     fn every_broken_field_is_named() {
         let mut details = PrinterDetails::new("", "nowhere");
         details.tags = vec![" a".into()];
-        details.nozzle_mm = Some(f64::NAN);
+        details.profile.nozzle_mm = Some(f64::NAN);
         let pointers: Vec<String> =
             details.validate().expect_err("four rules are broken").0.into_iter().map(|error| error.pointer).collect();
         assert_eq!(pointers, ["/name", "/url", "/tags/0", "/nozzle_mm"]);

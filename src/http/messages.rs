@@ -54,6 +54,14 @@ impl Language {
         Self::ALL.into_iter().find(|language| primary.eq_ignore_ascii_case(language.tag()))
     }
 
+    /// Returns whether nouns begin with a capital letter wherever they are.
+    pub fn capitalizes_nouns(self) -> bool {
+        match self {
+            Self::English => false,
+            Self::German => true,
+        }
+    }
+
     fn catalogue(self) -> &'static Catalogue {
         match self {
             Self::English => &ENGLISH,

@@ -16,37 +16,28 @@ use crate::{
     domain::{
         access::Role,
         message::Message,
-        printer::{Printer, PrinterDetails, parse_bed, parse_millimetres, parse_tags},
+        printer::{Printer, PrinterDetails, parse_tags},
         printer_access::{PrinterAccess, ProxyAuth, parse_headers},
+        printer_profile::PROFILE_FIELDS,
         validation::ValidationErrors,
     },
     storage::{self, printers::NewPrinter},
 };
 
-/// Columns that a list may have, named like the fields of the API.
-pub const COLUMNS: [&str; 17] = [
-    "name",
-    "url",
-    "api_key",
-    "tags",
-    "model",
-    "material",
-    "color",
-    "nozzle_mm",
-    "bed_mm",
-    "power_group",
-    "enabled",
-    "notes",
-    "proxy_user",
-    "proxy_password",
-    "headers",
-    "ca_certificate",
-    "camera_url",
-];
 /// Maximum size of a list in bytes.
 pub const MAX_BYTES: usize = 1_000_000;
 /// Maximum number of rows in a list.
 const MAX_ROWS: usize = 1_000;
+
+/// Returns the columns that a list may have, named like the fields of the API.
+pub fn list_columns() -> Vec<&'static str> {
+    let names = |multiline| {
+        PROFILE_FIELDS.iter().filter(move |field| field.kind.is_multiline() == multiline).map(|field| field.name)
+    };
+    let columns = ["name", "url", "api_key", "tags"].into_iter().chain(names(false)).chain(["enabled"]);
+    let access = ["proxy_user", "proxy_password", "headers", "ca_certificate", "camera_url"];
+    columns.chain(names(true)).chain(access).collect()
+}
 
 /// Expected result of each row of a list.
 pub struct ImportPreview {
@@ -269,12 +260,12 @@ fn detect_separator(list: &str) -> u8 {
 /// Returns the names of the columns. Each must be known and occur once.
 fn parse_header(header: &csv::StringRecord) -> Result<Vec<String>, ValidationErrors> {
     let mut invalid = ValidationErrors::default();
-    let mut columns: Vec<String> = Vec::new();
+    let (known, mut columns) = (list_columns(), Vec::new());
     for name in header {
         let name = name.to_lowercase().replace([' ', '-'], "_");
-        if !COLUMNS.contains(&name.as_str()) {
+        if !known.contains(&name.as_str()) {
             let shown: String = name.chars().take(50).collect();
-            let rule = Message::new("rule-column-unknown").with("known", COLUMNS.join(", ")).with("column", shown);
+            let rule = Message::new("rule-column-unknown").with("known", known.join(", ")).with("column", shown);
             invalid.add("/column", "unknown", rule);
         } else if columns.contains(&name) {
             invalid.add("/column", "twice", Message::new("rule-column-once").with("column", &name));
@@ -303,18 +294,11 @@ fn parse_row(columns: &[String], record: &csv::StringRecord, line: u64) -> Parse
     };
     let mut details = PrinterDetails::new(text("name").unwrap_or_default(), text("url").unwrap_or_default());
     details.tags = text("tags").map(|tags| parse_tags(&tags)).unwrap_or_default();
-    details.model = text("model");
-    details.material = text("material");
-    details.color = text("color");
-    details.power_group = text("power_group");
-    details.notes = text("notes").unwrap_or_default();
-    match text("nozzle_mm").as_deref().map(parse_millimetres).transpose() {
-        Ok(nozzle) => details.nozzle_mm = nozzle,
-        Err(rule) => errors.add("/nozzle_mm", "number", rule),
-    }
-    match text("bed_mm").as_deref().map(parse_bed).transpose() {
-        Ok(bed) => details.bed_mm = bed,
-        Err(rule) => errors.add("/bed_mm", "number", rule),
+    for field in PROFILE_FIELDS {
+        match field.parse(text(field.name).as_deref()) {
+            Ok(value) => details.profile.set(field, value),
+            Err(invalid) => errors.0.extend(invalid.0),
+        }
     }
     match text("enabled").map(|text| text.to_lowercase()).as_deref() {
         None | Some("true" | "yes" | "1" | "wahr" | "ja") => {}
@@ -364,7 +348,11 @@ mod tests {
             let [row] = rows.as_slice() else { panic!("{list}: {} rows", rows.len()) };
             assert_eq!((row.details.name.as_str(), row.details.url.as_str()), ("A", "http://a"), "{list}");
             assert_eq!(row.details.tags, ["hall-a", "petg"], "{list}");
-            assert_eq!((row.details.nozzle_mm, &row.errors), (Some(0.4), &ValidationErrors::default()), "{list}");
+            assert_eq!(
+                (row.details.profile.nozzle_mm, &row.errors),
+                (Some(0.4), &ValidationErrors::default()),
+                "{list}"
+            );
         }
     }
 
@@ -373,7 +361,7 @@ mod tests {
         let rows =
             parse_rows("name,url,notes\n\"A, \"\"B\"\"\",http://a,\"two\nlines\"\nC,http://c,\n").unwrap_or_default();
         let parsed: Vec<_> =
-            rows.iter().map(|row| (row.line, row.details.name.as_str(), row.details.notes.as_str())).collect();
+            rows.iter().map(|row| (row.line, row.details.name.as_str(), row.details.profile.notes.as_str())).collect();
         assert_eq!(parsed, [(2, "A, \"B\"", "two\nlines"), (4, "C", "")]);
     }
 

@@ -21,6 +21,7 @@ use crate::{
         plate::Plate,
         printer::{Printer, PrinterDetails},
         printer_access::PrinterAccess,
+        printer_profile::ProfilePatch,
         reading::JobReading,
         state::{PrinterState, Reachability},
         validation::ValidationErrors,
@@ -55,13 +56,7 @@ pub struct PrinterPatch {
     pub access: AccessPatch,
     pub tags: Option<Vec<String>>,
     pub enabled: Option<bool>,
-    pub model: Option<Option<String>>,
-    pub material: Option<Option<String>>,
-    pub color: Option<Option<String>>,
-    pub nozzle_mm: Option<Option<f64>>,
-    pub bed_mm: Option<Option<[f64; 3]>>,
-    pub power_group: Option<Option<String>>,
-    pub notes: Option<String>,
+    pub profile: ProfilePatch,
 }
 
 /// Filter of a list of printers.
@@ -329,12 +324,6 @@ fn apply_patch(mut details: PrinterDetails, patch: PrinterPatch) -> PrinterDetai
     set(&mut details.url, patch.url);
     set(&mut details.tags, patch.tags);
     set(&mut details.enabled, patch.enabled);
-    set(&mut details.model, patch.model);
-    set(&mut details.material, patch.material);
-    set(&mut details.color, patch.color);
-    set(&mut details.nozzle_mm, patch.nozzle_mm);
-    set(&mut details.bed_mm, patch.bed_mm);
-    set(&mut details.power_group, patch.power_group);
-    set(&mut details.notes, patch.notes);
+    patch.profile.apply(&mut details.profile);
     details
 }

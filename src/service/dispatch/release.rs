@@ -38,7 +38,7 @@ impl Dispatcher {
         match printers {
             Ok(printers) => {
                 self.power_groups =
-                    printers.into_iter().map(|printer| (printer.id, printer.details.power_group)).collect();
+                    printers.into_iter().map(|printer| (printer.id, printer.details.profile.power_group)).collect();
             }
             Err(error) => {
                 log_storage_error("power groups", &error);

@@ -1,5 +1,6 @@
 //! Printer registry. Secrets are stored and returned sealed (encrypted).
 
+mod profile;
 mod search;
 mod secrets;
 mod tags;
@@ -7,7 +8,7 @@ mod tags;
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
 
@@ -24,6 +25,7 @@ use crate::domain::{
     printer::{Printer, PrinterDetails},
 };
 
+use profile::{ProfileColumns, bind_profile};
 pub use search::{NamedPrinter, PrinterFilter, PrinterSelection, get_named, list_page, select_printers};
 pub use secrets::{ApiKeyChange, SealedAccess, SealedSecret, SecretChanges};
 use secrets::{SecretRow, insert_secrets};
@@ -33,10 +35,11 @@ pub use tags::retag;
 /// comma.
 fn select_sql(db: &Db, extra_columns: &str) -> String {
     format!(
-        "select {extra_columns} id, name, url, enabled, model, material, color, nozzle_mm, bed_mm, power_group, notes, version,
-             created_at, updated_at, proxy_user, header_names, ca_certificate,
+        "select {extra_columns} id, name, url, enabled, {}, version, created_at, updated_at, proxy_user, header_names,
+             ca_certificate,
              exists (select 1 from printer_secrets s where s.printer_id = p.id and s.kind = 'camera_url') as has_camera_url,
              {} from printers p",
+        profile::column_names(),
         db.tags_column()
     )
 }
@@ -47,13 +50,8 @@ struct PrinterRow {
     name: String,
     url: String,
     enabled: bool,
-    model: Option<String>,
-    material: Option<String>,
-    color: Option<String>,
-    nozzle_mm: Option<f64>,
-    bed_mm: Option<Json<Value>>,
-    power_group: Option<String>,
-    notes: String,
+    #[sqlx(flatten)]
+    profile: ProfileColumns,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -76,13 +74,7 @@ impl PrinterRow {
                 url: self.url,
                 tags,
                 enabled: self.enabled,
-                model: self.model,
-                material: self.material,
-                color: self.color,
-                nozzle_mm: self.nozzle_mm,
-                bed_mm: self.bed_mm.map(|Json(mm)| row_ref.parse_json("bed_mm", mm)).transpose()?,
-                power_group: self.power_group,
-                notes: self.notes,
+                profile: self.profile.into_profile(&row_ref)?,
                 proxy_user: self.proxy_user,
                 header_names: self.header_names.map(|names| names.0).unwrap_or_default(),
                 ca_certificate: self.ca_certificate,
@@ -125,37 +117,31 @@ pub async fn insert(db: &Db, new: &[NewPrinter]) -> Result<(), Error> {
 }
 
 async fn try_insert(db: &Db, new: &[NewPrinter]) -> Result<(), sqlx::Error> {
+    let sql = format!(
+        "insert into printers
+             (id, name, url, api_key, enabled, version, created_at, updated_at, proxy_user, header_names, ca_certificate, {})
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, {})",
+        profile::column_names(),
+        profile::parameters(12),
+    );
     let tags_sql = insert_tags_sql(db);
     let tags = tag_records(new.iter().map(|new| &new.printer))?;
     transaction!(db, |tx| {
         for NewPrinter { printer, sealed, .. } in new {
             let details = &printer.details;
-            sqlx::query(
-                "insert into printers
-                     (id, name, url, api_key, enabled, model, material, color, nozzle_mm, bed_mm, power_group, notes,
-                      version, created_at, updated_at, proxy_user, header_names, ca_certificate)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
-            )
-            .bind(printer.id)
-            .bind(&details.name)
-            .bind(&details.url)
-            .bind(&sealed.api_key)
-            .bind(details.enabled)
-            .bind(&details.model)
-            .bind(&details.material)
-            .bind(&details.color)
-            .bind(details.nozzle_mm)
-            .bind(details.bed_mm.map(Json))
-            .bind(&details.power_group)
-            .bind(&details.notes)
-            .bind(printer.version)
-            .bind(printer.created_at)
-            .bind(printer.updated_at)
-            .bind(&details.proxy_user)
-            .bind(stored_header_names(details))
-            .bind(&details.ca_certificate)
-            .execute(&mut *tx)
-            .await?;
+            let insert = sqlx::query(AssertSqlSafe(sql.as_str()))
+                .bind(printer.id)
+                .bind(&details.name)
+                .bind(&details.url)
+                .bind(&sealed.api_key)
+                .bind(details.enabled)
+                .bind(printer.version)
+                .bind(printer.created_at)
+                .bind(printer.updated_at)
+                .bind(&details.proxy_user)
+                .bind(stored_header_names(details))
+                .bind(&details.ca_certificate);
+            bind_profile!(insert, details.profile).execute(&mut *tx).await?;
             insert_secrets!(tx, printer.id, &sealed.secrets);
         }
         sqlx::query(AssertSqlSafe(tags_sql)).bind(tags).execute(&mut *tx).await?;
@@ -192,6 +178,14 @@ async fn try_update(
     entry: &AuditEntry,
 ) -> Result<bool, sqlx::Error> {
     let details = &printer.details;
+    let sql = format!(
+        "update printers set
+             name = $3, url = $4, enabled = $5, version = $6, updated_at = $7,
+             api_key = case when $8 then api_key else $9 end, proxy_user = $10, header_names = $11, ca_certificate = $12,
+             {}
+         where id = $1 and version = $2",
+        profile::assignments(13),
+    );
     let tags_sql = insert_tags_sql(db);
     let tags = tag_records([printer])?;
     let (keep, key) = match secrets.api_key {
@@ -200,36 +194,20 @@ async fn try_update(
         ApiKeyChange::Set(sealed) => (false, Some(sealed)),
     };
     transaction!(db, |tx| {
-        let changed = sqlx::query(
-            "update printers set
-                 name = $3, url = $4, enabled = $5, model = $6, material = $7, color = $8, nozzle_mm = $9,
-                 bed_mm = $10, power_group = $11, notes = $12, version = $13, updated_at = $14,
-                 api_key = case when $15 then api_key else $16 end, proxy_user = $17, header_names = $18,
-                 ca_certificate = $19
-             where id = $1 and version = $2",
-        )
-        .bind(printer.id)
-        .bind(expected_version)
-        .bind(&details.name)
-        .bind(&details.url)
-        .bind(details.enabled)
-        .bind(&details.model)
-        .bind(&details.material)
-        .bind(&details.color)
-        .bind(details.nozzle_mm)
-        .bind(details.bed_mm.map(Json))
-        .bind(&details.power_group)
-        .bind(&details.notes)
-        .bind(printer.version)
-        .bind(printer.updated_at)
-        .bind(keep)
-        .bind(key)
-        .bind(&details.proxy_user)
-        .bind(stored_header_names(details))
-        .bind(&details.ca_certificate)
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
+        let update = sqlx::query(AssertSqlSafe(sql))
+            .bind(printer.id)
+            .bind(expected_version)
+            .bind(&details.name)
+            .bind(&details.url)
+            .bind(details.enabled)
+            .bind(printer.version)
+            .bind(printer.updated_at)
+            .bind(keep)
+            .bind(key)
+            .bind(&details.proxy_user)
+            .bind(stored_header_names(details))
+            .bind(&details.ca_certificate);
+        let changed = bind_profile!(update, details.profile).execute(&mut *tx).await?.rows_affected();
         if changed == 0 {
             return Ok(false);
         }

@@ -19,6 +19,7 @@ use printyard::{
         print_stats::PrintTally,
         printer::{Printer, PrinterDetails},
         printer_access::SecretKind,
+        printer_profile::PrinterProfile,
         state::{PrinterState, Reachability},
         user::{User, UserDetails},
         webhook::{Delivery, DeliveryFilter, DeliveryState, DisabledReason, Webhook, WebhookDetails},
@@ -221,13 +222,15 @@ fn sample_file(path: &str, origin: &str) -> FileRef {
 async fn check_printers(db: &Db) {
     let details = PrinterDetails {
         tags: vec!["hall-a".into(), "petg".into()],
-        model: Some("MK4".into()),
-        material: Some("PETG".into()),
-        color: Some("#1a2b3c".into()),
-        nozzle_mm: Some(0.4),
-        bed_mm: Some([250.0, 210.5, 220.0]),
-        power_group: Some("rack 1".into()),
-        notes: "by the door".into(),
+        profile: PrinterProfile {
+            model: Some("MK4".into()),
+            material: Some("PETG".into()),
+            color: Some("#1a2b3c".into()),
+            nozzle_mm: Some(0.4),
+            bed_mm: Some([250.0, 210.5, 220.0]),
+            power_group: Some("rack 1".into()),
+            notes: "by the door".into(),
+        },
         ..PrinterDetails::new("MK4-01", "http://mk4-01.test")
     };
     let printer = Printer { id: id(1), details, version: 3, created_at: at(0), updated_at: at(5) };

@@ -86,8 +86,8 @@ async fn two_changes_of_one_version_store_only_the_first() {
         printer.version = 2;
         printer.updated_at = at(5);
         printer.details.tags = vec!["new".into()];
-        printer.details.model = None;
-        printer.details.bed_mm = None;
+        printer.details.profile.model = None;
+        printer.details.profile.bed_mm = None;
         assert!(printers::update(&db, &printer, 1, ApiKeyChange::Keep, &sample_entry()).await.expect("written"));
         assert!(
             !printers::update(&db, &full_printer("other"), 1, ApiKeyChange::Keep, &sample_entry())
@@ -95,7 +95,7 @@ async fn two_changes_of_one_version_store_only_the_first() {
                 .expect("written")
         );
         let mut late = printer.clone();
-        late.details.notes = "late".into();
+        late.details.profile.notes = "late".into();
         late.details.tags.clear();
         assert!(!printers::update(&db, &late, 1, ApiKeyChange::Clear, &sample_entry()).await.expect("written"));
         assert_eq!(printers::get(&db, printer.id).await.expect("read").as_ref(), Some(&printer));
@@ -135,9 +135,9 @@ async fn pages_are_complete_and_repeat_nothing() {
 async fn a_search_takes_its_text_literally_and_finds_only_visible_printers() {
     on_each_database(async |db| {
         let mut noted = tagged_printer("alpha", &["hall-a"]);
-        noted.details.notes = "runs at 100% on friday_night".into();
+        noted.details.profile.notes = "runs at 100% on friday_night".into();
         let mut model = tagged_printer("beta", &["hall-b", "petg"]);
-        model.details.model = Some("MK4".into());
+        model.details.profile.model = Some("MK4".into());
         insert_printers(&db, &[noted, model, tagged_printer("gamma", &[])]).await;
         let found = async |tag: Option<&str>, q: Option<&str>, visible: Option<&[&str]>| {
             let filter = PrinterFilter {

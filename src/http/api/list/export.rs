@@ -47,13 +47,18 @@ pub struct ListRequest<P> {
 
 /// An item that can be a row of a spreadsheet.
 pub trait CsvRow: Serialize {
-    /// The column names, in order.
+    /// The names of the body's own columns, in order.
     const COLUMNS: &'static [&'static str];
+
+    /// The names of all columns, in order.
+    fn columns() -> Vec<&'static str> {
+        Self::COLUMNS.to_vec()
+    }
 
     /// The cells of the row. By default the fields with these names; nested values are JSON.
     fn cells(&self) -> Vec<String> {
         let value = serde_json::to_value(self).unwrap_or_default();
-        Self::COLUMNS.iter().map(|name| format_cell(value.get(name))).collect()
+        Self::columns().into_iter().map(|name| format_cell(value.get(name))).collect()
     }
 }
 
@@ -96,7 +101,7 @@ impl ListFormat {
     }
 
     fn format_header<B: CsvRow>(self) -> String {
-        if self == Self::Csv { csv::format_row(B::COLUMNS) } else { String::new() }
+        if self == Self::Csv { csv::format_row(&B::columns()) } else { String::new() }
     }
 
     fn response_headers(self, list: &str) -> HeaderMap {

@@ -11,14 +11,17 @@ use utoipa::{
 use uuid::Uuid;
 
 use crate::domain::{
+    audit::object_fields,
     batch::{BatchCounts, BatchResult, BatchState, OutcomeCounts},
     command::{Command, Effect, FileRef, Outcome, Reason, SettledEffect},
     event::EventType,
     print::{PrintActor, PrintResult},
+    printer_profile::PrinterProfile,
     state::{PrinterState, Reachability},
 };
 
 /// A printer that was registered or removed.
+// `printers::profile` adds the fields of the profile.
 #[derive(ToSchema)]
 struct PrinterEventData {
     printer_id: Uuid,
@@ -27,13 +30,6 @@ struct PrinterEventData {
     url: String,
     tags: Vec<String>,
     enabled: bool,
-    model: Option<String>,
-    material: Option<String>,
-    color: Option<String>,
-    nozzle_mm: Option<f64>,
-    bed_mm: Option<Vec<f64>>,
-    power_group: Option<String>,
-    notes: String,
 }
 
 /// A printer that was changed.
@@ -237,10 +233,19 @@ pub fn schema_name(kind: EventType) -> &'static str {
 pub fn example_data(kind: EventType) -> Value {
     let (printer, print) = ("0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11", "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f406");
     let mut data = match kind {
-        EventType::PrinterRegistered | EventType::PrinterRemoved => json!({
-            "name": "MK4-017", "url": "http://10.0.3.17", "tags": ["hall-a"], "enabled": true, "model": "MK4",
-            "material": "PETG", "color": null, "nozzle_mm": 0.4, "bed_mm": null, "power_group": null, "notes": "",
-        }),
+        EventType::PrinterRegistered | EventType::PrinterRemoved => {
+            let profile = PrinterProfile {
+                model: Some("MK4".to_owned()),
+                material: Some("PETG".to_owned()),
+                nozzle_mm: Some(0.4),
+                ..PrinterProfile::default()
+            };
+            let mut example = object_fields(&profile);
+            example.extend(object_fields(
+                &json!({"name": "MK4-017", "url": "http://10.0.3.17", "tags": ["hall-a"], "enabled": true}),
+            ));
+            Value::Object(example)
+        }
         EventType::PrinterUpdated => json!({"changes": {"material": ["PETG", "PLA"]}}),
         EventType::PrinterOnline => json!({"reachability": "online", "before": "unreachable"}),
         EventType::PrinterOffline => json!({"reachability": "unreachable", "before": "online"}),

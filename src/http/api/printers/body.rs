@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::access_body::{PrinterHeaders, PrinterHeadersPatch, ProxyAuthBody, ProxyAuthPatchBody};
+use super::{
+    access_body::{PrinterHeaders, PrinterHeadersPatch, ProxyAuthBody, ProxyAuthPatchBody},
+    profile::with_profile_names,
+};
 use crate::http::api::{
     list::export::CsvRow,
     request::{
@@ -21,6 +24,7 @@ use crate::{
         print::PrintActor,
         printer::PrinterDetails,
         printer_access::PrinterAccess,
+        printer_profile::{PrinterProfile, ProfilePatch},
         reading::{JobFile, Progress, Temperatures},
         state::{PrinterState, Reachability},
         validation::ValidationErrors,
@@ -33,7 +37,7 @@ use crate::{
 };
 
 /// A printer to register.
-// No Debug: it holds secrets.
+// The profile's fields are read and documented by `profile.rs`. No Debug: it holds secrets.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewPrinter, example = json!({
@@ -57,23 +61,6 @@ pub struct NewPrinterBody {
     tags: Option<Vec<String>>,
     /// Whether the printer is observed and accepts commands; default true.
     enabled: Option<bool>,
-    #[schema(min_length = 1, max_length = 100)]
-    model: Option<String>,
-    #[schema(min_length = 1, max_length = 100)]
-    material: Option<String>,
-    /// `#rrggbb`.
-    #[schema(pattern = "^#[0-9A-Fa-f]{6}$")]
-    color: Option<String>,
-    #[schema(exclusive_minimum = 0, maximum = 10)]
-    nozzle_mm: Option<f64>,
-    /// Width, depth and height, in millimetres.
-    #[schema(min_items = 3, max_items = 3)]
-    bed_mm: Option<[f64; 3]>,
-    /// Name of a group of printers on one electrical circuit, for `max_heating`.
-    #[schema(min_length = 1, max_length = 100)]
-    power_group: Option<String>,
-    #[schema(max_length = 10_000)]
-    notes: Option<String>,
     /// User and password for a proxy in front of OctoPrint.
     #[schema(value_type = Option<ProxyAuthBody>)]
     proxy_auth: Option<JsonObject<ProxyAuthBody>>,
@@ -94,19 +81,13 @@ pub struct NewPrinterBody {
 
 impl NewPrinterBody {
     /// Returns details and secrets for the printer registry.
-    pub fn into_parts(self) -> (PrinterDetails, PrinterAccess) {
-        let details = PrinterDetails {
+    pub fn into_parts(self, profile: ProfilePatch) -> (PrinterDetails, PrinterAccess) {
+        let mut details = PrinterDetails {
             tags: self.tags.unwrap_or_default(),
             enabled: self.enabled.unwrap_or(true),
-            model: self.model,
-            material: self.material,
-            color: self.color,
-            nozzle_mm: self.nozzle_mm,
-            bed_mm: self.bed_mm,
-            power_group: self.power_group,
-            notes: self.notes.unwrap_or_default(),
             ..PrinterDetails::new(self.name, self.url)
         };
+        profile.apply(&mut details.profile);
         let access = PrinterAccess {
             api_key: self.api_key,
             proxy_auth: self.proxy_auth.map(|JsonObject(auth)| auth.into_auth()),
@@ -119,7 +100,7 @@ impl NewPrinterBody {
 }
 
 /// A change of a printer. Absent fields are kept, null clears a field.
-// No Debug: it may hold secrets.
+// The profile's fields are read and documented by `profile.rs`. No Debug: it may hold secrets.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PrinterPatch, example = json!({"tags": ["hall-b"], "notes": null, "enabled": false}))]
@@ -143,27 +124,6 @@ pub struct PrinterPatchBody {
     #[serde(default, deserialize_with = "deserialize_nullable")]
     #[schema(value_type = Option<bool>)]
     enabled: Option<Option<bool>>,
-    #[serde(default, deserialize_with = "deserialize_nullable")]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
-    model: Option<Option<String>>,
-    #[serde(default, deserialize_with = "deserialize_nullable")]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
-    material: Option<Option<String>>,
-    #[serde(default, deserialize_with = "deserialize_nullable")]
-    #[schema(value_type = Option<String>, pattern = "^#[0-9A-Fa-f]{6}$")]
-    color: Option<Option<String>>,
-    #[serde(default, deserialize_with = "deserialize_nullable")]
-    #[schema(value_type = Option<f64>, exclusive_minimum = 0, maximum = 10)]
-    nozzle_mm: Option<Option<f64>>,
-    #[serde(default, deserialize_with = "deserialize_nullable")]
-    #[schema(value_type = Option<[f64; 3]>, min_items = 3, max_items = 3)]
-    bed_mm: Option<Option<[f64; 3]>>,
-    #[serde(default, deserialize_with = "deserialize_nullable")]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
-    power_group: Option<Option<String>>,
-    #[serde(default, deserialize_with = "deserialize_nullable")]
-    #[schema(value_type = Option<String>, max_length = 10_000)]
-    notes: Option<Option<String>>,
     /// Kept if absent; null clears user and password.
     #[serde(default, deserialize_with = "deserialize_nullable")]
     #[schema(value_type = Option<ProxyAuthPatchBody>)]
@@ -183,7 +143,7 @@ pub struct PrinterPatchBody {
 
 impl PrinterPatchBody {
     /// Converts to a patch for the printer registry. Fails if null would clear a required field.
-    pub fn into_patch(self) -> Result<PrinterPatch, ValidationErrors> {
+    pub fn into_patch(self, profile: ProfilePatch) -> Result<PrinterPatch, ValidationErrors> {
         let mut invalid = ValidationErrors::default();
         let mut refuse = |field: &str| invalid.add(format!("/{field}"), "null", "rule-no-null");
         let name = reject_null(self.name, || refuse("name"));
@@ -202,13 +162,7 @@ impl PrinterPatchBody {
             },
             tags: self.tags.map(Option::unwrap_or_default),
             enabled,
-            model: self.model,
-            material: self.material,
-            color: self.color,
-            nozzle_mm: self.nozzle_mm,
-            bed_mm: self.bed_mm,
-            power_group: self.power_group,
-            notes: self.notes.map(Option::unwrap_or_default),
+            profile,
         })
     }
 }
@@ -222,15 +176,9 @@ pub struct PrinterBody {
     url: String,
     tags: Vec<String>,
     enabled: bool,
-    model: Option<String>,
-    material: Option<String>,
-    color: Option<String>,
-    nozzle_mm: Option<f64>,
-    /// Width, depth and height, in millimetres.
-    #[schema(min_items = 3, max_items = 3)]
-    bed_mm: Option<[f64; 3]>,
-    power_group: Option<String>,
-    notes: String,
+    #[serde(flatten)]
+    #[schema(ignore)]
+    profile: PrinterProfile,
     /// User for a proxy in front of OctoPrint; null without a proxy login.
     proxy_user: Option<String>,
     /// Names of the extra headers of every request, in lower case.
@@ -256,13 +204,6 @@ impl CsvRow for PrinterBody {
         "url",
         "tags",
         "enabled",
-        "model",
-        "material",
-        "color",
-        "nozzle_mm",
-        "bed_mm",
-        "power_group",
-        "notes",
         "proxy_user",
         "header_names",
         "ca_certificate",
@@ -274,6 +215,10 @@ impl CsvRow for PrinterBody {
         "plate",
         "job",
     ];
+
+    fn columns() -> Vec<&'static str> {
+        with_profile_names(Self::COLUMNS)
+    }
 }
 
 /// The last observation of a printer, and its age.
@@ -356,13 +301,7 @@ impl From<PrinterView> for PrinterBody {
             url: details.url,
             tags: details.tags,
             enabled: details.enabled,
-            model: details.model,
-            material: details.material,
-            color: details.color,
-            nozzle_mm: details.nozzle_mm,
-            bed_mm: details.bed_mm,
-            power_group: details.power_group,
-            notes: details.notes,
+            profile: details.profile,
             proxy_user: details.proxy_user,
             header_names: details.header_names,
             ca_certificate: details.ca_certificate,

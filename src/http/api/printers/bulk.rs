@@ -7,7 +7,10 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::body::{NewPrinterBody, PrinterBody};
+use super::{
+    body::{NewPrinterBody, PrinterBody},
+    profile::WithProfile,
+};
 use crate::http::api::{
     middleware::{authentication::Manager, idempotency::NotStored},
     problem::{ItemProblem, Problem},
@@ -88,9 +91,9 @@ async fn create_printers(
     }
     let (mut valid, mut indexes, mut items) = (Vec::new(), Vec::new(), Vec::new());
     for (index, raw) in body.items.iter().enumerate() {
-        match decode_json::<NewPrinterBody>(raw.get().as_bytes()) {
-            Ok(body) => {
-                valid.push(body.into_parts());
+        match decode_json::<WithProfile<NewPrinterBody>>(raw.get().as_bytes()) {
+            Ok(WithProfile { body, profile }) => {
+                valid.push(body.into_parts(profile));
                 indexes.push(index);
             }
             Err(problem) => items.push(refused_item(index, problem)),

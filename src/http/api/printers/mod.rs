@@ -6,6 +6,7 @@ pub(super) mod bulk;
 pub(super) mod files;
 pub(super) mod job;
 pub(super) mod plates;
+pub(super) mod profile;
 pub(super) mod snapshot;
 pub mod upload;
 pub(super) mod upload_body;
@@ -24,6 +25,7 @@ use uuid::Uuid;
 use self::{
     access_body::{PrinterHeaders, ProxyAuthBody},
     body::{NewPrinterBody, PrinterBody, PrinterPatchBody},
+    profile::WithProfile,
 };
 use super::{
     list::{
@@ -116,9 +118,9 @@ async fn create_printer(
     who: Manager,
     _: NoQuery,
     State(services): State<Services>,
-    JsonBody(body): JsonBody<NewPrinterBody>,
+    JsonBody(WithProfile { body, profile }): JsonBody<WithProfile<NewPrinterBody>>,
 ) -> Result<Response, Problem> {
-    let (details, access) = body.into_parts();
+    let (details, access) = body.into_parts(profile);
     let view = services.register_printer(&who.0, details, access).await?;
     let location = [(header::LOCATION, format!("/api/v1/printers/{}", view.printer.id))];
     Ok((StatusCode::CREATED, location, respond_with_printer(view)).into_response())
@@ -160,9 +162,9 @@ async fn update_printer(
     PathId(id): PathId,
     State(services): State<Services>,
     headers: HeaderMap,
-    MergePatch(body): MergePatch<PrinterPatchBody>,
+    MergePatch(WithProfile { body, profile }): MergePatch<WithProfile<PrinterPatchBody>>,
 ) -> Result<Response, Problem> {
-    let patch = body.into_patch()?;
+    let patch = body.into_patch(profile)?;
     let if_match = match expected_versions(&headers) {
         None => None,
         Some(versions) => {

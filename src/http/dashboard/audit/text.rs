@@ -9,10 +9,12 @@ use crate::domain::{
     access::Role,
     audit::{Action, ActorKind, AuditActor, AuditEntry},
     command::Command,
+    printer_profile::ProfileField,
 };
 use crate::http::dashboard::{
     labels,
     messages::{t, t_with},
+    printers::profile_text,
 };
 
 /// Number of printers that one row names.
@@ -248,13 +250,6 @@ fn field_label(name: &str) -> String {
         "tags_added" => t("audit-field-tags-added"),
         "tags_removed" => t("audit-field-tags-removed"),
         "enabled" => t("audit-field-enabled"),
-        "model" => t("audit-field-model"),
-        "material" => t("audit-field-material"),
-        "color" => t("audit-field-color"),
-        "nozzle_mm" => t("audit-field-nozzle-mm"),
-        "bed_mm" => t("audit-field-bed-mm"),
-        "power_group" => t("audit-field-power-group"),
-        "notes" => t("audit-field-notes"),
         "api_key" => t("printer-api-key"),
         "command" => t("audit-field-command"),
         "reason" => t("audit-field-reason"),
@@ -268,7 +263,9 @@ fn field_label(name: &str) -> String {
         "path" => t("audit-field-path"),
         "types" => t("audit-field-types"),
         "description" => t("audit-field-description"),
-        other => return other.replace('_', " "),
+        other => {
+            return ProfileField::find(other).map_or_else(|| other.replace('_', " "), profile_text::inline_label);
+        }
     };
     word.to_owned()
 }

@@ -49,7 +49,8 @@ impl PrinterEntry {
         let group = status_group(&view, plate_gate);
         let details = &view.printer.details;
         let file = view.live.job.as_ref().and_then(|job| job.file.as_ref()).map_or("", |file| file.path.as_str());
-        let search_text = [&details.name, details.model.as_deref().unwrap_or_default(), file].join("\n").to_lowercase();
+        let search_text =
+            [&details.name, details.profile.model.as_deref().unwrap_or_default(), file].join("\n").to_lowercase();
         let sort_key = natural_sort_key(&details.name);
         let contents = messages::with_language(Language::English, || Tile::from_view(&view, group));
         Self { version, group, contents, html: Default::default(), sort_key, search_text, view }

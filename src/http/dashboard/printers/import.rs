@@ -17,11 +17,11 @@ use crate::http::dashboard::{
     page::{Failure, PageFrame, Visitor, form_errors, render_html},
 };
 use crate::{
-    domain::{access::Role, validation::ValidationErrors},
+    domain::{access::Role, printer_profile::FieldKind, validation::ValidationErrors},
     service::{
         Error,
         access::Principal,
-        import::{COLUMNS, ImportPreview, ImportResult, RowResult, decode_text},
+        import::{ImportPreview, ImportResult, RowResult, decode_text, list_columns},
         sealed_form::FormPurpose,
     },
 };
@@ -63,7 +63,7 @@ struct PreviewRow {
 
 impl ImportPage {
     fn new(who: &Principal) -> Self {
-        Self { frame: PageFrame::new(who, "new"), columns: COLUMNS.join(", "), errors: Vec::new(), done: None }
+        Self { frame: PageFrame::new(who, "new"), columns: list_columns().join(", "), errors: Vec::new(), done: None }
     }
 
     fn render_error(who: &Principal, error: Error) -> Result<Response, Failure> {
@@ -169,7 +169,8 @@ impl PreviewPage {
                 other_values.push(t("printer-import-with-access").to_owned());
             }
             other_values.extend(details.tags);
-            other_values.extend([details.model, details.material, details.power_group].into_iter().flatten());
+            let lines = details.profile.values().filter(|(field, _)| matches!(field.kind, FieldKind::Line { .. }));
+            other_values.extend(lines.map(|(_, value)| value.to_string()).filter(|text| !text.is_empty()));
             if !details.enabled {
                 other_values.push(t("printer-import-disabled").to_owned());
             }

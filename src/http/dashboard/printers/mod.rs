@@ -9,6 +9,7 @@ pub(super) mod files;
 pub(super) mod history;
 pub(super) mod import;
 pub(super) mod new;
+pub(super) mod profile_text;
 pub(super) mod settings;
 pub(super) mod tags;
 pub(super) mod temperatures;
@@ -56,7 +57,7 @@ struct PrinterPage {
     frame: PageFrame,
     entry: Arc<PrinterEntry>,
     temperatures: TemperatureSection,
-    facts: Vec<(&'static str, String)>,
+    facts: Vec<(String, String)>,
     files_unavailable: Option<&'static str>,
     history: History,
     buttons: Vec<PrinterButton>,
@@ -98,23 +99,30 @@ pub(super) async fn find_entry(
     Ok((version, found.ok_or(Failure::from(Error::NotFound("printer")))?))
 }
 
-fn list_facts(entry: &PrinterEntry) -> Vec<(&'static str, String)> {
+fn list_facts(entry: &PrinterEntry) -> Vec<(String, String)> {
     let (details, live) = (&entry.view.printer.details, &entry.view.live);
-    let mut facts = vec![(t("printer-address"), details.url.clone())];
-    let mut add = |name, value: Option<String>| facts.extend(value.filter(|v| !v.is_empty()).map(|v| (name, v)));
-    add(t("printer-model"), details.model.clone());
-    add(t("printer-material"), details.material.clone());
-    add(t("printer-nozzle"), details.nozzle_mm.map(|mm| format!("{mm} mm")));
-    add(t("printer-tags"), Some(details.tags.join(", ")));
-    add(t("printer-power-group"), details.power_group.clone());
-    add(t("printer-octoprint"), live.octoprint_version.as_deref().map(str::to_owned));
+    let mut facts = vec![(t("printer-address").to_owned(), details.url.clone())];
+    let mut add = |name: String, value: Option<String>| {
+        facts.extend(value.filter(|value| !value.is_empty()).map(|value| (name, value)));
+    };
+    let profile: Vec<_> = details.profile.values().collect();
+    for (field, value) in profile.iter().filter(|(field, _)| !field.kind.is_multiline()) {
+        // Tags and the power group both group printers.
+        if field.name == "power_group" {
+            add(t("printer-tags").to_owned(), Some(details.tags.join(", ")));
+        }
+        add(profile_text::fact_label(field), profile_text::fact(field, value));
+    }
+    add(t("printer-octoprint").to_owned(), live.octoprint_version.as_deref().map(str::to_owned));
     let channel = live.channel.map(|channel| match channel.as_str() {
         "push" => t("printer-updates-live"),
         _ => t("printer-updates-polled"),
     });
-    add(t("printer-updates"), channel.map(str::to_owned));
-    add(t("printer-no-events"), live.channel_error.map(no_events_reason));
-    add(t("printer-notes"), Some(details.notes.clone()));
+    add(t("printer-updates").to_owned(), channel.map(str::to_owned));
+    add(t("printer-no-events").to_owned(), live.channel_error.map(no_events_reason));
+    for (field, value) in profile.iter().filter(|(field, _)| field.kind.is_multiline()) {
+        add(profile_text::fact_label(field), profile_text::fact(field, value));
+    }
     facts
 }
 

@@ -141,7 +141,7 @@ async fn add_printer(
     let url = form.text("url").unwrap_or_default();
     let mut details = PrinterDetails::new(page.name.clone(), url);
     details.tags = parse_tags(&page.tags);
-    details.power_group = form.text("power_group").map(str::to_owned);
+    details.profile.power_group = form.text("power_group").map(str::to_owned);
     let registered = match access {
         Ok(access) => dashboard.services.register_printer(who, details, access).await,
         Err(invalid) => Err(invalid.into()),

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     access_fields::{self, AccessFields},
     api_key_field::{self, ApiKeyField},
-    connection_test,
+    connection_test, profile_text,
 };
 use crate::http::dashboard::{
     Dashboard, filters,
@@ -22,7 +22,8 @@ use crate::http::dashboard::{
 use crate::{
     domain::{
         access::Role,
-        printer::{Printer, parse_bed, parse_millimetres, parse_tags},
+        printer::{Printer, parse_tags},
+        printer_profile::{FieldKind, PROFILE_FIELDS, ProfilePatch},
         validation::ValidationErrors,
     },
     service::{
@@ -39,9 +40,8 @@ struct SettingsPage {
     /// overwrite the change.
     version: i64,
     title: String,
-    /// Name, value, label and hint of the single-line fields.
     text_fields: Vec<TextField>,
-    notes: String,
+    multiline_fields: Vec<MultilineField>,
     enabled: bool,
     key: ApiKeyField,
     access: AccessFields,
@@ -51,39 +51,57 @@ struct SettingsPage {
 struct TextField {
     name: &'static str,
     value: String,
-    label: &'static str,
+    label: String,
     hint: &'static str,
 }
 
-/// Returns name, label and hint of the single-line fields.
-fn text_field_labels() -> [(&'static str, &'static str, &'static str); 9] {
-    [
+struct MultilineField {
+    name: &'static str,
+    value: String,
+    label: String,
+    max_length: usize,
+}
+
+/// Returns the single-line fields. `value_of` returns the value of a field by its name.
+fn text_fields(value_of: impl Fn(&str) -> String) -> Vec<TextField> {
+    let general = [
         ("name", t("word-name"), ""),
         ("url", t("printer-octoprint-address"), ""),
         ("tags", t("printer-tags-list"), "hall-a, petg"),
-        ("model", t("printer-model"), "MK4"),
-        ("material", t("printer-material"), "PETG"),
-        ("color", t("printer-color"), "#1a2b3c"),
-        ("nozzle_mm", t("printer-nozzle-mm"), "0.4"),
-        ("bed_mm", t("printer-bed-size"), "250 x 210 x 210"),
-        ("power_group", t("printer-power-group"), t("printer-power-group-hint")),
-    ]
+    ];
+    let general = general.map(|(name, label, hint)| (name, label.to_owned(), hint));
+    let profile = PROFILE_FIELDS.iter().filter(|field| !field.kind.is_multiline());
+    let profile = profile.map(|field| (field.name, profile_text::input_label(field), profile_text::input_hint(field)));
+    let fields = general.into_iter().chain(profile);
+    fields.map(|(name, label, hint)| TextField { name, value: value_of(name), label, hint }).collect()
+}
+
+/// Returns the fields with several lines. `value_of` returns the value of a field by its name.
+fn multiline_fields(value_of: impl Fn(&str) -> String) -> Vec<MultilineField> {
+    let fields = PROFILE_FIELDS.iter().filter_map(|field| match field.kind {
+        FieldKind::Text { max } => Some(MultilineField {
+            name: field.name,
+            value: value_of(field.name),
+            label: profile_text::input_label(field),
+            max_length: max,
+        }),
+        _ => None,
+    });
+    fields.collect()
 }
 
 fn stored_value(printer: &Printer, name: &str) -> String {
     let details = &printer.details;
-    let text = match name {
-        "name" => Some(details.name.clone()),
-        "url" => Some(details.url.clone()),
-        "tags" => Some(details.tags.join(", ")),
-        "model" => details.model.clone(),
-        "material" => details.material.clone(),
-        "color" => details.color.clone(),
-        "nozzle_mm" => details.nozzle_mm.map(|mm| mm.to_string()),
-        "bed_mm" => details.bed_mm.map(|mm| mm.map(|mm| mm.to_string()).join(" x ")),
-        _ => details.power_group.clone(),
-    };
-    text.unwrap_or_default()
+    match name {
+        "name" => details.name.clone(),
+        "url" => details.url.clone(),
+        "tags" => details.tags.join(", "),
+        _ => details
+            .profile
+            .values()
+            .find(|(field, _)| field.name == name)
+            .map_or_else(String::new, |(_, value)| value.to_string()),
+    }
 }
 
 async fn load_printer(dashboard: &Dashboard, who: &Principal, id: Uuid) -> Result<Printer, Failure> {
@@ -102,10 +120,8 @@ pub(in crate::http::dashboard) async fn show_form(
         id,
         version: printer.version,
         title: printer.details.name.clone(),
-        text_fields: text_field_labels()
-            .map(|(name, label, hint)| TextField { name, value: stored_value(&printer, name), label, hint })
-            .into(),
-        notes: printer.details.notes.clone(),
+        text_fields: text_fields(|name| stored_value(&printer, name)),
+        multiline_fields: multiline_fields(|name| stored_value(&printer, name)),
         enabled: printer.details.enabled,
         key: ApiKeyField::default(),
         access: AccessFields::from_printer(&printer.details),
@@ -141,16 +157,14 @@ pub(in crate::http::dashboard) async fn change(
         },
     };
     let access = AccessFields::from_form(&dashboard, &who, &form, Some(&before.details))?;
-    let typed = |name| form.text(name).unwrap_or_default().to_owned();
+    let typed = |name: &str| form.text(name).unwrap_or_default().to_owned();
     let page = SettingsPage {
         frame: PageFrame::new(&who, "farm"),
         id,
         version,
         title: before.details.name,
-        text_fields: text_field_labels()
-            .map(|(name, label, hint)| TextField { name, value: typed(name), label, hint })
-            .into(),
-        notes: typed("notes"),
+        text_fields: text_fields(typed),
+        multiline_fields: multiline_fields(typed),
         enabled: form.is_set("enabled"),
         key,
         access,
@@ -187,22 +201,17 @@ async fn save(
 
 /// Returns a patch with every field of the form. An empty secret field keeps the stored secret.
 fn parse_printer_patch(form: &FormData, access: AccessPatch) -> Result<PrinterPatch, ValidationErrors> {
-    let text = |name| form.text(name).map(str::to_owned);
-    let number_error =
-        |pointer: &'static str| move |rule: &'static str| ValidationErrors::single(pointer, "number", rule);
+    let mut profile = ProfilePatch::default();
+    for field in PROFILE_FIELDS {
+        profile.add(field, field.parse(form.text(field.name))?);
+    }
     Ok(PrinterPatch {
-        name: Some(text("name").unwrap_or_default()),
-        url: Some(text("url").unwrap_or_default()),
+        name: Some(form.text("name").unwrap_or_default().to_owned()),
+        url: Some(form.text("url").unwrap_or_default().to_owned()),
         access,
         tags: Some(parse_tags(form.text("tags").unwrap_or_default())),
         enabled: Some(form.is_set("enabled")),
-        model: Some(text("model")),
-        material: Some(text("material")),
-        color: Some(text("color")),
-        nozzle_mm: Some(form.text("nozzle_mm").map(parse_millimetres).transpose().map_err(number_error("/nozzle_mm"))?),
-        bed_mm: Some(form.text("bed_mm").map(parse_bed).transpose().map_err(number_error("/bed_mm"))?),
-        power_group: Some(text("power_group")),
-        notes: Some(text("notes").unwrap_or_default()),
+        profile,
     })
 }
 
