@@ -23,7 +23,7 @@ pub struct ServeArgs {
 }
 
 impl ServeArgs {
-    /// Serves until a signal arrives. Fails with [`NotSending`] if another server runs the farm.
+    /// Serves until a signal arrives. Fails with [`FarmClaimError`] if another server runs the farm.
     pub async fn run(self) -> anyhow::Result<()> {
         telemetry::init("printyard=info,warn");
         let config = self.raw.clone().with_file()?.validate()?;

@@ -1,4 +1,4 @@
-//! The server that may send commands to the farm's printers.
+//! The epoch of the sending server, and the process that holds it.
 
 use chrono::{DateTime, Utc};
 

@@ -112,8 +112,8 @@ pub struct Event {
     pub data: Map<String, Value>,
 }
 
-/// A position in the feed: after the event with this number. `mark` identifies that event. After a restore from a
-/// backup, other events get the same numbers, so an old cursor can be refused.
+/// A position in the feed: after the event with this number. `id_part` identifies that event. After a restore from
+/// a backup, other events get the same numbers, so an old cursor can be refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cursor {
     pub seq: i64,
@@ -181,7 +181,7 @@ impl NewEvent {
             Action::PlateCleared => EventType::PlateCleared,
             Action::BatchCreated => EventType::BatchCreated,
             Action::BatchFinished => EventType::BatchFinished,
-            // [`NewEvent::of_print`] publishes the events of all prints. The other actions are not published.
+            // [`NewEvent::from_print_fact`] publishes the events of all prints. The other actions are not published.
             Action::PrintStarted
             | Action::PrintPaused
             | Action::PrintResumed

@@ -13,8 +13,6 @@ use super::{
 
 /// The highest number of tags of one printer.
 pub const MAX_TAGS: usize = 50;
-/// The highest number of characters in an API key.
-const MAX_API_KEY: usize = 1_000;
 /// The highest number of characters in an address.
 const MAX_URL: usize = 1_000;
 
@@ -104,14 +102,6 @@ pub fn check_tag(invalid: &mut ValidationErrors, pointer: &str, tag: &str) {
     check_line(invalid, pointer, tag, 1, 50);
     if tag.trim() != tag || tag.contains(',') {
         invalid.add(pointer, "tag", "rule-tag-comma");
-    }
-}
-
-/// Checks an API key, which is sent in a header. OctoPrint replies with 500 to a key with other bytes (measured on
-/// 1.11.8).
-pub fn check_api_key(invalid: &mut ValidationErrors, key: &str) {
-    if key.is_empty() || key.len() > MAX_API_KEY || !key.bytes().all(|b| b.is_ascii_graphic()) {
-        invalid.add("/api_key", "api_key", Message::new("rule-api-key").with("max", MAX_API_KEY));
     }
 }
 

@@ -59,7 +59,7 @@ const FARM_WORDS: [&str; 8] =
 
 /// Checks the rules of NIST SP 800-63B-4: a password must be long and not easy to guess. There are no rules about kinds
 /// of characters. zxcvbn estimates the guesses: leaked passwords, names, words, keyboard rows, repetitions, dates and
-/// combinations of them. It also gets the user's name and `WORDS_OF_THE_HOUSE`.
+/// combinations of them. It also gets the user's name and `FARM_WORDS`.
 pub fn check_password(invalid: &mut ValidationErrors, pointer: &str, password: &str, name: &str) {
     let length = password.chars().count();
     if !(MIN_PASSWORD_LENGTH..=MAX_PASSWORD_LENGTH).contains(&length) {

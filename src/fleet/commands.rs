@@ -35,7 +35,7 @@ pub(super) struct Commands {
 }
 
 impl Commands {
-    /// Starts without commands. `start_before` is the start that the previous run of the server sent.
+    /// Starts without commands. `previous_start` is the start that the previous run of the server sent.
     pub fn new(previous_start: Option<SentStart>) -> Self {
         Self { in_flight: None, overtaking: None, unsettled: Vec::new(), last_done: None, previous_start }
     }

@@ -203,7 +203,7 @@ impl Connection {
         written.unwrap_or(Err(Error::Timeout { after: PING_WRITE_TIMEOUT }))
     }
 
-    /// Returns when the next task is due. `attempts`: whether the actor may try to connect.
+    /// Returns when the next task is due. `may_attempt`: whether the actor may try to connect.
     pub fn next_wake(&self, may_attempt: bool) -> Option<Instant> {
         let task = match self.link {
             LinkState::Push(_) => Some(self.ping_due),

@@ -83,7 +83,7 @@ pub enum ActorMessage {
     Read,
     /// Read the printer more often for a while: a page shows it.
     Viewed,
-    /// Wake up: the wanted state of the actor has changed (`wanted.rs`).
+    /// Wake up: the wanted state of the actor has changed (`wanted_state.rs`).
     Wake,
 }
 

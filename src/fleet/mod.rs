@@ -148,7 +148,7 @@ impl Fleet {
         let inner = Arc::new(FleetInner { actors: Mutex::default(), context, tasks, stop });
         let fleet = Self { inner };
         fleet.inner.tasks.spawn(fleet.clone().end_on_stop());
-        (fleet, Inbox { events: events, recorder })
+        (fleet, Inbox { events, recorder })
     }
 
     /// Ends every actor when `stop` is cancelled, so that actors do not have to check it in each turn.

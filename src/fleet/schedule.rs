@@ -85,8 +85,8 @@ impl PollSchedule {
         self.reading_since = self.reading_since.filter(|since| *since != started);
     }
 
-    /// Whether the reading that was started at `begun` may be older than the known state. It belongs to an earlier connection,
-    /// or it was in progress at the same time as the newest reading.
+    /// Whether the reading that was started at `started` may be older than the known state. It belongs to an earlier
+    /// connection, or it was in progress at the same time as the newest reading.
     pub fn is_outdated(&self, started: Instant) -> bool {
         self.valid_from.is_some_and(|from| started < from) || self.arrived_at.is_some_and(|came| started < came)
     }
@@ -102,7 +102,7 @@ impl PollSchedule {
         (self.arrived_at, self.observed_at) = (Some(now), Some(now));
     }
 
-    /// Plans the next routine reading after `pause`.
+    /// Plans the next routine reading after `delay`.
     pub fn read_after(&mut self, now: Instant, delay: Duration) {
         self.read_due = now + delay;
     }
@@ -163,7 +163,7 @@ impl PollSchedule {
         now >= next_tick(self.heaters_due) && !self.is_reading_heaters
     }
 
-    /// Plans the next reading of the temperatures after `pause`.
+    /// Plans the next reading of the temperatures after `delay`.
     pub fn read_heaters_after(&mut self, now: Instant, delay: Duration) {
         self.heaters_due = now + delay;
     }

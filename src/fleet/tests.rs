@@ -1,8 +1,10 @@
 //! Tests of the fleet's actors: they are started, reconfigured, retired and removed.
 
 use super::*;
-use crate::domain::{plate::PlateState, printer_access::PrinterAccess};
-use crate::outbound::{Networks, Outbound};
+use crate::{
+    domain::{plate::PlateState, printer_access::PrinterAccess},
+    outbound::{Networks, Outbound},
+};
 
 /// A printer at an address that does not reply.
 fn actor_config(id: u128) -> ActorConfig {

@@ -1,5 +1,5 @@
 //! Compresses pages and JSON. Static files are compressed at build time (`build.rs`), and live streams compress
-//! themselves (`dashboard/sse.rs`). Images would not get smaller.
+//! themselves (`dashboard/stream/sse.rs`). Images would not get smaller.
 //!
 //! The compressed size of a page can reveal a secret that is next to attacker-controlled text (BREACH). So responses
 //! with secrets are not compressed:

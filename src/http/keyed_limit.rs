@@ -29,7 +29,7 @@ impl<K> Default for KeyedCount<K> {
 }
 
 impl<K: Eq + Hash + Clone> KeyedCount<K> {
-    /// Counts one more item of a key. `None`: the key already holds `most`.
+    /// Counts one more item of a key. `None`: the key already holds `max`.
     pub fn try_increment(&self, key: K, max: usize) -> Option<CountGuard<K>> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let n = counts.get(&key).copied().unwrap_or(0);
@@ -120,10 +120,10 @@ mod tests {
     #[test]
     fn a_refusal_says_whether_the_key_or_the_server_is_full() {
         let limit = KeyedLimit::new(Capacity { total: 3, per_key: 2 });
-        let held: Vec<_> = [1, 1, 2].map(|key| limit.try_acquire(key).expect("a place")).into();
+        let held: Vec<_> = [1, 1, 2].map(|key| limit.try_acquire(key).expect("a slot")).into();
         assert_eq!(limit.try_acquire(1).map(drop), Err(LimitExceeded::Key));
         assert_eq!(limit.try_acquire(2).map(drop), Err(LimitExceeded::Total));
         drop(held);
-        assert_eq!(limit.try_acquire(2).map(drop), Ok(()), "a refusal keeps no place");
+        assert_eq!(limit.try_acquire(2).map(drop), Ok(()), "a refusal keeps no slot");
     }
 }

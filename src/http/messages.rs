@@ -3,8 +3,8 @@
 //! The catalogues in `locales/` have one folder per language and one file per area. Their format is Fluent, which supports
 //! plurals and which translators' tools can read. If a language lacks a text, the English text is used.
 //!
-//! A request to a page runs in its language. Work that continues after a request sets the language again ([`keep_language`],
-//! [`with_language`]).
+//! A request to a page runs in its language. Work that continues after a request sets the language again (`keep_language`,
+//! `with_language`).
 
 use std::{
     borrow::Cow,

@@ -38,8 +38,8 @@ fn received_id(headers: &HeaderMap) -> Option<String> {
     visible_value(headers, REQUEST_ID_HEADER.as_str(), MAX_LENGTH).map(str::to_owned)
 }
 
-/// Returns the value of a header if it has 1 to `longest` visible ASCII characters. Other values must not be in the
-/// log.
+/// Returns the value of a header if it has 1 to `max_length` visible ASCII characters. Other values must not be in
+/// the log.
 fn visible_value<'a>(headers: &'a HeaderMap, name: &str, max_length: usize) -> Option<&'a str> {
     let value = headers.get(name)?.to_str().ok()?;
     let fits = !value.is_empty() && value.len() <= max_length && value.bytes().all(|byte| byte.is_ascii_graphic());

@@ -83,7 +83,7 @@ struct Acceptor {
     pending: PendingConnections,
 }
 
-/// Serves until `stop` is cancelled, then lets requests in progress end within `DRAIN`. With an acceptor: TLS only.
+/// Serves until `stop` is cancelled, then lets requests in progress end within `DRAIN_TIMEOUT`. With `tls`: TLS only.
 pub async fn serve(
     listener: TcpListener,
     router: Router,

@@ -21,7 +21,7 @@ pub struct WriteTimeoutStream<S> {
 }
 
 impl<S> WriteTimeoutStream<S> {
-    /// Wraps a stream that fails after `within` without write progress.
+    /// Wraps a stream that fails after `timeout` without write progress.
     pub fn new(stream: S, timeout: Duration) -> Self {
         Self { stream, timeout, deadline: None }
     }

@@ -250,7 +250,7 @@ impl Error {
         Self::from_http(error)
     }
 
-    /// Classifies an error of a line that occurred before the status.
+    /// Classifies an error of a connection pool that occurred before the status.
     pub(super) fn from_pool(error: PoolError) -> Self {
         match error {
             PoolError::Dial(error) => Self::from_dial(error),

@@ -143,7 +143,7 @@ impl OctoPrint {
         Ok(SmallRequest { method, url, headers, body: Bytes::new() })
     }
 
-    /// Sends a small request to this instance over its line, unless its address is blocked.
+    /// Sends a small request to this instance through its connection pool, unless its address is blocked.
     pub(super) async fn send_request(
         &self,
         request: SmallRequest,

@@ -12,7 +12,7 @@ use hyper::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::connection_pool::BusyConnection;
+use super::busy_connection::BusyConnection;
 
 /// The cause of an error, from either HTTP client.
 type Cause = Box<dyn std::error::Error + Send + Sync>;

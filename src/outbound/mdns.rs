@@ -45,7 +45,7 @@ impl Drop for DaemonGuard {
     }
 }
 
-/// Searches for a service (`_octoprint._tcp.local.`) for the time `within`. Returns at most `most` announcements.
+/// Searches for a service (`_octoprint._tcp.local.`) for the time `within`. Returns at most `limit` announcements.
 ///
 /// # Errors
 /// [`MdnsError`] if this machine cannot send the query.

@@ -7,9 +7,11 @@
 //! `clippy.toml` prevents other modules from creating HTTP clients.
 
 mod body;
+mod busy_connection;
 mod certificates;
 mod connection_pool;
 mod dial;
+mod idle_connections;
 mod mdns;
 mod networks;
 mod own_server;
@@ -180,7 +182,7 @@ impl Outbound {
     }
 
     /// Searches for a service (`_octoprint._tcp.local.`) on the networks of this machine for the time `within`. Returns
-    /// at most `most` announcements. Their addresses are not checked.
+    /// at most `limit` announcements. Their addresses are not checked.
     ///
     /// # Errors
     /// [`MdnsError`] if this machine cannot send the query.

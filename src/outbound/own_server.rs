@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reqwest::{StatusCode, redirect::Policy};
 
-/// Sends a request to a URL of this machine's own server, and waits at most `patience`. Returns the status and the
+/// Sends a request to a URL of this machine's own server, and waits at most `timeout`. Returns the status and the
 /// body.
 ///
 /// # Errors

@@ -69,14 +69,14 @@ impl KeyRing {
         Self::parse(&created.map_err(|error| key_file_error(&path, &error))?, &path.display().to_string())
     }
 
-    /// Returns this ring with a new key in front. Errors: [`Error::NoRandom`].
+    /// Returns this key ring with a new key in front. Errors: [`Error::NoRandom`].
     pub fn rotated(&self) -> Result<Self, Error> {
         let mut keys = vec![Key::random()?];
         keys.extend(self.keys.iter().cloned());
         Ok(Self { keys })
     }
 
-    /// Returns a ring with the current key only.
+    /// Returns a key ring with the current key only.
     pub fn pruned(&self) -> Self {
         Self { keys: vec![self.current().clone()] }
     }

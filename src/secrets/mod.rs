@@ -1,8 +1,8 @@
 //! Secrets at rest: printer secrets are sealed, tokens are stored as hashes.
 //!
 //! The secret keys are stored outside the database, so a copy of the database alone gives no access to printers.
-//! `key.rs` is one key and the sealed format, `ring.rs` the keys of a farm and their file. `vault.rs` holds the keys of
-//! a running server.
+//! `key.rs` is one key and the sealed format, `key_ring.rs` the keys of a farm and their file. `vault.rs` holds the
+//! keys of a running server.
 
 mod key;
 mod key_ring;

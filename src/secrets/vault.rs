@@ -85,7 +85,7 @@ impl Vault {
 
     /// Returns the current keys.
     pub fn ring(&self) -> Arc<KeyRing> {
-        // A panic cannot leave an incomplete ring, because the ring is replaced as a whole.
+        // A panic cannot leave an incomplete key ring, because the key ring is replaced as a whole.
         Arc::clone(&self.loaded.read().unwrap_or_else(PoisonError::into_inner).ring)
     }
 
@@ -168,7 +168,7 @@ impl Vault {
     }
 }
 
-/// Opens a value with any key of a ring. The error is the id of a key that the ring does not contain.
+/// Opens a value with any key of a key ring. The error is the id of a key that the key ring does not contain.
 fn open_with(ring: &KeyRing, context: Uuid, sealed: &SealedValue<'_>) -> Result<String, Option<KeyId>> {
     let mut unknown = sealed.key_id;
     for key in ring.candidates(sealed.key_id) {

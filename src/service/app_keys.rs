@@ -25,7 +25,9 @@ use super::{
 use crate::{
     clock,
     domain::{
-        access::Role, message::Message, printer::check_api_key, printer_access::PrinterAccess,
+        access::Role,
+        message::Message,
+        printer_access::{PrinterAccess, check_api_key},
         validation::ValidationErrors,
     },
     octoprint::{Error as PrinterError, OctoPrint, RequestOptions},
@@ -35,7 +37,7 @@ use crate::{
 const APP_NAME: &str = "Printyard";
 /// Time that the user has to log in to OctoPrint and allow the request.
 pub const DECISION_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-/// Pause between two polls. Together with `LOOK_WITHIN` it is shorter than OctoPrint's 5 s.
+/// Pause between two polls. Together with `POLL_TIMEOUT` it is shorter than OctoPrint's 5 s.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const POLL_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a request and its result are kept, counted from the start of the request.
@@ -159,7 +161,7 @@ impl Services {
     }
 }
 
-/// Sends the request to OctoPrint, signals `put`, and polls until the user decides. A failed poll is repeated, because
+/// Sends the request to OctoPrint, signals `sent`, and polls until the user decides. A failed poll is repeated, because
 /// short network failures are normal in a farm.
 async fn request_and_poll(
     octoprint: &OctoPrint,

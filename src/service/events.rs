@@ -114,7 +114,7 @@ impl Services {
         }
     }
 
-    /// Returns at most `limit` events after a position. Waits up to `patience` for the first one.
+    /// Returns at most `limit` events after a position. Waits up to `timeout` for the first one.
     pub async fn events(
         &self,
         who: &Principal,

@@ -54,7 +54,7 @@ impl Services {
         Ok(octoprint.files().list(&RequestOptions::default()).await?)
     }
 
-    /// Returns a place for an upload. The caller takes it before it reads the body.
+    /// Returns a slot for an upload. The caller takes it before it reads the body.
     pub fn admit_upload(&self, who: &Principal) -> Result<UploadSlot, Error> {
         self.uploads.admit(who)
     }

@@ -70,11 +70,11 @@ impl Default for LoginThrottle {
     }
 }
 
-/// A place among the waiting refusals, whose guess is counted already. `None`: the address is within its burst. Such a
+/// A slot among the waiting refusals, whose guess is counted already. `None`: the address is within its burst. Such a
 /// refusal does not wait, and counts only when the token is known to be wrong.
 type RefusalSlot = Option<CountedSlot>;
 
-/// A counted place, and how long its refusal waits.
+/// A counted slot, and how long its refusal waits.
 #[derive(Debug)]
 pub struct CountedSlot {
     permit: OwnedSemaphorePermit,
@@ -113,21 +113,21 @@ impl LoginThrottle {
         }
     }
 
-    /// Returns the place at which the refusal of a token waits, in case the token is unknown.
+    /// Returns the slot in which the refusal of a token waits, in case the token is unknown.
     ///
     /// # Errors
-    /// The time to wait before a guess of this address is compared: it guesses too fast, or all places are taken.
+    /// The time to wait before a guess of this address is compared: it guesses too fast, or all slots are taken.
     pub fn take_refusal_slot(&self, address: Option<&str>) -> Result<RefusalSlot, Duration> {
         self.take_refusal_slot_at(address, Instant::now())
     }
 
-    /// Counts an unknown token, unless its place has counted it. `place` is from
+    /// Counts an unknown token, unless its slot has counted it. `slot` is from
     /// [`take_refusal_slot`](Self::take_refusal_slot).
     pub fn refuse_token(&self, address: Option<&str>, slot: RefusalSlot) -> TokenRefusal {
         self.refuse_token_at(address, slot, Instant::now())
     }
 
-    /// Removes the guess that a place has counted, because the token is known.
+    /// Removes the guess that a slot has counted, because the token is known.
     pub fn accept_token(&self, address: Option<&str>, slot: RefusalSlot) {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.is_some()
@@ -167,7 +167,7 @@ impl LoginThrottle {
         let until = refusals.entry(network_of(address.unwrap_or_default())).or_insert(now);
         *until = (*until).max(now) + REFUSAL_INTERVAL;
         let wait = refusal_delay(*until, now).min(MAX_REFUSAL_WAIT);
-        // Several parallel first guesses can exceed the burst together. Each gets a place now, or does not wait.
+        // Several parallel first guesses can exceed the burst together. Each gets a slot now, or does not wait.
         let permit = (!wait.is_zero()).then(|| self.refusal_slots.clone().try_acquire_owned().ok()).flatten();
         TokenRefusal { wait: if permit.is_some() { wait } else { Duration::ZERO }, _permit: permit.map(Arc::new) }
     }

@@ -113,7 +113,7 @@ impl Services {
         Ok(storage::users::any_exists(&self.db).await?)
     }
 
-    /// Opens a session that ends after `life` at the latest. Returns the secret for the cookie.
+    /// Opens a session that ends after `lifetime` at the latest. Returns the secret for the cookie.
     pub(super) async fn open_session(
         &self,
         mut who: Principal,

@@ -17,8 +17,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{access::Principal, error::Error, transfer_locks::TransferLocks};
-use crate::clock;
-use crate::domain::message::Message;
+use crate::{clock, domain::message::Message};
 
 /// Maximum number of concurrent uploads: of all principals, and of one.
 const MAX_UPLOADS: usize = 64;
@@ -46,7 +45,7 @@ struct PrincipalUsage {
     bytes: AtomicU64,
 }
 
-/// Reserved place of one upload. Its file is deleted when this value is dropped.
+/// Reserved slot of one upload. Its file is deleted when this value is dropped.
 #[derive(Debug)]
 pub struct UploadSlot {
     uploads: Arc<Uploads>,
@@ -73,7 +72,7 @@ impl Uploads {
         }
     }
 
-    /// Returns a place for one upload of a principal. The caller takes it before it reads the body.
+    /// Returns a slot for one upload of a principal. The caller takes it before it reads the body.
     pub fn admit(self: &Arc<Self>, who: &Principal) -> Result<UploadSlot, Error> {
         let usage = {
             let mut principals = self.principals.lock().unwrap_or_else(PoisonError::into_inner);
@@ -174,7 +173,7 @@ mod tests {
         std::fs::create_dir_all(&left).expect("a leftover folder");
         let uploads = Arc::new(Uploads::open(data.path()));
         assert_eq!(files(), 0);
-        let slot = uploads.admit(&principal(1)).expect("a free place");
+        let slot = uploads.admit(&principal(1)).expect("a free slot");
         slot.create().await.expect("the file is created");
         assert_eq!(files(), 1);
         drop(slot);

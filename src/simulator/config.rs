@@ -1,4 +1,4 @@
-//! Configuration of a simulated farm, and the faults and acts that tests apply from outside the API.
+//! Configuration of a simulated farm, and the faults and actions that tests apply from outside the API.
 //!
 //! All types are plain values. So a test, the demo and the HTTP control of another process use the same names for the
 //! same faults.

@@ -41,11 +41,12 @@ const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 pub async fn open_event_socket(
     ConnectInfo(conn): ConnectInfo<ConnectionHandle>,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
-) -> Result<Response, super::api::ErrorResponse> {
+) -> Result<Response, super::api::extract::ErrorResponse> {
     if conn.printer.has_fault(&Fault::DropSocket) {
-        return Err(super::api::ErrorResponse::not_found());
+        return Err(super::api::extract::ErrorResponse::not_found());
     }
-    let upgrade = upgrade.map_err(|_| super::api::ErrorResponse::new(400, "Can \"Upgrade\" only to \"WebSocket\"."))?;
+    let upgrade =
+        upgrade.map_err(|_| super::api::extract::ErrorResponse::new(400, "Can \"Upgrade\" only to \"WebSocket\"."))?;
     Ok(upgrade
         .read_buffer_size(4096)
         .write_buffer_size(4096)

@@ -9,19 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{
-    net::{TcpListener, TcpSocket},
-    runtime::Handle,
-    sync::mpsc,
-};
+use tokio::{net::TcpListener, runtime::Handle, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     api,
     config::FarmConfig,
-    faulty_stream::{ConnectionHandle, FaultyStream},
+    faulty_stream::{AcceptedConnections, ConnectionHandle, FaultyStream},
     files::BlobStore,
     gcode::sample_gcode,
+    listener::open_listener,
     printer::{FarmContext, SimulatedPrinter},
 };
 
@@ -34,12 +31,6 @@ const ACCEPT_QUEUE_LEN: usize = 256;
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pause after a failed accept (out of file descriptors). It prevents a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// Receive buffer of the operating system, in bytes. It is small, so that an upload to a printer that does not read
-/// stalls soon.
-const RECEIVE_BUFFER_BYTES: u32 = 64 * 1024;
-/// Connections that may wait to be accepted.
-const LISTEN_BACKLOG: u32 = 1_024;
 
 /// A farm of simulated printers. Dropping it ends all its tasks.
 #[derive(Debug)]
@@ -90,7 +81,7 @@ impl Farm {
             farm.tasks.spawn(accept_connections(printer.clone(), sender.clone(), stop.clone()));
         }
         let service = api::router().into_make_service_with_connect_info::<ConnectionHandle>();
-        let server = axum::serve(AcceptedConnections(connections), service)
+        let server = axum::serve(AcceptedConnections::new(connections), service)
             .with_graceful_shutdown(stop.clone().cancelled_owned());
         farm.tasks.spawn(async move {
             let _ = server.await;
@@ -134,15 +125,6 @@ impl Drop for Farm {
     }
 }
 
-/// Opens the port of a printer.
-pub(super) fn open_listener(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = TcpSocket::new_v4()?;
-    socket.set_reuseaddr(true)?;
-    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
-    socket.bind(address)?;
-    socket.listen(LISTEN_BACKLOG)
-}
-
 fn printer_port(base: Option<u16>, index: usize) -> std::io::Result<u16> {
     let Some(base) = base else { return Ok(0) };
     u16::try_from(index)
@@ -177,24 +159,5 @@ async fn accept_connections(
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
-    }
-}
-
-/// Accepted connections of all printers, as the one listener that axum serves.
-pub struct AcceptedConnections(mpsc::Receiver<(FaultyStream, SocketAddr)>);
-
-impl axum::serve::Listener for AcceptedConnections {
-    type Io = FaultyStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.0.recv().await {
-            Some(connection) => connection,
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<Self::Addr> {
-        Ok((Ipv4Addr::LOCALHOST, 0).into())
     }
 }

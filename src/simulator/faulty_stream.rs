@@ -5,6 +5,7 @@
 
 use std::{
     io,
+    net::{Ipv4Addr, SocketAddr},
     pin::Pin,
     sync::{
         Arc,
@@ -18,11 +19,12 @@ use axum::{extract::connect_info::Connected, serve::IncomingStream};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::mpsc,
     time::Sleep,
 };
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::{config::Fault, farm::AcceptedConnections, printer::SimulatedPrinter};
+use super::{config::Fault, printer::SimulatedPrinter};
 
 const INTACT: u8 = 0;
 const RESET: u8 = 1;
@@ -181,5 +183,31 @@ impl AsyncWrite for FaultyStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Accepted connections of all printers, as the one listener that axum serves.
+pub struct AcceptedConnections(mpsc::Receiver<(FaultyStream, SocketAddr)>);
+
+impl axum::serve::Listener for AcceptedConnections {
+    type Io = FaultyStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        match self.0.recv().await {
+            Some(connection) => connection,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        Ok((Ipv4Addr::LOCALHOST, 0).into())
+    }
+}
+
+impl AcceptedConnections {
+    /// Creates the listener from the queue of accepted connections.
+    pub fn new(connections: mpsc::Receiver<(FaultyStream, SocketAddr)>) -> Self {
+        Self(connections)
     }
 }

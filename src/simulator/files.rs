@@ -9,8 +9,6 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::machine::{EndedPrint, SelectedFile};
-
 /// Bytes of a file. A thousand printers with the same file store them once.
 #[derive(Debug)]
 pub struct Blob {
@@ -190,6 +188,25 @@ pub fn unix_time() -> f64 {
 pub fn unix_seconds() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// A print that has ended, for the counters of its file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndedPrint {
+    pub path: String,
+    pub success: bool,
+    /// Print time of a success, in seconds.
+    pub print_time: f64,
+}
+
+/// The selected file.
+#[derive(Debug, Clone)]
+pub struct SelectedFile {
+    pub name: String,
+    pub path: String,
+    /// Seconds since 1970.
+    pub date: i64,
+    pub blob: Arc<Blob>,
 }
 
 #[cfg(test)]

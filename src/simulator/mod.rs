@@ -4,10 +4,10 @@
 //! the simulator and against real OctoPrints. The simulator shares no code with the client, so it cannot share the
 //! client's mistakes.
 //!
-//! * `farm.rs`: listening sockets and the server; `wire.rs`: faults below HTTP; `printer.rs`: one printer and its
-//!   handle
+//! * `farm.rs`: listening sockets and the server; `faulty_stream.rs`: faults below HTTP; `printer.rs`: one printer and
+//!   its handle
 //! * `machine/`: the states, as a pure state machine; `gcode.rs`: how long a line takes; `files.rs`
-//! * `api/`: the routes; `push.rs` and `hub.rs`: the event socket; `bodies.rs`: the JSON bodies
+//! * `api/`: the routes; `event_socket.rs` and `event_hub.rs`: the event socket; `bodies.rs`: the JSON bodies
 //!
 //! **Cost.** An idle printer has one task, which waits on its listening socket, and no timer. States, positions and
 //! temperatures are computed on request. `tests/cost.rs` repeats the measurement. An idle printer uses 7 KiB, or 17 KiB
@@ -36,6 +36,7 @@ mod farm;
 mod faulty_stream;
 mod files;
 mod gcode;
+mod listener;
 mod machine;
 mod printer;
 #[cfg(test)]

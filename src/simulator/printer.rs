@@ -24,8 +24,8 @@ use super::{
     app_keys::AppKeys,
     config::{FarmConfig, Fault, Flavor, MachineAction, ReceivedRequest},
     event_hub::EventHub,
-    farm::open_listener,
     files::{Blob, BlobStore, FileStore},
+    listener::open_listener,
     machine::{Machine, MachineState},
 };
 
@@ -161,7 +161,7 @@ impl SimulatedPrinter {
         self.with_inner(|inner, _| inner.log.iter().cloned().collect())
     }
 
-    /// Performs an act at the machine.
+    /// Performs an action at the machine.
     pub fn perform(&self, action: MachineAction) {
         self.with_inner(|inner, now| {
             inner.machine.perform(&action, now);
@@ -294,8 +294,8 @@ impl SimulatedPrinter {
         }
     }
 
-    /// Gives `work` access to the state; every access uses this function. Advances the machine to the current time,
-    /// runs `work`, publishes the results, and schedules the worker for the next due time.
+    /// Gives `access` the state; every access uses this function. Advances the machine to the current time,
+    /// runs `access`, publishes the results, and schedules the worker for the next due time.
     pub(super) fn with_inner<R>(&self, access: impl FnOnce(&mut PrinterInner, Instant) -> R) -> R {
         let now = Instant::now();
         let mut inner = self.0.inner.lock().unwrap_or_else(PoisonError::into_inner);

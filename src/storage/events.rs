@@ -247,7 +247,7 @@ pub struct FeedPage {
     pub events: Vec<Event>,
     /// End of the searched range. No matching event is between the last returned event and this position.
     pub searched_to: Cursor,
-    /// The feed continues after `upto`.
+    /// The feed continues after `searched_to`.
     pub has_more: bool,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Supports SQLite and PostgreSQL through native sqlx pools. Each statement is written once, with parameters `$1…$n`.
 //! The macros below compile it for both databases, because `sqlx::Any` does not support uuid, timestamptz or jsonb. The
-//! SQL fragments that differ are in `group.rs`. A missing row is returned as `None` or `false`. A value that cannot be
+//! SQL fragments that differ are in `bulk.rs`. A missing row is returned as `None` or `false`. A value that cannot be
 //! read is an error that names its table, column and row.
 //!
 //! Three rules apply to the whole module:

@@ -232,8 +232,8 @@ impl Db {
         self.shared.file.as_ref().map_or(Ok(()), DatabaseFile::check_unchanged)
     }
 
-    /// Checkpoints SQLite's write-ahead log into the file if the log is larger than `WAL_KEPT`. A long read of another
-    /// process lets the log grow. Returns the size of the log in bytes afterwards. Does nothing on PostgreSQL.
+    /// Checkpoints SQLite's write-ahead log into the file if the log is larger than `MAX_WAL_BYTES`. A long read of
+    /// another process lets the log grow. Returns the size of the log in bytes afterwards. Does nothing on PostgreSQL.
     pub async fn shrink_wal(&self) -> Result<u64, Error> {
         let Some(file) = &self.shared.file else { return Ok(0) };
         if file.wal_bytes() <= MAX_WAL_BYTES {

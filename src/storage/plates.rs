@@ -50,8 +50,8 @@ async fn load_rows(db: &Db, printer_ids: &[Uuid], state: &str) -> Result<Vec<Pla
     Ok(reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?)
 }
 
-/// Marks a plate as clear, by compare-and-set on the print that is on it. `named` is the print that the caller saw on
-/// the plate; `None` accepts any print. Returns the removed print, which the row keeps. Changes nothing while that
+/// Marks a plate as clear, by compare-and-set on the print that is on it. `expected_print` is the print that the caller
+/// expects on it; `None` accepts any print. Returns the removed print, which the row keeps. Changes nothing while that
 /// print has not ended.
 pub async fn mark_clear(
     db: &Db,

@@ -23,8 +23,8 @@ use crate::{
 /// Stores facts about prints in one transaction. A print that began occupies its plate, if the printer exists. What the
 /// printer shows since then (its mark) is stored with it. Otherwise the next reading after a restart could look like
 /// another print. The facts of one print are applied in order. A print ends once and has one end event. `entries` are
-/// the audit entries of facts that no command caused; the feed has events for all facts. `group` is the id of the last
-/// event. [`super::events::contains_recent`] finds it if the reply to the commit was lost.
+/// the audit entries of facts that no command caused; the feed has events for all facts. `last_event_id` is the id of
+/// the last event. [`super::events::contains_recent`] finds it if the reply to the commit was lost.
 pub async fn store_facts(
     db: &Db,
     last_event_id: Uuid,

@@ -124,7 +124,7 @@ pub async fn delete_of_user(db: &Db, user_id: Uuid, id: Uuid, entry: &AuditEntry
     Ok(true)
 }
 
-/// Deletes the sessions that expired at `at` or before, and those not used since `idle`. Returns their number.
+/// Deletes the sessions that expired at `at` or before, and those not used since `idle_since`. Returns their number.
 pub async fn delete_expired(db: &Db, at: DateTime<Utc>, idle_since: DateTime<Utc>) -> Result<u64, Error> {
     let sql = "delete from sessions where expires_at <= $1 or last_seen_at <= $2";
     Ok(writing!(db, |pool| sqlx::query(sql)

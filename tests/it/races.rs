@@ -1,7 +1,7 @@
 //! Two concurrent requests: in any order of execution, no rule is broken.
 //!
 //! Checked before writing: names and addresses of printers, user names, the last admin, versions (`If-Match`), removal
-//! during a change, plates, and the stop of a batch. `storage/` and `api_idempotency.rs` test set-up links, limits of
+//! during a change, plates, and the stop of a batch. `storage/` and `api/idempotency.rs` test set-up links, limits of
 //! webhooks and idempotency keys.
 
 use futures_util::future::join;

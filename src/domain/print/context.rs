@@ -37,14 +37,14 @@ pub struct TrackerContext {
 
 impl SentStart {
     /// Returns whether a print fits this start. `began` is the latest time at which the print began. It must not be
-    /// before the send. Unless `late` is set, it must be within the time that a start takes.
+    /// before the send. Unless `allow_late` is set, it must be within the time that a start takes.
     pub(super) fn fits_print(&self, began: DateTime<Utc>, allow_late: bool) -> bool {
         let Some(sent_at) = self.sent_at else { return allow_late };
         began >= sent_at && (allow_late || began - sent_at <= MAX_START_DELAY)
     }
 
-    /// Returns whether the print of this start may begin after `moment`. If it had not begun in time, a later print
-    /// belongs to another start.
+    /// Returns whether the print of this start may begin after `last_observed_at`. If it had not begun in time,
+    /// a later print belongs to another start.
     pub(super) fn may_begin_after(&self, last_observed_at: Option<DateTime<Utc>>) -> bool {
         let (Some(sent_at), Some(moment)) = (self.sent_at, last_observed_at) else { return true };
         moment - sent_at <= MAX_START_DELAY

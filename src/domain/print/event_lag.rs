@@ -1,8 +1,8 @@
 //! Tracks how far the events of a printer are behind its readings.
 //!
 //! Events arrive in order, but late. A reading may show that a print began or ended before its event arrives. Each
-//! beginning and each end is a turn. Turns that readings have shown are counted, so that the events of the same turns
-//! have no effect.
+//! beginning and each end is a transition. Transitions that readings have shown are counted, so that the events of the
+//! same transitions have no effect.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -42,10 +42,10 @@ pub(super) enum FirstReading {
 /// The position of the events relative to the readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EventPosition {
-    /// No event has arrived since the first reading. `turns`: the number of turns that later readings showed.
+    /// No event has arrived since the first reading. `transitions`: the number that later readings showed.
     NoEventYet { first: FirstReading, transitions: usize },
-    /// `active`: the events show an active print. `behind`: the number of turns that readings showed and events did
-    /// not.
+    /// `active`: the events show an active print. `behind`: the number of transitions that readings showed and events
+    /// did not.
     Following { active: bool, behind: usize },
 }
 
@@ -76,7 +76,7 @@ impl EventLag {
         }
     }
 
-    /// Counts a turn that a reading showed.
+    /// Counts a transition that a reading showed.
     pub fn count_transition(&mut self, at: DateTime<Utc>) {
         self.since = Some(at);
         match &mut self.position {
@@ -141,8 +141,8 @@ impl EventLag {
         matches!(self.position, EventPosition::NoEventYet { first: FirstReading::Undecided, .. })
     }
 
-    /// Returns the state before an event that reports `state`: whether a print was active, and the number of turns
-    /// behind.
+    /// Returns the state before an event that reports `state`: whether a print was active, and the number of
+    /// transitions behind.
     fn state_before_event(&self, state: PrinterState) -> (bool, usize) {
         match self.position {
             EventPosition::Following { active, behind } => (active, behind),

@@ -99,8 +99,8 @@ impl PrintTracker {
         ]
     }
 
-    /// Records a print of which only the end is observed. `left` was read from the idle printer. The print began after
-    /// `last_seen`.
+    /// Records a print of which only the end is observed. `mark_after` was read from the idle printer. The print began
+    /// after `last_observed_at`.
     pub(super) fn begin_and_end(
         &mut self,
         id: Uuid,

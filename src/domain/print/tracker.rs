@@ -53,7 +53,7 @@ pub(super) struct UnconfirmedReading {
     by_command: Option<Uuid>,
 }
 
-/// News of a reading that neither events nor earlier readings have shown.
+/// A change in a reading that neither events nor earlier readings have shown.
 #[derive(Debug, Clone)]
 enum Finding {
     /// The active print has ended.
@@ -243,7 +243,7 @@ impl PrintTracker {
         (self.marked_at, self.read_at) = (Some(at), Some(at));
     }
 
-    /// Processes news of a reading. Returns `false` if the tracker waits for the events of it.
+    /// Processes a finding of a reading. Returns `false` if the tracker waits for the events of it.
     fn accept_reading(
         &mut self,
         reading: &JobReading,
@@ -280,7 +280,7 @@ impl PrintTracker {
         let Some(UnconfirmedReading { since, finding, mark, is_idle, .. }) = self.unconfirmed.clone() else {
             return facts;
         };
-        // If the print is cut off, the event of the closed connection was already counted as the turn.
+        // If the print is cut off, the event of the closed connection was already counted as the transition.
         if !self.current.as_ref().is_some_and(|current| current.cut_off) {
             self.event_lag.count_transition(context.at);
         }
@@ -315,7 +315,7 @@ impl PrintTracker {
         }
     }
 
-    /// Returns news of a reading that neither events nor earlier readings have shown.
+    /// Returns the change in a reading that neither events nor earlier readings have shown.
     fn find_change(&self, reading: &JobReading, mark: &JobMark) -> Option<Finding> {
         let Some(current) = &self.current else {
             let ran = reading.state == PrinterState::Operational

@@ -2,13 +2,13 @@
 //!
 //! A request passes these steps in order:
 //!
-//! * its id (`http::request`) and the client address (`http::peer`),
-//! * the timeout (`http::patience`) and the problem format (`problem`),
-//! * the load limit (`load`),
-//! * the token and its rate limit (`authentication`, `limits`),
-//! * the handler: its extractors check the role first, then the query, the path and the body (`extract`).
+//! * its id (`http::request_id`) and the client address (`http::client_address`),
+//! * the timeout (`http::timeout`) and the problem format (`problem`),
+//! * the limit of requests in progress (`middleware::overload`),
+//! * the token and its rate limit (`middleware::authentication`, `middleware::rate_limit`),
+//! * the handler: its extractors check the role first, then the query, the path and the body (`request::extract`).
 //!
-//! `documented` lists every route, and the OpenAPI document shows exactly these.
+//! `documented_routes` lists every route, and the OpenAPI document shows exactly these.
 
 pub(in crate::http) mod audit;
 mod background;

@@ -103,7 +103,7 @@ impl Problem {
         problem
     }
 
-    /// Converts to the problem of one item of a body. `place` is the JSON pointer of that item.
+    /// Converts to the problem of one item of a body. `item_pointer` is the JSON pointer of that item.
     pub fn into_item(mut self, item_pointer: &str) -> (StatusCode, ItemProblem) {
         for pointer in self.0.errors.iter_mut().filter_map(|error| error.pointer.as_mut()) {
             pointer.insert_str(0, item_pointer);

@@ -36,7 +36,7 @@ pub(super) fn parse_day(text: &str, problems: &mut Vec<String>) -> Option<NaiveD
     day
 }
 
-/// Returns the start of a day, or of the day that is `later` days after it.
+/// Returns the start of a day, or of the day that is `days_later` days after it.
 pub(super) fn start_of_day(day: NaiveDate, days_later: u64) -> Option<DateTime<Utc>> {
     Some(day.checked_add_days(Days::new(days_later))?.and_hms_opt(0, 0, 0)?.and_utc())
 }

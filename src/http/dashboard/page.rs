@@ -171,7 +171,7 @@ impl From<Error> for Failure {
         let text = text_of(&error.message());
         match error {
             Error::Invalid(invalid) => {
-                let details = invalid.0.iter().map(|error| broken_rule(error)).collect();
+                let details = invalid.0.iter().map(broken_rule).collect();
                 let failure = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "failure-invalid", t("failure-invalid-text"));
                 Self { details, ..failure }
             }

@@ -44,7 +44,7 @@ pub(super) enum DispatcherSignal {
 pub(super) struct NewBatches {
     pub batches: Vec<(Batch, Vec<CommandRow>)>,
     rows: usize,
-    /// A batch was left out because it would exceed `NEW_ROWS`. The dispatcher reads it from the command log.
+    /// A batch was left out because it would exceed `MAX_NEW_ROWS`. The dispatcher reads it from the command log.
     pub overflowed: bool,
 }
 

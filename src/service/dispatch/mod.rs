@@ -102,8 +102,8 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Creates a dispatcher for the command log. `ledger` receives the messages of actors. Until `others_send_until`,
-    /// the previous server may still send commands.
+    /// Creates a dispatcher for the command log. It receives the messages of actors from `actor_events`. Until
+    /// `others_send_until`, the previous server may still send commands.
     pub fn new(
         db: Db,
         fleet: Fleet,

@@ -9,8 +9,12 @@ use super::{
     Dispatcher,
     retry::{GroupPart, RowGroup},
 };
-use crate::domain::message::Message;
-use crate::{clock, domain::command::Outcome, fleet::message::SendRequest, storage::commands};
+use crate::{
+    clock,
+    domain::{command::Outcome, message::Message},
+    fleet::message::SendRequest,
+    storage::commands,
+};
 
 impl Dispatcher {
     /// Commits `sent` for a group of requests, and grants or refuses each permit.

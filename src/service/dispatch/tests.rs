@@ -244,9 +244,13 @@ async fn a_batch_that_failed_under_on_failure_stop_is_stopped_by_the_next_proces
     let limited = |spec: &mut BatchSpec| (spec.on_failure, spec.max_in_flight) = (OnFailure::Stop, 1);
     let first = |row: &mut CommandRow| row.released_at = (row.position == 0).then(clock::now);
     let (batch_id, rows) = test.store(BatchState::Running, limited, 2, first).await;
-    commands::store_reports(&test.dispatcher.db, &[CommandReport::new(rows[0].id, Outcome::Rejected, clock::now())], &[])
-        .await
-        .expect("ended");
+    commands::store_reports(
+        &test.dispatcher.db,
+        &[CommandReport::new(rows[0].id, Outcome::Rejected, clock::now())],
+        &[],
+    )
+    .await
+    .expect("ended");
     assert!(test.dispatcher.load_batches().await);
     assert_eq!(test.stored_row(rows[1].id).await.reason, Some(Reason::BatchStopped));
     let batch = batches::get(&test.dispatcher.db, batch_id).await.expect("readable").expect("a stored batch");

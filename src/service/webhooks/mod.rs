@@ -1,8 +1,8 @@
 //! Webhooks: which receivers get which events, and the deliveries.
 //!
-//! The event feed is the outbox. `rounds.rs` reads it from each webhook's position, and creates deliveries in the
+//! The event feed is the outbox. `scheduler.rs` reads it from each webhook's position, and creates deliveries in the
 //! transaction that moves the position. `sender.rs` is one task per webhook with its own limit, so a receiver that
-//! hangs delays no other. `attempt.rs` is one request. A delivery in progress is a lease in the database: after a crash
+//! hangs delays no other. `delivery.rs` is one request. A delivery in progress is a database lease: after a crash
 //! it is due again. So a receiver gets an event at least once. It gets the event twice, with the same `webhook-id`, if
 //! the server ends between the response and its commit.
 

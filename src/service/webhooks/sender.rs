@@ -1,8 +1,8 @@
 //! Sender of one webhook: a separate task with its own limit, so its receiver delays no other.
 //!
 //! At most 64 requests run at once. Each webhook has at most 4 of them, a failing one only 1, and more than 1 only
-//! while half of the places are free. Webhooks that wait for a first place are served in turn. So a few receivers that
-//! hang cannot take all places.
+//! while half of the slots are free. Webhooks that wait for a first slot are served in turn. So a few receivers that
+//! hang cannot take all slots.
 
 use std::{sync::Arc, time::Duration};
 
@@ -80,7 +80,7 @@ async fn start_due(services: &Services, id: Uuid, in_flight: &mut JoinSet<()>) -
             permits.push(permit);
         }
         if permits.is_empty() {
-            // No place is free. The next check follows when a request of this webhook has ended.
+            // No slot is free. The next check follows when a request of this webhook has ended.
             return Ok(None);
         }
         let now = clock::now();
@@ -99,7 +99,7 @@ async fn start_due(services: &Services, id: Uuid, in_flight: &mut JoinSet<()>) -
     Ok(None)
 }
 
-/// Returns a further place for a webhook, while half of the places are free. The rest is for webhooks without a place.
+/// Returns a further slot for a webhook, while half of the slots are free. The rest is for webhooks without a slot.
 fn try_extra_slot(slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     if slots.available_permits() > super::MAX_REQUESTS / 2 { slots.clone().try_acquire_owned().ok() } else { None }
 }

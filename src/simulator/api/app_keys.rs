@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{ErrorResponse, JsonBody, RequestPrinter, accepted_response};
+use super::extract::{ErrorResponse, JsonBody, RequestPrinter, accepted_response};
 use crate::simulator::app_keys::PollResult;
 
 /// `GET /plugin/appkeys/probe`.

@@ -14,7 +14,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{ErrorResponse, JsonBody, RequestPrinter, accepted_response};
+use super::extract::{ErrorResponse, JsonBody, RequestPrinter, accepted_response};
 use crate::simulator::{
     config::{Fault, MachineAction},
     printer::SimulatedPrinter,

@@ -9,7 +9,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{ErrorResponse, JsonBody, RequestPrinter, accepted_response};
+use super::extract::{ErrorResponse, JsonBody, RequestPrinter, accepted_response};
 use crate::simulator::{
     bodies,
     machine::{CANNOT_SELECT, JobCommand, PushEvent},

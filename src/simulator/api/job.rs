@@ -3,7 +3,7 @@
 use axum::{Json, response::Response};
 use serde_json::Value;
 
-use super::{ErrorResponse, JsonBody, RequestPrinter, accepted_response};
+use super::extract::{ErrorResponse, JsonBody, RequestPrinter, accepted_response};
 use crate::simulator::{
     bodies,
     machine::{JobCommand, PauseAction},

@@ -4,7 +4,7 @@ use axum::{Json, extract::Query, response::Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ErrorResponse, JsonBody, RequestPrinter, accepted_response};
+use super::extract::{ErrorResponse, JsonBody, RequestPrinter, accepted_response};
 use crate::simulator::bodies;
 
 /// `?exclude=temperature,sd`, `?history=true&limit=n`.

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use axum::{
     body::{Body, to_bytes},
     extract::{ConnectInfo, Request},
-    http::{HeaderMap, Method, StatusCode, header, request::Parts},
+    http::{Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use serde_json::Value;
 
-use super::{ActedMarker, ErrorResponse};
+use super::extract::{ActedMarker, ErrorResponse, ParsedJson, has_content_type};
 use crate::simulator::{
     config::{Fault, Flavor, ReceivedRequest},
     faulty_stream::ConnectionHandle,
@@ -185,10 +185,6 @@ async fn replace_numbers_with_nan(response: Response) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
-/// Body of a request whose content type is JSON.
-#[derive(Debug, Clone)]
-pub struct ParsedJson(pub Value);
-
 /// Log entry of a request, without its result.
 struct RequestNote {
     method: String,
@@ -271,10 +267,4 @@ fn check_version(conn: &ConnectionHandle, request: &Request) -> Result<(), Error
         }
         _ => Ok(()),
     }
-}
-
-/// Returns whether the content of a request is of this type. Ignores parameters.
-pub fn has_content_type(headers: &HeaderMap, content_type: &str) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(content_type)
 }

@@ -7,7 +7,10 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{ErrorResponse, JsonBody, RequestPrinter, request_middleware::FORBIDDEN_TEXT};
+use super::{
+    extract::{ErrorResponse, JsonBody, RequestPrinter},
+    request_middleware::FORBIDDEN_TEXT,
+};
 use crate::simulator::{bodies, camera_picture};
 
 /// `GET /api/version`.

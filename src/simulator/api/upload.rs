@@ -8,7 +8,10 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{ErrorResponse, RequestPrinter, files::is_printing_path};
+use super::{
+    extract::{ErrorResponse, RequestPrinter},
+    files::is_printing_path,
+};
 use crate::simulator::{
     bodies,
     files::{file_name, sanitise_name},

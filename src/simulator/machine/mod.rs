@@ -5,8 +5,8 @@
 //! advances the machine first. One sleeping task per *working* printer takes care of the events.
 //!
 //! * `commands.rs`: the measured table of `POST /api/job`
-//! * `printer_side.rs`: connection, errors, G-code from outside, acts of people at the machine
-//! * `running.rs`: the lines of a file and of the scripts
+//! * `printer_side.rs`: connection, errors, G-code from outside, actions of people at the machine
+//! * `gcode_runner.rs`: the lines of a file and of the scripts
 
 mod commands;
 mod gcode_runner;
@@ -19,7 +19,6 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -33,7 +32,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 pub use state::MachineState;
 
-use super::{config::Flavor, files::Blob, gcode::PrintHead};
+use super::{
+    config::Flavor,
+    files::{EndedPrint, SelectedFile},
+    gcode::PrintHead,
+};
 
 /// Time from a command to the next state, if there is no script and no line in flight.
 const TRANSITION_TIME: Duration = Duration::from_millis(5);
@@ -50,25 +53,6 @@ pub struct PushEvent {
     #[serde(rename = "type")]
     pub kind: &'static str,
     pub payload: Value,
-}
-
-/// A print that has ended, for the counters of its file.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EndedPrint {
-    pub path: String,
-    pub success: bool,
-    /// Print time of a success, in seconds.
-    pub print_time: f64,
-}
-
-/// The selected file.
-#[derive(Debug, Clone)]
-pub struct SelectedFile {
-    pub name: String,
-    pub path: String,
-    /// Seconds since 1970.
-    pub date: i64,
-    pub blob: Arc<Blob>,
 }
 
 /// A print in progress.
@@ -280,7 +264,7 @@ impl Machine {
         self.pending_events.push(PushEvent { kind, payload });
     }
 
-    /// Sends an event about the selected file. `more` adds fields.
+    /// Sends an event about the selected file. `extra_fields` adds fields.
     fn emit_file_event(&mut self, kind: &'static str, extra_fields: Value) {
         let payload = self.file_payload(extra_fields);
         self.emit_event(kind, payload);

@@ -1,4 +1,4 @@
-//! Changes that do not come through `POST /api/job`: selection, connection, firmware, and acts of people at the
+//! Changes that do not come through `POST /api/job`: selection, connection, firmware, and actions of people at the
 //! machine.
 
 use std::time::Instant;
@@ -193,7 +193,7 @@ impl Machine {
         }
     }
 
-    /// Performs an act at the machine.
+    /// Performs an action at the machine.
     pub fn perform(&mut self, action: &MachineAction, now: Instant) {
         self.advance(now);
         match action {

@@ -11,12 +11,14 @@ use super::{
     ChangedRow, OPEN,
     write::finish_events,
 };
-use crate::domain::{
-    command::{Outcome, Reason, SettledEffect},
-    event::{EventType, NewEvent},
-    message::Message,
+use crate::{
+    domain::{
+        command::{Outcome, Reason, SettledEffect},
+        event::{EventType, NewEvent},
+        message::Message,
+    },
+    storage::bulk,
 };
-use crate::storage::bulk;
 
 /// Ends queued rows with a final outcome. Returns the rows that were still queued.
 pub async fn end_queued(

@@ -10,12 +10,14 @@ use super::super::{
     Db, Error,
     error::{RowRef, unreadable},
 };
-use crate::domain::{
-    command::{Command, CommandRow, Effect, ExpectedJob, Outcome, Reason, SettledEffect, Step},
-    message::Message,
-    state::PrinterState,
+use crate::{
+    domain::{
+        command::{Command, CommandRow, Effect, ExpectedJob, Outcome, Reason, SettledEffect, Step},
+        message::Message,
+        state::PrinterState,
+    },
+    storage::bulk::{self, ColumnType, JsonParameter, format_optional_time},
 };
-use crate::storage::bulk::{self, ColumnType, JsonParameter, format_optional_time};
 
 /// The columns of [`RawCommandRow`].
 pub(super) const COLUMNS: &str = "id, batch_id, position, printer_id, printer_name, command, resolved_command, \

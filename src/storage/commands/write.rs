@@ -12,14 +12,16 @@ use super::{
     super::{Db, Error, audit, batches::finish_over, events, fenced},
     OPEN,
 };
-use crate::domain::{
-    command::{Command, Outcome, Reason, Step},
-    command_report::CommandReport,
-    event::{EventType, NewEvent},
-    message::Message,
-    state::PrinterState,
+use crate::{
+    domain::{
+        command::{Command, Outcome, Reason, Step},
+        command_report::CommandReport,
+        event::{EventType, NewEvent},
+        message::Message,
+        state::PrinterState,
+    },
+    storage::bulk::{self, ColumnType, format_optional_time, format_time},
 };
-use crate::storage::bulk::{self, ColumnType, format_optional_time, format_time};
 
 /// A row that a bulk write changed, and its batch and printer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::FromRow)]
@@ -218,7 +220,7 @@ pub struct UpdateSummary {
 /// Stores the results and the progress of commands. Returns which rows changed.
 ///
 /// A row that is final does not change. A row never returns to an earlier outcome, and only [`commit_sends`] changes it
-/// to `sent`. Batches of `over` whose last rows end here are finished in the same transaction.
+/// to `sent`. Batches of `ending_batches` whose last rows end here are finished in the same transaction.
 ///
 /// Several reports for one id are applied in order.
 pub async fn store_reports(

@@ -31,8 +31,8 @@ pub use secrets::{ApiKeyChange, SealedAccess, SealedSecret, SecretChanges};
 use secrets::{SecretRow, insert_secrets};
 pub use tags::retag;
 
-/// Returns the start of every query for printers `p`. `more` adds columns to those of [`PrinterRow`], each followed by a
-/// comma.
+/// Returns the start of every query for printers `p`. `extra_columns` are added to those of [`PrinterRow`], each
+/// followed by a comma.
 fn select_sql(db: &Db, extra_columns: &str) -> String {
     format!(
         "select {extra_columns} id, name, url, enabled, {}, version, created_at, updated_at, proxy_user, header_names,

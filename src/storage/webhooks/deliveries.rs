@@ -11,13 +11,15 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::super::{Db, Error, audit, error::RowRef, fenced, reading, retention, transaction, writing};
-use crate::domain::{
-    audit::AuditEntry,
-    event::EventType,
-    message::Message,
-    webhook::{Delivery, DeliveryFilter, DeliveryState},
+use crate::{
+    domain::{
+        audit::AuditEntry,
+        event::EventType,
+        message::Message,
+        webhook::{Delivery, DeliveryFilter, DeliveryState},
+    },
+    storage::bulk::{self, ColumnType, format_time},
 };
-use crate::storage::bulk::{self, ColumnType, format_time};
 
 const COLUMNS: &str = "id, webhook_id, event_seq, event_id, type, state, attempts, next_at, status, error, response,
     latency_ms, created_at, finished_at";
@@ -326,7 +328,7 @@ pub async fn redeliver(
 }
 
 /// Deletes the deliveries of events that are no longer stored. Also deletes the ended deliveries of each webhook beyond
-/// its newest `most`. Returns the number of deleted deliveries.
+/// its newest `max_per_webhook`. Returns the number of deleted deliveries.
 pub async fn delete_old_deliveries(db: &Db, max_per_webhook: i64) -> Result<u64, Error> {
     // Their bodies are built from the events.
     let old = "delete from webhook_deliveries where id in

@@ -94,7 +94,7 @@ macro_rules! insert_secret {
             .await?;
     }};
 }
-/// Stores a webhook with its secret. Returns `false` if there are `most` webhooks already. It starts at the end of the
+/// Stores a webhook with its secret. Returns `false` if there are `max_webhooks` already. It starts at the end of the
 /// feed.
 pub async fn insert(
     db: &Db,

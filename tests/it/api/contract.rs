@@ -1,7 +1,7 @@
 //! API compatibility: compares the current OpenAPI document with that of the last release, and fails on changes that
 //! would break a client.
 //!
-//! A release stores the current document with `PRINTYARD_RELEASE_CONTRACT=1 cargo test api_contract`.
+//! A release stores the current document with `PRINTYARD_RELEASE_CONTRACT=1 cargo test api::contract`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

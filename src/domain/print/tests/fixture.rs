@@ -68,7 +68,7 @@ pub fn print_done(path: &str, time: i64) -> PrinterEvent {
 }
 
 impl TrackerFixture {
-    /// Watches a printer that has just been read.
+    /// Returns the tracker of a printer that has just been read.
     pub fn after_reading(first: &JobReading) -> Self {
         let mut watch = Self::new(PrintTracker::default());
         watch.tracker.begin_gap();
@@ -77,7 +77,7 @@ impl TrackerFixture {
         watch
     }
 
-    /// Watches a printer without an event socket that has just been read.
+    /// Returns the tracker of a printer without an event socket that has just been read.
     pub fn polling(first: &JobReading) -> Self {
         Self { pushed: false, ..Self::after_reading(first) }
     }

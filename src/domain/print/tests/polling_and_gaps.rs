@@ -44,7 +44,7 @@ fn polling_finds_a_print_that_ran_between_two_readings() {
     assert_eq!(watch.take_facts(), ["began a.gcode by command 5", "done"]);
     watch.starting = None;
     watch.receive_reading(&done(A, 1));
-    assert_eq!(watch.take_facts(), [""; 0], "the same look again is no print");
+    assert_eq!(watch.take_facts(), [""; 0], "the same reading again is no print");
     watch.receive_reading(&done(A, 2));
     assert_eq!(watch.take_facts(), ["began a.gcode by printer", "done"], "another time is another print");
     watch.receive_reading(&idle(B));
@@ -75,7 +75,7 @@ fn a_print_reported_by_events_is_not_recorded_again_by_a_reading() {
     assert_eq!(watch.take_facts(), ["began a.gcode by printer", "done"]);
 }
 
-/// Returns a watch of a print that was at position 500 after 50 s, and was then not observed for `gap_s` seconds.
+/// Returns the tracker of a print that was at position 500 after 50 s, and was then not observed for `gap_s` seconds.
 fn unobserved_for(gap_s: i64) -> TrackerFixture {
     let mut watch = TrackerFixture::after_reading(&idle(A));
     watch.receive_print_begin(A);
@@ -178,7 +178,7 @@ fn a_print_that_began_within_a_gap_has_a_known_author_only_after_a_sent_start() 
     watch.starting = Some(command(2));
     watch.tracker.begin_gap();
     watch.receive_reading(&printing(A, 100, 5));
-    assert_eq!(watch.take_facts(), ["began a.gcode by command 2"], "its own start was on the wire");
+    assert_eq!(watch.take_facts(), ["began a.gcode by command 2"], "its own start was in flight");
 }
 
 fn stored_print(paused_by: Option<PrintActor>) -> Print {

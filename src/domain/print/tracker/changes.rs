@@ -109,7 +109,7 @@ impl PrintTracker {
         facts.push(PrintFact::Began { id, file, at: context.at, by });
     }
 
-    /// Ends the print. Its events decide how it ended, otherwise a reading, otherwise `otherwise`.
+    /// Ends the print. Its events decide how it ended, otherwise a reading, otherwise `fallback`.
     pub(in crate::domain::print) fn end_print(
         &mut self,
         fallback: Ending,

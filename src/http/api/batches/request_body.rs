@@ -8,7 +8,6 @@ use serde::{
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::http::api::request::{extract::parse_time, json::JsonObject};
 use crate::{
     domain::{
         batch::{BatchSpec, OnFailure, PlatePolicy, Selector, Target, WhenUnreachable},
@@ -17,6 +16,7 @@ use crate::{
         state::PrinterState,
         validation::ValidationErrors,
     },
+    http::api::request::{extract::parse_time, json::JsonObject},
     service::batches::{NewBatch, RetryRequest},
 };
 
@@ -274,7 +274,7 @@ fn deserialize_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D:
 /// Reads an RFC 3339 time. The parser of chrono would also accept years that no database can store.
 pub fn deserialize_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-    // `decode` reads the id of the rule from the error.
+    // `request/json.rs` reads the id of the rule from the error.
     parse_time(&text).map(Some).ok_or_else(|| de::Error::custom("rule-time"))
 }
 

@@ -5,7 +5,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::http::api::list::{export::CsvRow, page};
 use crate::{
     clock,
     domain::{
@@ -14,7 +13,10 @@ use crate::{
         effect::Decision,
         state::PrinterState,
     },
-    http::messages::text_of,
+    http::{
+        api::list::{export::CsvRow, page},
+        messages::text_of,
+    },
     service::{batches::BatchView, dry_run::DryRunRow},
 };
 

@@ -16,8 +16,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::page::{self, RawPage};
-use crate::http::api::problem::Problem;
-use crate::{http::csv, service::Error};
+use crate::{
+    http::{api::problem::Problem, csv},
+    service::Error,
+};
 
 /// Number of items per read of a whole list.
 const ITEMS_PER_READ: usize = page::MAX_LIMIT;

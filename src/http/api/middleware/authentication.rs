@@ -13,10 +13,9 @@ use axum::{
 };
 
 use super::rate_limit::RequestRates;
-use crate::http::api::problem::Problem;
 use crate::{
     domain::access::Role,
-    http::auth,
+    http::{api::problem::Problem, auth},
     service::{Services, access::Principal},
 };
 
@@ -32,7 +31,7 @@ pub async fn authenticate(
         Ok(Ok(principal)) => Principal { origin, ..principal },
         Ok(Err(refusal)) => {
             let mut response = Problem::unauthenticated().into_response();
-            // `load` waits before it sends this response.
+            // `overload` waits before it sends this response.
             response.extensions_mut().insert(refusal);
             return response;
         }
@@ -59,7 +58,7 @@ fn require_role(parts: &Parts, role: Role) -> Result<Principal, Problem> {
     principal.require(role)?;
     if let Some(AdmissionCheck(admitted)) = parts.extensions.get::<AdmissionCheck>() {
         admitted.store(true, Ordering::Relaxed);
-        // Ends the handler. The code that set `Asked` ignores this response.
+        // Ends the handler. The code that set `AdmissionCheck` ignores this response.
         return Err(Problem::not_found("path"));
     }
     Ok(principal.clone())

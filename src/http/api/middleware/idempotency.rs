@@ -23,16 +23,18 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use super::authentication::AdmissionCheck;
-use crate::http::api::{
-    batches,
-    printers::job,
-    problem::Problem,
-    request::{effect::path_has_effect, extract, prefer::WaitPreference},
-};
 use crate::{
     clock,
     domain::idempotency::{KeyBinding, KeyUse, parse_key},
-    http::request_id::RequestId,
+    http::{
+        api::{
+            batches,
+            printers::job,
+            problem::Problem,
+            request::{effect::path_has_effect, extract, prefer::WaitPreference},
+        },
+        request_id::RequestId,
+    },
     service::{Error, Services, access::Principal, idempotency::fingerprint},
 };
 
@@ -159,7 +161,7 @@ async fn replay(services: &Services, router: &Router, parts: &Parts, bound: KeyB
     Ok(response)
 }
 
-/// Reads the resource that the first request created or changed. `first` is `None` if the first response was not
+/// Reads the resource that the first request created or changed. `first_status` is `None` if the first response was not
 /// delivered.
 async fn replay_resource(
     services: &Services,

@@ -1,4 +1,4 @@
-//! Middleware of the API: who calls, how often, how much at once, and repeated requests.
+//! Middleware of the API: authentication, rate limit, overload limit, and idempotent requests.
 
 pub(super) mod authentication;
 pub(super) mod idempotency;

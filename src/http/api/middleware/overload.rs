@@ -10,14 +10,16 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::http::api::{events, list::export::ListFormat, problem::Problem, request::prefer::WaitPreference};
-use crate::http::{
-    auth,
-    keyed_limit::{CountGuard, KeyedCount, KeyedLimit, LimitExceeded, LimitSlot},
-    limits::ServerLimits,
-    timeout,
+use crate::{
+    http::{
+        api::{events, list::export::ListFormat, problem::Problem, request::prefer::WaitPreference},
+        auth,
+        keyed_limit::{CountGuard, KeyedCount, KeyedLimit, LimitExceeded, LimitSlot},
+        limits::ServerLimits,
+        timeout,
+    },
+    service::access::TokenRefusal,
 };
-use crate::service::access::TokenRefusal;
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::{MatchedPath, Request, State},

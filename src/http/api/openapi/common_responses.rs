@@ -15,7 +15,7 @@ use utoipa::{
 use super::{enum_docs, event_data};
 use crate::http::api::{
     list::export::{CSV, NDJSON},
-    printers,
+    openapi::printer_profile,
     problem::{MEDIA_TYPE, ProblemBody},
     request::effect::path_has_effect,
 };
@@ -65,7 +65,7 @@ pub fn add_common_parts(document: &mut OpenApi) {
         );
         name_pages(components);
         event_data::add_schemas(components);
-        printers::profile::add_properties(components);
+        printer_profile::add_properties(components);
     }
 }
 

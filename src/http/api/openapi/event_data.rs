@@ -21,7 +21,7 @@ use crate::domain::{
 };
 
 /// A printer that was registered or removed.
-// `printers::profile` adds the fields of the profile.
+// `openapi::printer_profile` adds the fields of the profile.
 #[derive(ToSchema)]
 struct PrinterEventData {
     printer_id: Uuid,

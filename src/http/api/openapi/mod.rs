@@ -3,6 +3,7 @@
 pub(super) mod common_responses;
 pub(super) mod enum_docs;
 pub(super) mod event_data;
+pub(super) mod printer_profile;
 pub(super) mod webhook_requests;
 
 use axum::{

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::http::api::request::merge_patch::{deserialize_nullable, reject_null};
 use crate::{
     domain::{printer_access::ProxyAuth, validation::ValidationErrors},
+    http::api::request::merge_patch::{deserialize_nullable, reject_null},
     service::printer_access::ProxyAuthPatch,
 };
 

@@ -9,13 +9,6 @@ use super::{
     access_body::{PrinterHeaders, PrinterHeadersPatch, ProxyAuthBody, ProxyAuthPatchBody},
     profile::with_profile_names,
 };
-use crate::http::api::{
-    list::export::CsvRow,
-    request::{
-        json::JsonObject,
-        merge_patch::{deserialize_nullable, reject_null},
-    },
-};
 use crate::{
     clock,
     domain::{
@@ -29,7 +22,16 @@ use crate::{
         state::{PrinterState, Reachability},
         validation::ValidationErrors,
     },
-    http::messages::text_of,
+    http::{
+        api::{
+            list::export::CsvRow,
+            request::{
+                json::JsonObject,
+                merge_patch::{deserialize_nullable, reject_null},
+            },
+        },
+        messages::text_of,
+    },
     service::{
         printer_access::AccessPatch,
         printers::{PrinterPatch, PrinterView},
@@ -37,7 +39,7 @@ use crate::{
 };
 
 /// A printer to register.
-// The profile's fields are read and documented by `profile.rs`. No Debug: it holds secrets.
+// `profile.rs` reads the profile's fields, `openapi/printer_profile.rs` documents them. No Debug: it holds secrets.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewPrinter, example = json!({
@@ -100,7 +102,7 @@ impl NewPrinterBody {
 }
 
 /// A change of a printer. Absent fields are kept, null clears a field.
-// The profile's fields are read and documented by `profile.rs`. No Debug: it may hold secrets.
+// `profile.rs` reads the profile's fields, `openapi/printer_profile.rs` documents them. No Debug: it may hold secrets.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PrinterPatch, example = json!({"tags": ["hall-b"], "notes": null, "enabled": false}))]

@@ -11,16 +11,16 @@ use super::{
     body::{NewPrinterBody, PrinterBody},
     profile::WithProfile,
 };
-use crate::http::api::{
-    middleware::{authentication::Manager, idempotency::NotStored},
-    problem::{ItemProblem, Problem},
-    request::{
-        extract::{JsonBody, NoQuery},
-        json::decode_json,
-    },
-};
 use crate::{
     domain::{message::Message, validation::ValidationErrors},
+    http::api::{
+        middleware::{authentication::Manager, idempotency::NotStored},
+        problem::{ItemProblem, Problem},
+        request::{
+            extract::{JsonBody, NoQuery},
+            json::decode_json,
+        },
+    },
     service::{Services, bulk::MAX_PRINTERS},
 };
 

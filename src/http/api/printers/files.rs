@@ -12,14 +12,14 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::upload;
-use crate::http::api::{
-    list::page::{self, Page},
-    middleware::authentication::{Operator, Viewer},
-    problem::{Problem, ProblemBody},
-    request::extract::{JsonBody, NoQuery, PathId, PathParams, QueryParams},
-};
 use crate::{
     domain::{command::FileRef, printer_file::FileEntry},
+    http::api::{
+        list::page::{self, Page},
+        middleware::authentication::{Operator, Viewer},
+        problem::{Problem, ProblemBody},
+        request::extract::{JsonBody, NoQuery, PathId, PathParams, QueryParams},
+    },
     service::Services,
 };
 

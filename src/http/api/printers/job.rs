@@ -11,17 +11,17 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::body::{JobBody, live_job};
-use crate::http::api::{
-    batches::{batch_path, missing_row_error, request_body::JobCommandBody, response_body::CommandBody},
-    middleware::authentication::{Operator, Viewer},
-    problem::{Problem, ProblemBody},
-    request::{
-        extract::{JsonBody, NoQuery, PathId},
-        prefer::WaitPreference,
-    },
-};
 use crate::{
     domain::{reading::JobReading, state::PrinterState},
+    http::api::{
+        batches::{batch_path, missing_row_error, request_body::JobCommandBody, response_body::CommandBody},
+        middleware::authentication::{Operator, Viewer},
+        problem::{Problem, ProblemBody},
+        request::{
+            extract::{JsonBody, NoQuery, PathId},
+            prefer::WaitPreference,
+        },
+    },
     service::{
         Services,
         batches::{BatchView, CreateBatchResult},

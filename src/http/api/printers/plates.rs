@@ -6,16 +6,16 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::http::api::{
-    middleware::{authentication::Operator, idempotency::NotStored},
-    problem::Problem,
-    request::{
-        extract::{JsonBody, NoQuery},
-        json::JsonObject,
-    },
-};
 use crate::{
     domain::{message::Message, plate::ClearResult, validation::ValidationErrors},
+    http::api::{
+        middleware::{authentication::Operator, idempotency::NotStored},
+        problem::Problem,
+        request::{
+            extract::{JsonBody, NoQuery},
+            json::JsonObject,
+        },
+    },
     service::{Services, plates::PlateToClear},
 };
 

@@ -7,12 +7,14 @@ use axum::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::api::{
-    middleware::authentication::Viewer,
-    problem::Problem,
-    request::extract::{NoQuery, PathId},
+use crate::{
+    http::api::{
+        middleware::authentication::Viewer,
+        problem::Problem,
+        request::extract::{NoQuery, PathId},
+    },
+    service::Services,
 };
-use crate::service::Services;
 
 /// Routes of this resource.
 pub fn routes() -> OpenApiRouter<Services> {

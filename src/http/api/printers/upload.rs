@@ -24,14 +24,16 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::upload_body::{HeaderMeter, MeteredBody};
-use crate::http::api::{problem::Problem, request::extract::body_timeout};
 use crate::{
     domain::{
         message::Message,
         printer_file::is_folder,
         validation::{ValidationErrors, check_line},
     },
-    http::messages::{t, text_of},
+    http::{
+        api::{problem::Problem, request::extract::body_timeout},
+        messages::{t, text_of},
+    },
     service::{Error, Services, access::Principal, files::Upload, uploads::UploadSlot},
 };
 

@@ -8,8 +8,10 @@ use serde::{
 };
 use serde_path_to_error::Segment;
 
-use crate::domain::{message::Message, validation::ValidationErrors};
-use crate::http::api::problem::Problem;
+use crate::{
+    domain::{message::Message, validation::ValidationErrors},
+    http::api::problem::Problem,
+};
 
 /// Decodes a body. Fails with 400 if it is not JSON, and with 422 and the field if it does not match the schema.
 pub fn decode_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

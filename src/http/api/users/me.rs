@@ -5,8 +5,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::api::{middleware::authentication::Viewer, request::extract::NoQuery};
-use crate::{domain::access::Role, service::Services};
+use crate::{
+    domain::access::Role,
+    http::api::{middleware::authentication::Viewer, request::extract::NoQuery},
+    service::Services,
+};
 
 /// Routes of this resource.
 pub fn routes() -> OpenApiRouter<Services> {

@@ -12,18 +12,18 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::http::api::{
-    batches::request_body::deserialize_time,
-    list::{
-        export::{self, CsvRow},
-        page::{self, Page},
-    },
-    middleware::authentication::Admin,
-    problem::Problem,
-    request::extract::{JsonBody, NoQuery, PathId, QueryParams},
-};
 use crate::{
     domain::access::{Role, Token},
+    http::api::{
+        batches::request_body::deserialize_time,
+        list::{
+            export::{self, CsvRow},
+            page::{self, Page},
+        },
+        middleware::authentication::Admin,
+        problem::Problem,
+        request::extract::{JsonBody, NoQuery, PathId, QueryParams},
+    },
     service::{Services, tokens::NewToken},
 };
 

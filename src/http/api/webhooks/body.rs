@@ -5,17 +5,19 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::http::api::{
-    list::export::CsvRow,
-    request::merge_patch::{deserialize_nullable, reject_null},
-};
 use crate::{
     domain::{
         event::EventType,
         validation::ValidationErrors,
         webhook::{Delivery, DeliveryState, DisabledReason, WebhookDetails},
     },
-    http::messages::text_of,
+    http::{
+        api::{
+            list::export::CsvRow,
+            request::merge_patch::{deserialize_nullable, reject_null},
+        },
+        messages::text_of,
+    },
     service::webhooks::{WebhookPatch, WebhookView},
 };
 

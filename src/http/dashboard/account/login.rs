@@ -9,16 +9,17 @@ use axum::{
 use chrono::TimeDelta;
 use serde::Deserialize;
 
-use crate::http::dashboard::{
-    Dashboard, filters,
-    form::FormData,
-    messages::{t, t_with},
-    page::local_path,
-    page::{Failure, Visitor, render_html},
-};
 use crate::{
     domain::user::MIN_PASSWORD_LENGTH,
-    http::auth,
+    http::{
+        auth,
+        dashboard::{
+            Dashboard, filters,
+            form::FormData,
+            messages::{t, t_with},
+            page::{Failure, Visitor, local_path, render_html},
+        },
+    },
     service::{
         Error,
         access::SESSION_LIFETIME,
@@ -141,7 +142,7 @@ async fn respond(
     Ok(response)
 }
 
-/// Logs in: sets the cookie of a session that lasts for `life`.
+/// Logs in: sets the cookie of a session that lasts for `lifetime`.
 pub(in crate::http::dashboard) fn start_session(
     request: &Extensions,
     secret: &str,

@@ -8,15 +8,16 @@ use axum::{
 use serde::Deserialize;
 
 use super::login::{LoginRequest, private_headers, start_session};
-use crate::http::dashboard::{
-    Dashboard,
-    messages::{t, t_with},
-    page::Failure,
-    page::local_path,
-};
 use crate::{
     domain::oidc::CallbackQuery,
-    http::auth,
+    http::{
+        auth,
+        dashboard::{
+            Dashboard,
+            messages::{t, t_with},
+            page::{Failure, local_path},
+        },
+    },
     service::oidc::{JOURNEY, SIGN_ON_LIFETIME, SignOnFailure, SignOnResult},
 };
 

@@ -5,16 +5,18 @@ use std::collections::HashMap;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::domain::{
-    access::Role,
-    audit::{Action, ActorKind, AuditActor, AuditEntry},
-    command::Command,
-    printer_profile::ProfileField,
-};
-use crate::http::dashboard::{
-    labels,
-    messages::{t, t_with},
-    printers::profile_text,
+use crate::{
+    domain::{
+        access::Role,
+        audit::{Action, ActorKind, AuditActor, AuditEntry},
+        command::Command,
+        printer_profile::ProfileField,
+    },
+    http::dashboard::{
+        labels,
+        messages::{t, t_with},
+        printers::profile_text,
+    },
 };
 
 /// Number of printers that one row names.

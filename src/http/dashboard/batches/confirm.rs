@@ -4,19 +4,19 @@ use askama::Template;
 use uuid::Uuid;
 
 use super::form::BatchPlan;
-use crate::http::dashboard::{
-    Dashboard,
-    farm::tile::is_paused_at_printer,
-    filters,
-    form::FormData,
-    labels,
-    messages::{t, t_with},
-    page::{Failure, PageFrame},
-};
 use crate::{
     domain::{
         batch::PlatePolicy,
         command::{Command, Reason},
+    },
+    http::dashboard::{
+        Dashboard,
+        farm::tile::is_paused_at_printer,
+        filters,
+        form::FormData,
+        labels,
+        messages::{t, t_with},
+        page::{Failure, PageFrame},
     },
     service::{Error, access::Principal},
 };
@@ -118,7 +118,7 @@ pub(in crate::http::dashboard) async fn confirmation_page(
         unaffected: unaffected.cloned().collect(),
         plates_not_clear,
         reason: form.text("reason").unwrap_or_default().to_owned(),
-        is_wrong_number: is_wrong_number,
+        is_wrong_number,
         paused_at_printer: paused_at_printer.len(),
         ids: plan.ids.clone(),
         preserved_options: preserved_options.collect(),

@@ -5,19 +5,19 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::http::StatusCode;
 use uuid::Uuid;
 
-use crate::http::dashboard::{
-    Dashboard,
-    farm::{tile::StatusGroup, tile_cache::PrinterEntry},
-    form::FormData,
-    labels,
-    messages::{t, t_with},
-    page::{Failure, field_label},
-};
 use crate::{
     domain::{
         batch::{BatchSpec, PlatePolicy, Selector, Target},
         command::{Command, Reason},
         effect::Decision,
+    },
+    http::dashboard::{
+        Dashboard,
+        farm::{tile::StatusGroup, tile_cache::PrinterEntry},
+        form::FormData,
+        labels,
+        messages::{t, t_with},
+        page::{Failure, field_label},
     },
     service::{
         access::Principal,

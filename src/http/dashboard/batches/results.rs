@@ -4,15 +4,15 @@ use askama::Template;
 use chrono::Utc;
 use uuid::Uuid;
 
-use crate::http::dashboard::{
-    filters, labels,
-    messages::{t, t_with, text_of},
-    time::{TimeElement, format_duration},
-};
 use crate::{
     domain::{
         batch::{Batch, BatchResult, BatchState, OutcomeCounts},
         command::{Command, CommandRow, Effect, Outcome, Reason},
+    },
+    http::dashboard::{
+        filters, labels,
+        messages::{t, t_with, text_of},
+        time::{TimeElement, format_duration},
     },
     service::batches::BatchView,
 };

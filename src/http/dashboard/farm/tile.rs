@@ -4,18 +4,18 @@ use askama::Template;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::http::dashboard::{
-    batches::results::result_labels,
-    filters, labels,
-    messages::{t, t_with, text_of},
-    time::{TimeElement, format_duration},
-};
 use crate::{
     domain::{
         command::{CommandRow, Effect, Outcome, Reason, string_enum},
         plate::PlateState,
         print::ActorKind,
         state::{PrinterState, Reachability},
+    },
+    http::dashboard::{
+        batches::results::result_labels,
+        filters, labels,
+        messages::{t, t_with, text_of},
+        time::{TimeElement, format_duration},
     },
     service::printers::PrinterView,
 };

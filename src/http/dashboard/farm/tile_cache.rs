@@ -16,12 +16,12 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::tile::{StatusGroup, Tile, ends_at, status_group};
-use crate::http::dashboard::{
-    messages::{self, Language},
-    page::Failure,
-};
 use crate::{
     clock,
+    http::dashboard::{
+        messages::{self, Language},
+        page::Failure,
+    },
     service::{Services, access::Principal, printers::PrinterView},
 };
 
@@ -38,7 +38,7 @@ pub(in crate::http::dashboard) struct PrinterEntry {
     contents: Tile,
     /// The rendered tile per language, rendered on first use.
     html: [OnceLock<Arc<str>>; Language::ALL.len()],
-    /// SortOrder key that sorts `p-2` before `p-10`.
+    /// Key that sorts `p-2` before `p-10`.
     sort_key: String,
     /// The searchable text, in lower case.
     search_text: String,

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::http::dashboard::{Dashboard, form::FormData, page::Failure};
 use crate::{
     domain::{
         printer::PrinterDetails,
         printer_access::{PrinterAccess, ProxyAuth, parse_headers},
         validation::ValidationErrors,
     },
+    http::dashboard::{Dashboard, form::FormData, page::Failure},
     service::{
         Error,
         access::Principal,

@@ -12,21 +12,19 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::access_fields;
-use crate::http::dashboard::{
-    Dashboard,
-    account::login::private_headers,
-    filters,
-    form::FormData,
-    messages::t,
-    page::{Failure, PathUuid, Visitor, render_html},
-};
 use crate::{
-    domain::{
-        access::Role,
-        printer::{check_api_key, normalise_url},
-        validation::ValidationErrors,
+    domain::{access::Role, printer::normalise_url, printer_access::check_api_key, validation::ValidationErrors},
+    http::{
+        dashboard::{
+            Dashboard,
+            account::login::private_headers,
+            filters,
+            form::FormData,
+            messages::t,
+            page::{Failure, PathUuid, Visitor, render_html},
+        },
+        diagnosis::{next_step_text, problem_text},
     },
-    http::diagnosis::{next_step_text, problem_text},
     service::{access::Principal, app_keys::KeyRequestState, sealed_form::FormPurpose},
 };
 

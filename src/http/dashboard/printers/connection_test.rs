@@ -7,15 +7,17 @@ use axum::{
 };
 
 use super::{access_fields::AccessFields, api_key_field::ApiKeyField};
-use crate::http::dashboard::{
-    Dashboard, filters,
-    form::FormData,
-    messages::t_with,
-    page::{Failure, form_errors, render_html},
-};
 use crate::{
     domain::printer::PrinterDetails,
-    http::diagnosis,
+    http::{
+        dashboard::{
+            Dashboard, filters,
+            form::FormData,
+            messages::t_with,
+            page::{Failure, form_errors, render_html},
+        },
+        diagnosis,
+    },
     service::{
         Error,
         access::Principal,

@@ -9,12 +9,12 @@ use axum::{
     response::Html,
 };
 
-use crate::http::dashboard::{
-    Dashboard, filters,
-    page::{Failure, PageFrame, Visitor, render_html},
-};
 use crate::{
     domain::access::Role,
+    http::dashboard::{
+        Dashboard, filters,
+        page::{Failure, PageFrame, Visitor, render_html},
+    },
     service::discovery::{DiscoveryResult, FoundPrinter, FoundStatus},
 };
 

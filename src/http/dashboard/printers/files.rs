@@ -10,18 +10,20 @@ use axum::{
 use uuid::Uuid;
 
 use super::find_entry;
-use crate::http::dashboard::{
-    Dashboard,
-    farm::tile_cache::PrinterEntry,
-    filters,
-    form::FormData,
-    messages::{t, text_of},
-    page::{Failure, PageFrame, PathUuid, Visitor, render_html},
-    time::format_duration,
-};
 use crate::{
     domain::{access::Role, command::FileRef, printer_file::FileEntry, state::Reachability},
-    http::api::printers::upload::{UploadOptions, receive_upload},
+    http::{
+        api::printers::upload::{UploadOptions, receive_upload},
+        dashboard::{
+            Dashboard,
+            farm::tile_cache::PrinterEntry,
+            filters,
+            form::FormData,
+            messages::{t, text_of},
+            page::{Failure, PageFrame, PathUuid, Visitor, render_html},
+            time::format_duration,
+        },
+    },
     service::{Error, access::Principal},
 };
 

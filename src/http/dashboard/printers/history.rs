@@ -3,18 +3,18 @@
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::http::dashboard::{
-    Dashboard,
-    batches::results,
-    labels,
-    messages::t,
-    page::Failure,
-    time::{TimeElement, format_duration},
-};
 use crate::{
     domain::{
         command::RequestedCommand,
         print::{Print, PrintFilter},
+    },
+    http::dashboard::{
+        Dashboard,
+        batches::results,
+        labels,
+        messages::t,
+        page::Failure,
+        time::{TimeElement, format_duration},
     },
     service::access::Principal,
 };

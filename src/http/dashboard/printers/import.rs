@@ -10,14 +10,14 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 
-use crate::http::dashboard::{
-    Dashboard, filters,
-    form::FormData,
-    messages::{t, t_with},
-    page::{Failure, PageFrame, Visitor, form_errors, render_html},
-};
 use crate::{
     domain::{access::Role, printer_profile::FieldKind, validation::ValidationErrors},
+    http::dashboard::{
+        Dashboard, filters,
+        form::FormData,
+        messages::{t, t_with},
+        page::{Failure, PageFrame, Visitor, form_errors, render_html},
+    },
     service::{
         Error,
         access::Principal,

@@ -14,17 +14,17 @@ use super::{
     api_key_field::{self, ApiKeyField},
     connection_test,
 };
-use crate::http::dashboard::{
-    Dashboard, filters,
-    form::FormData,
-    page::{Failure, PageFrame, Visitor, form_errors, render_html},
-};
 use crate::{
     domain::{
         access::Role,
         printer::{PrinterDetails, parse_tags},
         printer_access::PrinterAccess,
         validation::ValidationErrors,
+    },
+    http::dashboard::{
+        Dashboard, filters,
+        form::FormData,
+        page::{Failure, PageFrame, Visitor, form_errors, render_html},
     },
     service::access::Principal,
 };

@@ -13,18 +13,18 @@ use super::{
     api_key_field::{self, ApiKeyField},
     connection_test, profile_text,
 };
-use crate::http::dashboard::{
-    Dashboard, filters,
-    form::FormData,
-    messages::{t, t_with},
-    page::{Failure, PageFrame, PathUuid, Visitor, form_errors, render_html},
-};
 use crate::{
     domain::{
         access::Role,
         printer::{Printer, parse_tags},
         printer_profile::{FieldKind, PROFILE_FIELDS, ProfilePatch},
         validation::ValidationErrors,
+    },
+    http::dashboard::{
+        Dashboard, filters,
+        form::FormData,
+        messages::{t, t_with},
+        page::{Failure, PageFrame, PathUuid, Visitor, form_errors, render_html},
     },
     service::{
         Error, access::Principal, connection_test::TestReport, printer_access::AccessPatch, printers::PrinterPatch,

@@ -10,16 +10,16 @@ use axum::{
 };
 use uuid::Uuid;
 
-use crate::http::dashboard::{
-    Dashboard,
-    batches::form,
-    filters,
-    form::FormData,
-    messages::{t, t_with},
-    page::{Failure, PageFrame, Visitor, form_errors, render_html},
-};
 use crate::{
     domain::{access::Role, printer::parse_tags},
+    http::dashboard::{
+        Dashboard,
+        batches::form,
+        filters,
+        form::FormData,
+        messages::{t, t_with},
+        page::{Failure, PageFrame, Visitor, form_errors, render_html},
+    },
     service::{access::Principal, tags::TagChange},
 };
 

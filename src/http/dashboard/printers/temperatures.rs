@@ -5,16 +5,16 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::http::dashboard::{
-    Dashboard,
-    farm::tile_cache::PrinterEntry,
-    messages::{t, t_with, text_of},
-};
 use crate::{
     clock,
     domain::{
         reading::{Temperature, Temperatures},
         state::Reachability,
+    },
+    http::dashboard::{
+        Dashboard,
+        farm::tile_cache::PrinterEntry,
+        messages::{t, t_with, text_of},
     },
     service::{Error, access::Principal, printers::PrinterView, temperatures::TemperaturePoint},
 };

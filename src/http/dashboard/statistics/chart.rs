@@ -1,7 +1,6 @@
 //! Charts over time as SVG, rendered by the server: they need no script, and their only styling is CSS classes.
 
-use crate::http::dashboard::messages::t_with;
-use crate::{domain::print_stats::share, service::statistics::Usage};
+use crate::{domain::print_stats::share, http::dashboard::messages::t_with, service::statistics::Usage};
 
 /// The height of a chart, in SVG units.
 const HEIGHT: f64 = 100.0;

@@ -14,14 +14,17 @@ use super::{
     DATABASE_TIMEOUT,
     sse::{self, EventPiece},
 };
-use crate::http::dashboard::{
-    Dashboard,
-    messages::{self, t},
-    notice,
-    page::Failure,
-};
 use crate::{
-    http::{auth, keyed_limit::LimitSlot},
+    http::{
+        auth,
+        dashboard::{
+            Dashboard,
+            messages::{self, t},
+            notice,
+            page::Failure,
+        },
+        keyed_limit::LimitSlot,
+    },
     service::access::Principal,
 };
 

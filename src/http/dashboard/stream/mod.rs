@@ -29,12 +29,12 @@ use tokio::{
 use uuid::Uuid;
 
 pub(super) use self::rounds::Rounds;
+
 use self::{
     live_page::LivePage,
     rounds::{PageKind, PagePart, ROUND_INTERVAL, RenderedPart},
+    sse::EventPiece,
 };
-
-use self::sse::EventPiece;
 use super::{
     Dashboard,
     batches::{load_visible_batch, results::BatchProgress},
@@ -138,7 +138,7 @@ async fn follow_farm(page: &LivePage, kind: &PageKind, mut version: u64) -> Opti
     }
 }
 
-/// Returns the temperatures of the page's only printer and their time, if they were read after `told`.
+/// Returns the temperatures of the page's only printer and their time, if they were read after `after`.
 async fn new_temperatures(page: &LivePage, only: Option<Uuid>, after: Instant) -> Option<(Instant, String)> {
     let only = only?;
     let (_, entries) = timeout(DATABASE_TIMEOUT, page.dashboard.tile_cache.list_visible(&page.who)).await.ok()?.ok()?;

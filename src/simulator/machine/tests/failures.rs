@@ -1,4 +1,4 @@
-//! Tests of failures and acts at the machine, and of how time is computed.
+//! Tests of failures and actions at the machine, and of how time is computed.
 
 use crate::simulator::machine::tests::*;
 
