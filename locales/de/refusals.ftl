@@ -36,9 +36,29 @@ refusal-too-many-deliveries = Es sind zu viele Anfragen an Empfänger offen. Ver
 refusal-webhook-disabled = Der Webhook ist deaktiviert. Aktivieren Sie ihn zuerst.
 refusal-event-expired = Das Ereignis ist nicht mehr gespeichert.
 
-refusal-command-in-flight = Ein anderer Befehl an diesen Drucker ist noch nicht beendet: { $command }.
+refusal-command-in-flight = Ein anderer Befehl an diesen Drucker ist noch nicht beendet: { $command ->
+    [start] Starten
+    [pause] Pausieren
+    [resume] Fortsetzen
+    [cancel] Abbrechen
+    [restart] Neustart
+    [toggle] Umschalten
+    [connect] Verbinden
+    [disconnect] Trennen
+   *[other] { $command }
+}.
 refusal-waited-for-command = Ein anderer Befehl an diesen Drucker dauerte länger, als dieser Befehl warten darf.
-refusal-printer-busy = Der Drucker ist beschäftigt ({ $command }). Warten Sie, bis das beendet ist.
+refusal-printer-busy = Der Drucker ist beschäftigt ({ $command ->
+    [start] Starten
+    [pause] Pausieren
+    [resume] Fortsetzen
+    [cancel] Abbrechen
+    [restart] Neustart
+    [toggle] Umschalten
+    [connect] Verbinden
+    [disconnect] Trennen
+   *[other] { $command }
+}). Warten Sie, bis das beendet ist.
 refusal-files-being-changed = Die Dateien dieses Druckers werden gerade geändert. Warten Sie, bis das beendet ist.
 refusal-printer-refused = Der Drucker lehnte ab: { $text }.
 refusal-too-many-webhooks = Es gibt { $limit } Webhooks, mehr sind nicht möglich. Entfernen Sie zuerst einen.

@@ -276,6 +276,14 @@ mod tests {
     }
 
     #[test]
+    fn a_text_may_choose_words_by_a_code() {
+        let busy = Message::new("refusal-printer-busy").with("command", "cancel");
+        let german = with_language(Language::German, || text_of(&busy));
+        assert_eq!(german, "Der Drucker ist beschäftigt (Abbrechen). Warten Sie, bis das beendet ist.");
+        assert_eq!(english(&busy), "The printer is busy with cancel. Wait until that has ended.");
+    }
+
+    #[test]
     fn a_value_is_shown_unchanged() {
         for value in ["05", "1.50", "99999999999", "{ $n }", "-3", "1e3"] {
             assert_eq!(t_with("batch-by", &[("name", &value)]), format!("by {value}"));

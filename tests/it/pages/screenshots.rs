@@ -77,7 +77,9 @@ impl ScreenshotScene {
         theme: &str,
     ) {
         browser.set_screen_size(width, height).await;
-        browser.set_cookie("printyard_language", language).await;
+        // The session's cookie stays.
+        let set = format!("document.cookie = 'printyard_language={language}; path=/'");
+        browser.run(&set, Vec::new()).await.expect("a page");
         let features = json!([{"name": "prefers-color-scheme", "value": theme}]);
         browser.send_devtools_command("Emulation.setEmulatedMedia", json!({ "features": features })).await;
         browser.open(&format!("{}{path}", self.server.url)).await;
