@@ -182,7 +182,7 @@ function follow() {
   on("version", (version) => { if (version !== document.body.dataset.version) loadAnew(); });
   on("notice", (line) => { byId("notice").textContent = line; byId("notice").hidden = !line; });
   on("heat", (text) => dispatchEvent(new CustomEvent("heat", { detail: JSON.parse(text) })));
-  on("beat", (ages) => { putAges(JSON.parse(ages)); settle(); });
+  on("heartbeat", (ages) => { putAges(JSON.parse(ages)); settle(); });
   source.onerror = () => {
     // The browser does not reconnect (logged out, or the server was away for long): start again.
     if (source && source.readyState === EventSource.CLOSED) {

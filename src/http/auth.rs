@@ -19,7 +19,7 @@ const DEVICE_COOKIE: &str = "printyard_device";
 /// Lifetime of the device cookie: one year.
 const DEVICE_AGE_S: i64 = 365 * 86_400;
 /// The cookie of a browser during a single sign-on.
-const LOGIN_STATE_COOKIE: &str = "printyard_journey";
+const LOGIN_STATE_COOKIE: &str = "printyard_login_state";
 /// The cookie with the chosen language.
 const LANGUAGE_COOKIE: &str = "printyard_language";
 /// Lifetime of the language cookie: one year.

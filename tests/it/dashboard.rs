@@ -378,7 +378,7 @@ async fn the_stream_sends_heartbeats_and_changed_tiles() {
     let address = page.split("data-stream=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a stream");
     let mut stream = send(site.get(&address.replace("&#38;", "&"))).await;
     assert_eq!(header_value(&stream, "content-type"), "text/event-stream");
-    read_until(&mut stream, "event: beat").await;
+    read_until(&mut stream, "event: heartbeat").await;
     site.run_command(&[("printer_id", site.ids[0].as_str()), ("command", "start")]).await;
     let seen = read_until(&mut stream, "body is-printing").await;
     assert!(seen.contains("event: tiles") && seen.contains(&format!("p-{}", site.ids[0])), "{seen}");
@@ -404,7 +404,7 @@ async fn the_numbers_of_the_farm_are_sent_only_when_they_changed() {
 async fn a_stream_ends_with_its_server() {
     let mut site = DashboardSite::start(0).await;
     let mut stream = send(site.get("/stream")).await;
-    read_until(&mut stream, "event: beat").await;
+    read_until(&mut stream, "event: heartbeat").await;
     drop(site.end.take());
     let to_the_end = async { while stream.chunk().await.ok().flatten().is_some() {} };
     assert!(tokio::time::timeout(DEADLINE, to_the_end).await.is_ok(), "the stream ended");

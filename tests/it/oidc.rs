@@ -32,7 +32,7 @@ impl<'a> SignOnBrowser<'a> {
 
     /// Loads a page and stores its cookies.
     async fn get(&mut self, path: &str) -> Response {
-        let cookies = format!("printyard_journey={}; printyard_session={}", self.login_state, self.session);
+        let cookies = format!("printyard_login_state={}; printyard_session={}", self.login_state, self.session);
         let request = self.server.request_without_auth(Method::GET, path).header(header::COOKIE, cookies);
         let response = request.send().await.expect("an answer");
         for cookie in response.headers().get_all(header::SET_COOKIE) {
@@ -40,7 +40,7 @@ impl<'a> SignOnBrowser<'a> {
             assert!(text.contains("HttpOnly") && text.contains("SameSite=Lax"), "{text}");
             let (name, value) = text.split(';').next().and_then(|pair| pair.split_once('=')).expect("a cookie");
             match name {
-                "printyard_journey" => value.clone_into(&mut self.login_state),
+                "printyard_login_state" => value.clone_into(&mut self.login_state),
                 "printyard_session" => {
                     assert!(text.contains("Max-Age=43200"), "the session lasts 12 h: {text}");
                     value.clone_into(&mut self.session);
@@ -328,10 +328,11 @@ async fn no_secret_of_a_sign_on_is_logged(provider: &Canaille) {
         found.unwrap_or_else(|| panic!("no {name}")).1.to_owned()
     };
     let redirect = server.request(Method::GET, "/login/oidc").send().await.expect("an answer");
-    let login_state = cookie(&redirect, "printyard_journey");
+    let login_state = cookie(&redirect, "printyard_login_state");
     let callback_url = ProviderUser::named("dan").complete_login(&redirect_target(&redirect)).await;
     let path = format!("{}?{}", callback_url.path(), callback_url.query().unwrap_or_default());
-    let request = server.request(Method::GET, &path).header(header::COOKIE, format!("printyard_journey={login_state}"));
+    let request =
+        server.request(Method::GET, &path).header(header::COOKIE, format!("printyard_login_state={login_state}"));
     let logged_in = request.send().await.expect("an answer");
     assert_eq!(logged_in.status(), StatusCode::SEE_OTHER);
     let session = cookie(&logged_in, "printyard_session");

@@ -44,7 +44,7 @@ impl LimitedUser {
             if path == "/api/v1/events/stream" {
                 break;
             }
-            if path.contains("/stream") && (text.contains("event: beat") || text.contains("event: batch")) {
+            if path.contains("/stream") && (text.contains("event: heartbeat") || text.contains("event: batch")) {
                 // The first data of the farm's stream can arrive before or after its first tick.
                 if !path.starts_with("/stream") || text.contains("event: strip") {
                     break;

@@ -118,8 +118,8 @@ async fn get_metrics(who: Viewer, State(services): State<Services>) -> Result<Re
          printyard_open_batches {open}\n\
          # HELP printyard_unrecorded_commands Commands whose end the database refuses to record.\n\
          # TYPE printyard_unrecorded_commands gauge\nprintyard_unrecorded_commands {unrecorded}\n\
-         # HELP printyard_dispatcher_silence_seconds Since the dispatcher looked around last.\n\
-         # TYPE printyard_dispatcher_silence_seconds gauge\nprintyard_dispatcher_silence_seconds {tick_age}\n\
+         # HELP printyard_dispatcher_tick_age_seconds Seconds since the last tick of the dispatcher.\n\
+         # TYPE printyard_dispatcher_tick_age_seconds gauge\nprintyard_dispatcher_tick_age_seconds {tick_age}\n\
          # HELP printyard_password_hashings_total Passwords hashed or verified since the start.\n\
          # TYPE printyard_password_hashings_total counter\nprintyard_password_hashings_total {hashed}\n\
          # HELP printyard_webhook_attempts_total Attempts to deliver to webhooks since the start, by result.\n\

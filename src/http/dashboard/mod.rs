@@ -73,7 +73,7 @@ impl FromRef<Dashboard> for Services {
 }
 
 /// Returns the router of all pages. Streams end when `stop` is cancelled.
-pub fn router(services: Services, bounds: ServerLimits, stop: CancellationToken) -> Router {
+pub fn router(services: Services, server_limits: ServerLimits, stop: CancellationToken) -> Router {
     let tile_cache = Arc::new(TileCache::new(services.clone()));
     let rounds = Arc::new(Rounds::start(services.subscribe_live_versions(), stop.clone()));
     let live_pages = KeyedLimit::new(MAX_LIVE_PAGES);
@@ -135,7 +135,7 @@ pub fn router(services: Services, bounds: ServerLimits, stop: CancellationToken)
         .merge(cacheable)
         .fallback(page::not_found)
         .layer(middleware::from_fn(csrf::require_same_site))
-        .layer(middleware::from_fn_with_state((services.clone(), bounds), apply_timeout))
+        .layer(middleware::from_fn_with_state((services.clone(), server_limits), apply_timeout))
         .layer(middleware::from_fn_with_state(services, notice::provide_notice))
         .layer(middleware::from_fn(language::set_language))
         .layer(middleware::from_fn(compression::compress))
@@ -154,11 +154,11 @@ pub(super) async fn set_language(request: Request, next: Next) -> Response {
 }
 
 async fn apply_timeout(
-    State((services, bounds)): State<(Services, ServerLimits)>,
+    State((services, server_limits)): State<(Services, ServerLimits)>,
     request: Request,
     next: Next,
 ) -> Response {
-    let response = timeout::run_with_timeout(&services, bounds, request, next).await;
+    let response = timeout::run_with_timeout(&services, server_limits, request, next).await;
     response.unwrap_or_else(|| {
         let is_ok = services.is_database_ok();
         if is_ok { Failure::timed_out() } else { Failure::database_unavailable() }.into_response()

@@ -259,7 +259,7 @@ async fn the_temperatures_of_a_printer_are_shown_and_updated_by_its_stream() {
     assert_eq!((&bed["name"], &bed["label"], &bed["target"]), (&json!("bed"), &json!("Bed"), &json!([60.0])), "{news}");
     // Pages of the whole farm receive no temperatures.
     let mut farm = send(site.get("/stream")).await;
-    let seen = read_until(&mut farm, "event: strip").await + &read_until(&mut farm, "event: beat").await;
+    let seen = read_until(&mut farm, "event: strip").await + &read_until(&mut farm, "event: heartbeat").await;
     assert!(!seen.contains("event: heat"), "{seen}");
 
     let other = format!("/printers/{}", site.ids[1]);

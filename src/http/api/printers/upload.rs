@@ -119,7 +119,7 @@ pub async fn receive_upload(
         return Err(Problem::bad_query(vec![("path".to_owned(), "path", rule)]));
     }
     // Checks before the body is read. A request that waits for a slot uses no memory and no disk.
-    let mut place = Some(services.admit_upload(who)?);
+    let mut slot = Some(services.admit_upload(who)?);
     let meter = HeaderMeter::default();
     let request = request.map(|body| RequestBody::from_stream(MeteredBody::new(body, meter.clone())));
     let mut form = Multipart::from_request(request, &()).await.map_err(|_| {
@@ -134,10 +134,10 @@ pub async fn receive_upload(
             meter.start_counting();
             continue;
         }
-        let Some(place) = place.take() else {
+        let Some(slot) = slot.take() else {
             return Err(ValidationErrors::single("/file", "duplicate_field", "rule-once").into());
         };
-        let mut incoming = IncomingFile::new(parse_filename(&field)?, place).await?;
+        let mut incoming = IncomingFile::new(parse_filename(&field)?, slot).await?;
         while let Some(chunk) = with_timeout(field.chunk()).await? {
             incoming.push(chunk).await?;
         }
@@ -156,13 +156,13 @@ struct IncomingFile {
     size: u64,
     file: File,
     filename: String,
-    place: UploadSlot,
+    slot: UploadSlot,
 }
 
 impl IncomingFile {
-    async fn new(filename: String, place: UploadSlot) -> Result<Self, Problem> {
-        let file = place.create().await.map_err(|error| disk_error(&error))?;
-        Ok(Self { size: 0, file, filename, place })
+    async fn new(filename: String, slot: UploadSlot) -> Result<Self, Problem> {
+        let file = slot.create().await.map_err(|error| disk_error(&error))?;
+        Ok(Self { size: 0, file, filename, slot })
     }
 
     /// Appends a chunk.
@@ -172,7 +172,7 @@ impl IncomingFile {
         if self.size > MAX_FILE_BYTES {
             return Err(Problem::too_large(t("refusal-file-too-large")));
         }
-        self.place.reserve(bytes)?;
+        self.slot.reserve(bytes)?;
         self.file.write_all(&chunk).await.map_err(|error| disk_error(&error))
     }
 

@@ -247,7 +247,7 @@ async fn follow_wall(page: &LivePage, kind: &PageKind) -> Option<()> {
             page.send(piece.clone()).await?;
             (shown, shown_since) = (piece, Some(Instant::now()));
         } else if is_heartbeat {
-            page.send(EventPiece::from_event("beat", "{}")).await?;
+            page.send(EventPiece::from_event("heartbeat", "{}")).await?;
         }
     }
 }
@@ -321,7 +321,7 @@ async fn follow_batch(page: &LivePage, id: Uuid) -> Option<()> {
                     }
                     let Some(view) = &view else { break };
                     page.send_notice(&mut notice).await?;
-                    page.send(EventPiece::from_event("beat", "{}")).await?;
+                    page.send(EventPiece::from_event("heartbeat", "{}")).await?;
                     if !view.is_final() {
                         break;
                     }

@@ -111,7 +111,7 @@ impl Rounds {
         }
         let fresh = match part {
             PagePart::Changes { version, round } => render_changed_tiles(page, kind, version, round).await?,
-            PagePart::Heartbeat => RenderedPart::new(0, Some(EventPiece::from_event("beat", &old(page).await?))),
+            PagePart::Heartbeat => RenderedPart::new(0, Some(EventPiece::from_event("heartbeat", &old(page).await?))),
             PagePart::Wall { .. } => {
                 let (version, entries) = page.dashboard.tile_cache.list_visible(&page.who).await.ok()?;
                 RenderedPart::new(

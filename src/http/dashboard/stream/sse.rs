@@ -145,8 +145,8 @@ mod tests {
     fn an_event_has_a_line_of_data_for_each_of_its_lines() {
         let mut piece = EventPiece::default();
         piece.add_event("strip", Some("a-7"), "<p>\r<b>");
-        piece.add_event("beat", None, "{}");
-        assert_eq!(piece.text, "event: strip\nid: a-7\ndata: <p>\ndata: <b>\n\nevent: beat\ndata: {}\n\n");
+        piece.add_event("heartbeat", None, "{}");
+        assert_eq!(piece.text, "event: strip\nid: a-7\ndata: <p>\ndata: <b>\n\nevent: heartbeat\ndata: {}\n\n");
     }
 
     #[tokio::test]
