@@ -310,7 +310,7 @@ fn parse_networks(name: &'static str, text: &str) -> Result<Vec<IpNet>, ConfigEr
     let parse_network = |part: &str| part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)).ok();
     parts
         .map(|part| {
-            let rule = || format!("must be networks like 10.0.0.0/24, separated by commas; {part} is none");
+            let rule = || format!("must be networks like 10.0.0.0/24, separated by commas, not {part}");
             parse_network(part).map(|network| network.trunc()).ok_or_else(|| ConfigError { name, rule: rule() })
         })
         .collect()
@@ -358,7 +358,7 @@ mod tests {
         let config = raw("10.0.0.1/24, ::1").validate().expect("networks");
         let read: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
         assert_eq!(read, ["10.0.0.0/24", "::1/128"]);
-        assert!(validation_error(raw("10.0.0.0/24,nginx")).contains("nginx is none"));
+        assert!(validation_error(raw("10.0.0.0/24,nginx")).contains("not nginx"));
     }
 
     #[test]

@@ -160,7 +160,7 @@ fn read_password() -> anyhow::Result<String> {
         return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
     }
     let password = rpassword::prompt_password("Password: ")?;
-    if rpassword::prompt_password("The same once more: ")? != password {
+    if rpassword::prompt_password("Repeat the password: ")? != password {
         bail!("the two passwords differ");
     }
     Ok(password)

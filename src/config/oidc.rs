@@ -53,7 +53,7 @@ fn parse_role_mapping(text: &str) -> Result<(String, Role), ConfigError> {
             name: "PRINTYARD_OIDC_ROLES",
             rule: format!(
                 "must be pairs like farm-staff=operator, separated by commas, with viewer, operator, manager or admin \
-                 behind the sign; {:?} is none",
+                 behind the sign, not {:?}",
                 text.trim()
             ),
         }),
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn single_sign_on_settings_are_only_valid_together() {
-        assert!(validation_error(oidc_config()).contains("\"cn=leads\" is none"));
+        assert!(validation_error(oidc_config()).contains("not \"cn=leads\""));
         let raw = RawConfig { oidc_roles: Some("a=b=admin, staff = operator".to_owned()), ..oidc_config() };
         let provider = raw.clone().validate().expect("settings").oidc.expect("a provider");
         let roles = vec![("a=b".to_owned(), Role::Admin), ("staff".to_owned(), Role::Operator)];

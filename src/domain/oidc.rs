@@ -71,7 +71,7 @@ pub fn display_name(claims: &Map<String, Value>, subject: &str) -> String {
         let text: String = text.chars().filter(|c| !c.is_control()).take(40).collect();
         text.trim().to_owned()
     };
-    claimed_names.chain([subject]).map(clean).find(|name| !name.is_empty()).unwrap_or_else(|| "somebody".to_owned())
+    claimed_names.chain([subject]).map(clean).find(|name| !name.is_empty()).unwrap_or_else(|| "user".to_owned())
 }
 
 #[cfg(test)]

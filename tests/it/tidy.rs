@@ -63,7 +63,7 @@ fn assert_fails(rule: impl Fn(&Source) -> Vec<String>, path: &str, texts: &[&str
     }
 }
 
-/// The opposite of `fails`.
+/// Asserts that a rule finds no violation in any text.
 #[track_caller]
 fn assert_passes(rule: impl Fn(&Source) -> Vec<String>, path: &str, texts: &[&str]) {
     for text in texts {

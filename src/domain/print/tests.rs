@@ -151,7 +151,7 @@ fn a_lost_connection_without_a_print_event_ends_the_print_at_the_next_reading() 
     let mut watch = TrackerFixture::after_reading(&idle(A));
     watch.receive_print_begin(A);
     watch.receive_states(&[S::Offline, S::Connecting, S::Operational]);
-    assert_eq!(watch.take_facts()[1..], ["failed"], "connected again before anybody looked");
+    assert_eq!(watch.take_facts()[1..], ["failed"], "connected again before the next poll");
 }
 
 #[test]

@@ -51,17 +51,6 @@ pub async fn end_queued(
     }))
 }
 
-/// Ends queued rows as `skipped`. Returns the rows that were still queued.
-pub async fn skip_queued(
-    db: &Db,
-    ids: &[Uuid],
-    reason: Reason,
-    detail: Option<&Message>,
-    at: DateTime<Utc>,
-) -> Result<Vec<ChangedRow>, Error> {
-    end_queued(db, ids, Outcome::Skipped, Some(reason), detail, at).await
-}
-
 /// Stores the effect that was observed after the end, once. The row must have ended as `unconfirmed`, `unknown`,
 /// `confirmed` or `unchanged`. Returns `false` if nothing was stored.
 pub async fn store_settled_effect(db: &Db, id: Uuid, settled: &SettledEffect) -> Result<bool, Error> {

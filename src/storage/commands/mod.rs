@@ -19,7 +19,7 @@ use super::{
 };
 use crate::domain::command::{CommandRow, Outcome, RequestedCommand};
 
-pub use end::{end_not_recorded, end_queued, skip_queued, store_settled_effect};
+pub use end::{end_not_recorded, end_queued, store_settled_effect};
 pub(super) use row::CommandInsert;
 use row::{COLUMNS, RawCommandRow, parse_rows};
 pub(super) use write::finish_events;

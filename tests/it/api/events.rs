@@ -21,7 +21,7 @@ async fn get_cursor(server: &TestServer, list: &str) -> String {
 /// Follows the feed from a cursor until an event of this type arrives. Returns all events up to it.
 async fn read_until_event(server: &TestServer, cursor: &str, last: &str) -> Vec<Value> {
     let (mut cursor, mut events) = (cursor.to_owned(), Vec::new());
-    wait::until(&format!("{last} is told"), DEADLINE, async || {
+    wait::until(&format!("{last} is in the feed"), DEADLINE, async || {
         let (status, page, _) = server.get(&format!("/api/v1/events?after={cursor}&wait=5")).await;
         assert_eq!(status, StatusCode::OK, "{page}");
         cursor = page["next_cursor"].as_str().expect("a cursor").to_owned();

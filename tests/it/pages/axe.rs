@@ -57,7 +57,7 @@ async fn no_page_violates_an_axe_rule_in_either_theme() {
         let hook = json!({"url": "http://127.0.0.1:1/", "description": "ERP", "ordered": true, "enabled": enabled});
         assert_eq!(server.post("/api/v1/webhooks", hook).await.0, 201);
     }
-    server.patch(&format!("/api/v1/printers/{}", ids[0]), json!({"notes": "told of"})).await;
+    server.patch(&format!("/api/v1/printers/{}", ids[0]), json!({"notes": "belt is new"})).await;
 
     browser.open(&format!("{}/login", server.url)).await;
     let mut found = find_violations(&browser, "/login").await;

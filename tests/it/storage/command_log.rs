@@ -205,7 +205,12 @@ async fn a_final_outcome_never_changes() {
                     .is_empty()
             );
             assert!(commands::commit_sends(&db, &[sample_send(id, 2)]).await.expect("no error").is_empty());
-            assert_eq!(commands::skip_queued(&db, &[id], Reason::BatchStopped, None, at(9)).await.expect("saved"), []);
+            assert_eq!(
+                commands::end_queued(&db, &[id], Outcome::Skipped, Some(Reason::BatchStopped), None, at(9))
+                    .await
+                    .expect("saved"),
+                []
+            );
             assert_eq!(commands::release_queued(&db, &[(id, at(9))], at(9)).await.expect("no error"), []);
             assert!(
                 batches::stop(&db, batch.id, at(9), &sample_entry())
@@ -288,7 +293,12 @@ async fn an_empty_bulk_write_changes_nothing() {
         assert_eq!(commands::release_queued(&db, &[], at(0)).await.expect("no error"), []);
         assert!(commands::commit_sends(&db, &[]).await.expect("no error").is_empty());
         assert_eq!(commands::store_reports(&db, &[], &[]).await.expect("no error"), UpdateSummary::default());
-        assert_eq!(commands::skip_queued(&db, &[], Reason::BatchStopped, None, at(0)).await.expect("no error"), []);
+        assert_eq!(
+            commands::end_queued(&db, &[], Outcome::Skipped, Some(Reason::BatchStopped), None, at(0))
+                .await
+                .expect("no error"),
+            []
+        );
         assert!(batches::finish_ended(&db, &[], at(0)).await.expect("no error").is_empty());
     })
     .await;

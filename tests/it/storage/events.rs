@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use printyard::{
     clock,
     domain::{
-        command::{Command, Outcome},
+        command::{Command, Outcome, Reason},
         event::{Cursor, Event, EventType},
         print::{PrintActor, PrintFact},
     },
@@ -54,7 +54,7 @@ async fn a_batch_publishes_its_creation_its_end_and_each_command_once() {
         let ended = sample_report(rows[0].id, Outcome::Confirmed);
         commands::store_reports(&db, std::slice::from_ref(&ended), &[]).await.expect("written");
         commands::store_reports(&db, &[ended], &[]).await.expect("written");
-        commands::skip_queued(&db, &[rows[1].id], printyard::domain::command::Reason::BatchStopped, None, at(3))
+        commands::end_queued(&db, &[rows[1].id], Outcome::Skipped, Some(Reason::BatchStopped), None, at(3))
             .await
             .expect("skipped");
         batches::finish_ended(&db, &[one.id], at(4)).await.expect("finished");

@@ -161,7 +161,7 @@ async fn bulk_writes_that_share_rows_wait_for_each_other_and_never_fail() {
                 commands::store_reports(&db, &reports, &[]),
                 commands::commit_sends(&db, &sends),
                 commands::release_queued(&db, &times, at(1)),
-                commands::skip_queued(&db, &backward, Reason::OvertakenByCancel, None, at(2)),
+                commands::end_queued(&db, &backward, Outcome::Skipped, Some(Reason::OvertakenByCancel), None, at(2)),
                 printers::remove(&db, owner.id, at(3), &note),
                 batches::stop(&db, batch.id, at(4), &note),
             );

@@ -36,7 +36,7 @@ use super::{
     openapi::value_names,
     problem::{Problem, ProblemBody},
     request::{
-        extract::{JsonBody, MergePatch, NoQuery, PathId, QueryParams, expected_versions},
+        extract::{JsonBody, MergePatch, NoQuery, PathId, QueryParams, check_if_match},
         json::JsonObject,
     },
 };
@@ -47,7 +47,7 @@ use crate::{
     },
     http::diagnosis,
     service::{
-        Error, Services,
+        Services,
         printers::{PrinterQuery, PrinterView},
     },
 };
@@ -165,16 +165,7 @@ async fn update_printer(
     MergePatch(WithProfile { body, profile }): MergePatch<WithProfile<PrinterPatchBody>>,
 ) -> Result<Response, Problem> {
     let patch = body.into_patch(profile)?;
-    let if_match = match expected_versions(&headers) {
-        None => None,
-        Some(versions) => {
-            let version = services.printer(&who.0, id).await?.printer.version;
-            if !versions.contains(&version) {
-                return Err(Error::Stale.into());
-            }
-            Some(version)
-        }
-    };
+    let if_match = check_if_match(&headers, async { Ok(services.printer(&who.0, id).await?.printer.version) }).await?;
     Ok(respond_with_printer(services.patch_printer(&who.0, id, if_match, patch).await?))
 }
 

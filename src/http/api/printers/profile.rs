@@ -23,8 +23,6 @@ pub fn with_profile_names(own: &[&'static str]) -> Vec<&'static str> {
     before.iter().copied().chain(PROFILE_FIELDS.iter().map(|field| field.name)).chain(after.iter().copied()).collect()
 }
 
-// --- Request bodies --------------------------------------------------------------------------------------------------
-
 /// A request body with the fields of `T` and those of the profile.
 // No Debug: it may hold secrets.
 pub struct WithProfile<T> {
@@ -130,8 +128,6 @@ impl<'de> DeserializeSeed<'de> for ValueSeed {
         }
     }
 }
-
-// --- Tests -----------------------------------------------------------------------------------------------------------
 
 #[cfg(test)]
 mod tests {

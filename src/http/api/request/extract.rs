@@ -14,12 +14,15 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::json::decode_json;
-use crate::http::api::{
-    list::{
-        export::{ListFormat, ListRequest},
-        page,
+use crate::{
+    http::api::{
+        list::{
+            export::{ListFormat, ListRequest},
+            page,
+        },
+        problem::Problem,
     },
-    problem::Problem,
+    service::Error,
 };
 
 /// The largest JSON body, in bytes. A batch that names 5,000 printers with a job each needs less than a quarter of it.
@@ -348,9 +351,20 @@ async fn drain_body(mut stream: axum::body::BodyDataStream) {
     let _ = tokio::time::timeout(DRAIN_TIMEOUT, rest).await;
 }
 
+/// Checks `If-Match`. `version` reads the current version, and runs only if the header names versions. Returns the version
+/// that the change must find, or `None` if any version matches.
+pub async fn check_if_match(
+    headers: &HeaderMap,
+    version: impl Future<Output = Result<i64, Error>>,
+) -> Result<Option<i64>, Error> {
+    let Some(expected) = expected_versions(headers) else { return Ok(None) };
+    let version = version.await?;
+    if expected.contains(&version) { Ok(Some(version)) } else { Err(Error::Stale) }
+}
+
 /// Returns the versions in `If-Match`. `None`: any version matches. An unreadable value matches no version, because a
 /// typo in a condition must not disable the condition.
-pub fn expected_versions(headers: &HeaderMap) -> Option<Vec<i64>> {
+fn expected_versions(headers: &HeaderMap) -> Option<Vec<i64>> {
     let mut values = headers.get_all(header::IF_MATCH).iter().peekable();
     values.peek()?;
     let tags: Vec<&str> = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).collect();

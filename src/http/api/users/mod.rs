@@ -22,14 +22,14 @@ use super::{
     },
     middleware::authentication::Admin,
     problem::{Problem, ProblemBody},
-    request::extract::{JsonBody, MergePatch, NoQuery, PathId, PathParams, QueryParams, expected_versions},
+    request::extract::{JsonBody, MergePatch, NoQuery, PathId, PathParams, QueryParams, check_if_match},
 };
 use crate::{
     domain::{
         access::{Role, Session},
         user::{User, UserDetails},
     },
-    service::{Error, Services, users::UserPatch},
+    service::{Services, users::UserPatch},
 };
 
 const LIST: &str = "users";
@@ -231,16 +231,7 @@ async fn update_user(
     headers: HeaderMap,
     MergePatch(body): MergePatch<UserPatchBody>,
 ) -> Result<Response, Problem> {
-    let if_match = match expected_versions(&headers) {
-        None => None,
-        Some(versions) => {
-            let version = services.user(&who.0, id).await?.version;
-            if !versions.contains(&version) {
-                return Err(Error::Stale.into());
-            }
-            Some(version)
-        }
-    };
+    let if_match = check_if_match(&headers, async { Ok(services.user(&who.0, id).await?.version) }).await?;
     let patch =
         UserPatch { name: body.name, role: body.role, tags: body.tags, enabled: body.enabled, password: body.password };
     Ok(respond_with_user(services.patch_user(&who.0, id, if_match, patch).await?))

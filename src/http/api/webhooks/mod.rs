@@ -25,7 +25,7 @@ use super::{
     middleware::authentication::Manager,
     openapi::value_names,
     problem::{Problem, ProblemBody},
-    request::extract::{JsonBody, MergePatch, NoQuery, PathId, PathParams, QueryParams, expected_versions},
+    request::extract::{JsonBody, MergePatch, NoQuery, PathId, PathParams, QueryParams, check_if_match},
 };
 use crate::{
     domain::{
@@ -33,7 +33,7 @@ use crate::{
         webhook::{DeliveryFilter, DeliveryState},
     },
     http::messages::text_of,
-    service::{Error, Services, webhooks::WebhookView},
+    service::{Services, webhooks::WebhookView},
 };
 
 const LIST: &str = "webhooks";
@@ -132,16 +132,7 @@ async fn update_webhook(
     MergePatch(body): MergePatch<WebhookPatchBody>,
 ) -> Result<Response, Problem> {
     let patch = body.into_patch()?;
-    let if_match = match expected_versions(&headers) {
-        None => None,
-        Some(versions) => {
-            let version = services.webhook(&who.0, id).await?.webhook.version;
-            if !versions.contains(&version) {
-                return Err(Error::Stale.into());
-            }
-            Some(version)
-        }
-    };
+    let if_match = check_if_match(&headers, async { Ok(services.webhook(&who.0, id).await?.webhook.version) }).await?;
     Ok(respond_with_webhook(services.patch_webhook(&who.0, id, if_match, patch).await?))
 }
 
