@@ -4,17 +4,15 @@
 //! because container files set unused variables to empty texts.
 
 mod oidc;
+mod parse;
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use chrono::TimeDelta;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use self::parse::{parse_days, parse_networks, parse_number, parse_switch};
 use crate::domain::{oidc::OidcProvider, webhook::RetrySchedule};
 
 /// The settings file in the working directory.
@@ -72,6 +70,16 @@ pub struct RawConfig {
     /// Days for which prints are kept; statistics keep their sums [default: 1825]
     #[arg(long, env = "PRINTYARD_PRINT_RETENTION_DAYS")]
     pub print_retention_days: Option<String>,
+    /// Gigabytes (10^9 bytes) that the files of the library may have together [default: 50]
+    #[arg(long, env = "PRINTYARD_FILES_QUOTA_GB")]
+    pub files_quota_gb: Option<String>,
+    /// Maximum number of files that are sent to printers at the same time [default: 8]
+    #[arg(long, env = "PRINTYARD_MAX_TRANSFERS")]
+    pub max_transfers: Option<String>,
+    /// Whether files may be sent to a printer that prints: on or off. OctoPrint can pause between lines meanwhile
+    /// [default: off]
+    #[arg(long, env = "PRINTYARD_TRANSFER_WHILE_PRINTING")]
+    pub transfer_while_printing: Option<String>,
     /// Certificate of the server, with its chain, as a PEM file; the server then accepts HTTPS only
     #[arg(long, env = "PRINTYARD_TLS_CERT")]
     pub tls_cert: Option<PathBuf>,
@@ -124,6 +132,12 @@ pub struct Settings {
     pub webhook_schedule: RetrySchedule,
     /// An upload fails if its printer accepts no byte for this long. `None`: the client's limit. Tests shorten it.
     pub upload_idle_timeout: Option<Duration>,
+    /// Bytes that the contents of the library may have together.
+    pub files_quota: u64,
+    /// Maximum number of transfers to printers that move bytes at the same time.
+    pub max_transfers: usize,
+    /// Whether files of the library may be sent to a printer that prints.
+    pub transfer_while_printing: bool,
 }
 
 impl Default for Settings {
@@ -136,6 +150,9 @@ impl Default for Settings {
             print_retention: TimeDelta::days(1_825),
             webhook_schedule: RetrySchedule::default(),
             upload_idle_timeout: None,
+            files_quota: 50_000_000_000,
+            max_transfers: 8,
+            transfer_while_printing: false,
         }
     }
 }
@@ -207,6 +224,9 @@ impl RawConfig {
             stall_after_s: text(self.stall_after_s, other.stall_after_s),
             audit_days: text(self.audit_days, other.audit_days),
             print_retention_days: text(self.print_retention_days, other.print_retention_days),
+            files_quota_gb: text(self.files_quota_gb, other.files_quota_gb),
+            max_transfers: text(self.max_transfers, other.max_transfers),
+            transfer_while_printing: text(self.transfer_while_printing, other.transfer_while_printing),
             tls_cert: path(self.tls_cert, other.tls_cert),
             tls_key: path(self.tls_key, other.tls_key),
             trusted_proxies: text(self.trusted_proxies, other.trusted_proxies),
@@ -245,6 +265,17 @@ impl RawConfig {
             })?;
             settings.stall_after = Duration::from_secs(seconds);
         }
+        if let Some(text) = &raw.files_quota_gb {
+            settings.files_quota = parse_number("PRINTYARD_FILES_QUOTA_GB", text, 1, 1_000_000)? * 1_000_000_000;
+        }
+        if let Some(text) = &raw.max_transfers {
+            let number = parse_number("PRINTYARD_MAX_TRANSFERS", text, 1, 1_000)?;
+            settings.max_transfers = usize::try_from(number).unwrap_or(usize::MAX);
+        }
+        settings.transfer_while_printing = match raw.transfer_while_printing.as_deref() {
+            None => false,
+            given => parse_switch("PRINTYARD_TRANSFER_WHILE_PRINTING", given)?,
+        };
         if raw.admin_token.as_ref().is_some_and(|token| token.len() < MIN_ADMIN_TOKEN_LEN) {
             let rule = format!("must be at least {MIN_ADMIN_TOKEN_LEN} characters long");
             return Err(ConfigError { name: "PRINTYARD_ADMIN_TOKEN", rule });
@@ -275,21 +306,6 @@ impl RawConfig {
     }
 }
 
-fn parse_days(name: &'static str, text: &str) -> Result<TimeDelta, ConfigError> {
-    let days = text.trim().parse().ok().filter(|days| (1..=36_500).contains(days));
-    let rule = "must be a number of days from 1 to 36500".to_owned();
-    days.map(TimeDelta::days).ok_or(ConfigError { name, rule })
-}
-
-/// Parses a switch. It is on by default.
-fn parse_switch(name: &'static str, value: Option<&str>) -> Result<bool, ConfigError> {
-    match value {
-        None | Some("on") => Ok(true),
-        Some("off") => Ok(false),
-        Some(other) => Err(ConfigError { name, rule: format!("must be on or off, and is {other}") }),
-    }
-}
-
 /// Returns both files or neither. With only one of them, the server would use plain HTTP although HTTPS was intended.
 fn check_tls_files(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {
     match (certificate, key) {
@@ -302,18 +318,6 @@ fn check_tls_files(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result
 
 fn missing_setting(name: &'static str, other: &str) -> ConfigError {
     ConfigError { name, rule: format!("must be given where {other} is") }
-}
-
-/// Parses a comma-separated list of networks and single addresses.
-fn parse_networks(name: &'static str, text: &str) -> Result<Vec<IpNet>, ConfigError> {
-    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    let parse_network = |part: &str| part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)).ok();
-    parts
-        .map(|part| {
-            let rule = || format!("must be networks like 10.0.0.0/24, separated by commas, not {part}");
-            parse_network(part).map(|network| network.trunc()).ok_or_else(|| ConfigError { name, rule: rule() })
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -46,3 +46,4 @@ failure-too-many-attempts = Zu viele Versuche
 failure-unconfirmed = Bestätigung fehlt
 failure-upload = Die Datei wurde nicht hochgeladen
 failure-whole-number = „{ $name }“ muss eine ganze Zahl sein. Gehen Sie zurück, und korrigieren Sie den Wert.
+failure-content-missing = Die Datei fehlt

@@ -39,6 +39,7 @@ cause-too-many-events = der Ereigniskanal sendet zu viele Ereignisse
 cause-unexpected-json = die Antwort ist nicht das erwartete JSON
 cause-unexpected-status = die Antwort hat den Status { $status }
 cause-web-page = die Antwort ist eine Webseite
+cause-stored-file-differs = seine Kopie der Datei unterscheidet sich vom Original
 channel-error-login_failed = Die Anmeldung für Ereignisse scheitert.
 channel-error-login_not_confirmed = OctoPrint bestätigt die Anmeldung für Ereignisse nicht. Enthält der Benutzername einen Doppelpunkt?
 channel-error-login_refused = OctoPrint lehnt die Anmeldung für Ereignisse ab.

@@ -150,3 +150,6 @@ rule-url-user = darf weder Benutzer noch Passwort enthalten
 rule-uuid = muss eine UUID sein
 rule-value-only-with = darf nur mit { $other } { $value } sein
 rule-yes-no = muss ja oder nein sein
+rule-file-id = muss die Id einer Datei der Bibliothek sein
+rule-start-file = muss entweder path und origin oder file_id enthalten
+rule-max-items = darf höchstens { $max } Einträge enthalten

@@ -46,3 +46,4 @@ failure-too-many-attempts = Too many attempts
 failure-unconfirmed = Confirmation missing
 failure-upload = The file was not uploaded
 failure-whole-number = “{ $name }” must be a whole number. Go back and correct it.
+failure-content-missing = The file is missing

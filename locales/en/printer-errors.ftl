@@ -39,6 +39,7 @@ cause-too-many-events = the event socket sends too many events
 cause-unexpected-json = the reply is not the expected JSON
 cause-unexpected-status = the reply has the status { $status }
 cause-web-page = the reply is a web page
+cause-stored-file-differs = its copy of the file differs from the original
 channel-error-login_failed = The login for events fails.
 channel-error-login_not_confirmed = OctoPrint does not confirm the login for events. Does the user name contain a colon?
 channel-error-login_refused = OctoPrint refuses the login for events.

@@ -150,3 +150,6 @@ rule-url-user = must not contain a user or a password
 rule-uuid = must be a UUID
 rule-value-only-with = can be { $value } only with { $other }
 rule-yes-no = must be yes or no
+rule-file-id = must be the id of a file in the library
+rule-start-file = must contain either path and origin, or file_id
+rule-max-items = must contain at most { $max } items

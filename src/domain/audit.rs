@@ -18,6 +18,10 @@ string_enum! {
         FileUploaded = "file.uploaded",
         FileSelected = "file.selected",
         FileDeleted = "file.deleted",
+        /// These three actions concern files of the library. The others concern files of a printer.
+        FileAdded = "file.added",
+        FileChanged = "file.changed",
+        FileRemoved = "file.removed",
         PlateCleared = "plate.cleared",
         BatchCreated = "batch.created",
         BatchStopped = "batch.stopped",
@@ -129,10 +133,12 @@ impl AuditEntry {
             Action::TokenCreated | Action::TokenRotated => ("tokens", self.subject?),
             Action::UserCreated | Action::UserChanged => ("users", self.subject?),
             Action::WebhookCreated | Action::WebhookChanged | Action::WebhookRotated => ("webhooks", self.subject?),
+            Action::FileAdded | Action::FileChanged => ("files", self.subject?),
             Action::PrinterRemoved
             | Action::FileUploaded
             | Action::FileSelected
             | Action::FileDeleted
+            | Action::FileRemoved
             | Action::PlateCleared
             | Action::BatchFinished
             | Action::PrintStarted

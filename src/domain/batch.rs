@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    command::{Command, ExpectedJob, FileRef, Outcome, string_enum},
+    command::{Command, ExpectedJob, FileSelector, Outcome, StartFile, string_enum},
     message::Message,
     state::PrinterState,
     validation::{ValidationErrors, check_line, check_text},
@@ -58,16 +58,26 @@ string_enum! {
     OnFailure { Continue = "continue", Stop = "stop", }
 }
 
+string_enum! {
+    /// Whether a start is refused if its file does not fit the printer.
+    FitPolicy {
+        /// Refused if a known model, nozzle or bed contradicts.
+        Check = "check",
+        Ignore = "ignore",
+    }
+}
+
 /// One named printer of a selector.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     pub id: Uuid,
     pub expected_job: Option<ExpectedJob>,
+    /// The file for this printer. `None`: the file of the batch.
+    pub file: Option<FileSelector>,
 }
 
 /// Selects the printers of a batch. It is resolved once, when the batch is created.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
     Printers(Vec<Target>),
     /// Conditions are combined by AND. `states` is compared with the last observed state.
@@ -95,7 +105,9 @@ impl Selector {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchSpec {
     pub command: Command,
-    pub file: Option<FileRef>,
+    pub file: Option<StartFile>,
+    #[serde(default = "check_fit", skip_serializing_if = "is_check_fit")]
+    pub fit: FitPolicy,
     pub expected_job: Option<ExpectedJob>,
     pub plate: PlatePolicy,
     /// Commands that are released and not final; 0 = no limit.
@@ -143,6 +155,7 @@ impl BatchSpec {
         Self {
             command,
             file: None,
+            fit: FitPolicy::Check,
             expected_job: None,
             plate: PlatePolicy::Check,
             max_in_flight: 0,
@@ -184,7 +197,13 @@ impl BatchSpec {
                 let rule = Message::new("rule-only-with").with("other", Command::Start.as_str());
                 invalid.add("/file", "not_for_this_command", rule);
             }
-            file.check(invalid, "/file");
+            if let StartFile::OnPrinter(file) = file {
+                file.check(invalid, "/file");
+            }
+        }
+        if self.fit == FitPolicy::Ignore && self.command != Command::Start {
+            let rule = Message::new("rule-only-with").with("other", Command::Start.as_str());
+            invalid.add("/fit", "not_for_this_command", rule);
         }
         if let Some(expected) = &self.expected_job {
             check_expected_job(invalid, "/expected_job", expected);
@@ -221,6 +240,16 @@ impl BatchSpec {
             check_line(invalid, "/external_ref", external_ref, 0, 500);
         }
     }
+}
+
+/// The value of batches that were stored before the field existed.
+fn check_fit() -> FitPolicy {
+    FitPolicy::Check
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_check_fit(fit: &FitPolicy) -> bool {
+    *fit == FitPolicy::Check
 }
 
 /// Checks that an expected job names a path, a print, or both.

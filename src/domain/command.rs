@@ -1,14 +1,13 @@
 //! A command to one printer, with its outcome, reason and effect.
 
+mod start_file;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    message::Message,
-    state::PrinterState,
-    validation::{ValidationErrors, check_line},
-};
+use super::{message::Message, printer_content::TransferProgress, state::PrinterState};
+pub use start_file::{FileRef, FileSelector, LibraryContent, StartFile, is_file_path};
 
 /// Declares an enum of string values. The API, the database and the pages use the same values.
 macro_rules! string_enum {
@@ -137,6 +136,8 @@ string_enum! {
         CancelledNotStarted = "cancelled_not_started",
         NoAnswer = "no_answer",
         NotRecorded = "not_recorded",
+        UploadFailed = "upload_failed",
+        FileDoesNotFit = "file_does_not_fit",
     }
 }
 
@@ -210,48 +211,6 @@ pub struct ExpectedJob {
     pub print_id: Option<Uuid>,
 }
 
-/// A file on a printer.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FileRef {
-    pub path: String,
-    #[serde(default = "local")]
-    pub origin: String,
-}
-
-impl FileRef {
-    /// Returns the reference if it names a file.
-    pub fn validate(self) -> Result<Self, ValidationErrors> {
-        let mut invalid = ValidationErrors::default();
-        self.check(&mut invalid, "");
-        invalid.into_result(self)
-    }
-
-    /// Checks path and origin, because both become parts of a URL.
-    pub fn check(&self, invalid: &mut ValidationErrors, pointer: &str) {
-        let (path, origin) = (format!("{pointer}/path"), format!("{pointer}/origin"));
-        check_line(invalid, &path, &self.path, 1, 1_000);
-        if !is_file_path(&self.path) {
-            invalid.add(path, "path", "rule-file-path");
-        }
-        check_line(invalid, &origin, &self.origin, 1, 50);
-        if self.origin.contains('/') || !is_file_path(&self.origin) {
-            invalid.add(origin, "origin", "rule-file-origin");
-        }
-    }
-}
-
-/// Returns whether a path names a file. `.` and `..` would lead to another place. Control characters are refused,
-/// because URL parsing removes some of them, which could create a `..`.
-pub fn is_file_path(path: &str) -> bool {
-    let parts = || path.split('/').filter(|part| !part.is_empty());
-    parts().next().is_some() && !parts().any(|part| matches!(part, "." | "..")) && !path.contains(char::is_control)
-}
-
-fn local() -> String {
-    super::reading::LOCAL_ORIGIN.to_owned()
-}
-
 /// An effect that was observed after the command had ended: of one whose effect was unknown, or of a pause or resume that
 /// was undone within 10 s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -282,7 +241,10 @@ pub struct CommandRow {
     pub detail: Option<Message>,
     pub step: Option<Step>,
     pub print_id: Option<Uuid>,
-    /// The file that a start or a restart is to print. It is stored before the send.
+    /// The file that a start names. `None`: the selected file. Rows of earlier versions have the file of their batch.
+    pub file: Option<StartFile>,
+    /// The file that a start or a restart is to print, as the printer names it. It is stored before the send. For a file of
+    /// the library: when the printer has it.
     pub file_path: Option<String>,
     pub state_before: Option<PrinterState>,
     pub state_after: Option<PrinterState>,
@@ -294,12 +256,19 @@ pub struct CommandRow {
     pub accepted_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
     pub settled: Option<SettledEffect>,
+    /// Progress of the transfer of a library file. It is not stored: the services set it when the row is read.
+    pub transfer: Option<TransferProgress>,
 }
 
 impl CommandRow {
     /// Returns the text for users: the detail, or else the text of the reason.
     pub fn explanation(&self) -> Option<Message> {
         self.detail.clone().or_else(|| self.reason.map(Reason::message))
+    }
+
+    /// Returns the content that the printer must have before this command is released.
+    pub fn awaited_content(&self) -> Option<&LibraryContent> {
+        self.file.as_ref().and_then(StartFile::content).filter(|_| self.file_path.is_none())
     }
 
     /// Returns a new row in the outcome `queued`.
@@ -318,6 +287,7 @@ impl CommandRow {
             detail: None,
             step: None,
             print_id: None,
+            file: None,
             file_path: None,
             state_before: None,
             state_after: None,
@@ -328,6 +298,7 @@ impl CommandRow {
             accepted_at: None,
             finished_at: None,
             settled: None,
+            transfer: None,
         }
     }
 }

@@ -52,6 +52,9 @@ string_enum! {
         /// A print has ended. It occupies the plate until a person marks the plate as clear.
         PlateClearNeeded = "plate.clear_needed",
         PlateCleared = "plate.cleared",
+        /// A file of the library got a new content, or is new.
+        FileAdded = "file.added",
+        FileRemoved = "file.removed",
     }
 }
 
@@ -181,6 +184,8 @@ impl NewEvent {
             Action::PlateCleared => EventType::PlateCleared,
             Action::BatchCreated => EventType::BatchCreated,
             Action::BatchFinished => EventType::BatchFinished,
+            Action::FileAdded => EventType::FileAdded,
+            Action::FileRemoved => EventType::FileRemoved,
             // [`NewEvent::from_print_fact`] publishes the events of all prints. The other actions are not published.
             Action::PrintStarted
             | Action::PrintPaused
@@ -190,6 +195,7 @@ impl NewEvent {
             | Action::FileUploaded
             | Action::FileSelected
             | Action::FileDeleted
+            | Action::FileChanged
             | Action::TokenCreated
             | Action::TokenRotated
             | Action::TokenRevoked
@@ -225,6 +231,11 @@ impl NewEvent {
                     data: Some(entry.changes.clone()),
                     ..event
                 }]
+            }
+            EventType::FileAdded | EventType::FileRemoved => {
+                let mut data = entry.changes.clone();
+                data.insert("file_id".to_owned(), json!(entry.subject));
+                vec![Self { subject: entry.subject, data: Some(data), ..event }]
             }
             _ => {
                 let mut data = match kind {

@@ -23,6 +23,8 @@ pub struct FileEntry {
     pub estimated_print_time_s: Option<f64>,
     /// The SHA-1 of the content in hexadecimal, on 1.11 only.
     pub hash: Option<String>,
+    /// The SHA-256 of the library content, if Printyard uploaded the file.
+    pub content: Option<String>,
 }
 
 /// How often a file was printed. A cancelled print counts as a failure.

@@ -14,6 +14,8 @@ mod etag;
 mod keyed_limit;
 pub mod limits;
 pub mod messages;
+mod metered_body;
+mod multipart;
 pub mod request_id;
 mod security_headers;
 mod serve;

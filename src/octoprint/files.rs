@@ -49,6 +49,17 @@ impl FilesClient<'_> {
         Ok(flatten_files(body.files.0))
     }
 
+    /// Lists the files in a folder of OctoPrint's own storage and below. Empty if there is no such folder.
+    pub async fn list_folder(self, folder: &str, options: &RequestOptions) -> Result<Vec<FileEntry>, Error> {
+        let mut url = self.url(folder, LOCAL_ORIGIN)?;
+        url.query_pairs_mut().append_pair("recursive", "true");
+        match self.0.get_json::<RawFile>(url, MAX_LIST, options).await {
+            Ok(entry) => Ok(flatten_files(entry.children.0)),
+            Err(Error::NotFound) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads one file with its print counters.
     ///
     /// # Errors
@@ -113,10 +124,24 @@ pub(super) struct RawFile {
     size: Number,
     date: Number,
     hash: Text,
+    userdata: Object<RawUserdata>,
     prints: Object<RawPrintCounts>,
     #[serde(rename = "gcodeAnalysis")]
     analysis: Object<Analysis>,
     children: List<Object<RawFile>>,
+}
+
+/// What Printyard stores with an upload.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawUserdata {
+    printyard: Object<RawUploadTag>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawUploadTag {
+    sha256: Text,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -152,6 +177,7 @@ impl RawFile {
             },
             estimated_print_time_s: self.analysis.0.and_then(|analysis| analysis.estimated_print_time.0),
             hash: self.hash.non_empty(),
+            content: self.userdata.0.and_then(|userdata| userdata.printyard.0?.sha256.non_empty()),
             path,
         })
     }

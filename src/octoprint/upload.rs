@@ -46,6 +46,8 @@ pub struct Upload {
     pub select: bool,
     /// Select and print it.
     pub print: bool,
+    /// JSON text that the entry of the file returns (measured on 1.11.8 and 2.0.0rc7).
+    pub userdata: Option<String>,
 }
 
 impl FilesClient<'_> {
@@ -60,7 +62,7 @@ impl FilesClient<'_> {
     /// * [`Error::Refused`] with 415 for an extension that OctoPrint does not print.
     /// * [`Error::Refused`] with 400, or [`Error::Lost`], for a file above OctoPrint's limit.
     pub async fn upload(self, upload: Upload, options: &RequestOptions) -> Result<UploadResult, Error> {
-        let Upload { body, length, filename, folder, select, print } = upload;
+        let Upload { body, length, filename, folder, select, print, userdata } = upload;
         let silence = options.silence.unwrap_or(UPLOAD_SILENCE);
         // The response begins only after the content was sent, however long that takes.
         let timeout = options.timeout.unwrap_or(LONGEST_UPLOAD);
@@ -74,6 +76,9 @@ impl FilesClient<'_> {
         let mut form = multipart::Form::new();
         if !folder.is_empty() {
             form = form.text("path", folder);
+        }
+        if let Some(userdata) = userdata {
+            form = form.text("userdata", userdata);
         }
         let form = form
             .text("select", select.to_string())

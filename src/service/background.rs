@@ -74,6 +74,8 @@ impl From<Error> for TaskFailure {
             Error::Storage { failure: StorageFailure::Internal, .. } => "database_error",
             Error::Busy(_) | Error::TooManyAttempts(_) => "busy",
             Error::Printer { .. } => "printer_error",
+            Error::NoSpace { .. } => "no_space",
+            Error::ContentMissing(_) => "content_missing",
             Error::Invalid(_)
             | Error::Unprocessable { .. }
             | Error::NotFound(_)
@@ -83,6 +85,7 @@ impl From<Error> for TaskFailure {
             | Error::Stale
             | Error::Forbidden(_)
             | Error::TooLarge(_)
+            | Error::UnknownFormat(_)
             | Error::Internal(_) => "internal_error",
         };
         Self { cause: Some(error), ..Self::new(code) }

@@ -10,7 +10,7 @@ use super::{
     Services,
     access::Principal,
     dispatch::AdmissionError,
-    dry_run::DryRunRow,
+    dry_run::{DryRunRow, planned_transfer},
     error::Error,
     selection::{SelectedPrinter, visible_rows},
 };
@@ -20,7 +20,7 @@ use crate::{
         access::Role,
         audit::{Action, AuditEntry, object_fields},
         batch::{Batch, BatchFilter, BatchSpec, BatchState, OutcomeCounts, PlatePolicy, Selector, Target},
-        command::{Command, CommandRow, Outcome},
+        command::{Command, CommandRow, FileSelector, Outcome, StartFile},
         message::Message,
         validation::ValidationErrors,
     },
@@ -60,6 +60,8 @@ pub enum CreateBatchResult {
 #[derive(Debug, Clone)]
 pub struct NewBatch {
     pub spec: BatchSpec,
+    /// For a start: the file of all printers that have none of their own.
+    pub file: Option<FileSelector>,
     pub selector: Selector,
     pub expect_total: Option<usize>,
     pub dry_run: bool,
@@ -96,12 +98,18 @@ impl Services {
             invalid.add("/not_before", "range", Message::new("rule-max-ahead").with("days", MAX_AHEAD.num_days()));
         }
         invalid.into_result(())?;
-        let selected = self.select_printers(who, &new.selector).await?;
+        let mut selected = self.select_printers(who, &new.selector).await?;
+        self.resolve_start_files(&mut spec, new.file, &mut selected).await?;
         if new.expect_total.is_some_and(|total| total != selected.len()) {
             return Err(Error::SelectionChanged { total: selected.len() });
         }
         if new.dry_run {
-            let rows = selected.into_iter().map(|selected| self.dry_run(&spec, selected)).collect();
+            let present = self.contents_on_printers(&selected).await?;
+            let plan = |selected| {
+                let row = self.dry_run(&spec, selected);
+                DryRunRow { transfer: planned_transfer(&row.selected, &present), ..row }
+            };
+            let rows = selected.into_iter().map(plan).collect();
             return Ok(CreateBatchResult::DryRun { spec, rows });
         }
         let targets = selected.into_iter().map(|selected| (selected, spec.command)).collect();
@@ -146,9 +154,16 @@ impl Services {
         let counts = OutcomeCounts::from_pairs(rows.iter().map(|row| (row.outcome, 1)));
         let shown = usize::try_from(COMMANDS_SHOWN).unwrap_or(usize::MAX);
         let next = (rows.len() > shown).then_some(COMMANDS_SHOWN - 1);
-        let commands = rows.iter().take(shown).cloned().collect();
+        let mut commands: Vec<CommandRow> = rows.iter().take(shown).cloned().collect();
+        for row in &mut commands {
+            row.transfer = self.transfer_of(row);
+        }
         let printers = rows.len();
+        let waits_for_files = rows.iter().any(|row| row.awaited_content().is_some());
         self.batch_writer.store(PreparedBatch { batch: batch.clone(), rows, entry }, admission).await?;
+        if waits_for_files {
+            self.transfers.wake();
+        }
         tracing::info!(
             batch.id = %batch.id, batch.command = %batch.spec.command, batch.printers = printers,
             by = %who.name, reason = batch.spec.reason.as_deref().unwrap_or(""),
@@ -307,15 +322,24 @@ impl Services {
             return Err(Error::Conflict { code: "batch_not_finished", detail });
         }
         let rows = storage::commands::list_by_outcome(&self.db, id, &retry.outcomes, &visible).await?;
-        let targets =
-            rows.iter().map(|row| Target { id: row.printer_id, expected_job: row.expected_job.clone() }).collect();
+        let targets = rows
+            .iter()
+            .map(|row| Target { id: row.printer_id, expected_job: row.expected_job.clone(), file: None })
+            .collect();
         if rows.is_empty() {
             let detail = Message::new("refusal-no-such-outcome");
             return Err(Error::Unprocessable { code: "nothing_selected", detail });
         }
         let commands: HashMap<Uuid, Command> =
             rows.iter().map(|row| (row.printer_id, row.resolved_command.unwrap_or(row.command))).collect();
-        let selected = self.select_printers(who, &Selector::Printers(targets)).await?;
+        let mut selected = self.select_printers(who, &Selector::Printers(targets)).await?;
+        let files: HashMap<Uuid, StartFile> =
+            rows.iter().filter_map(|row| Some((row.printer_id, row.file.clone()?))).collect();
+        for one in &mut selected {
+            // The content that the first batch named, even if its file has another one now.
+            one.file = files.get(&one.printer_id).cloned();
+        }
+        self.refuse_unfit(&batch.spec, &mut selected).await?;
         let mut spec = BatchSpec {
             not_before: None,
             token_id: who.token_id,
@@ -366,13 +390,16 @@ fn new_row(
     now: DateTime<Utc>,
 ) -> CommandRow {
     let refused = selected.refused;
+    let waits_for_file = selected.file.as_ref().is_some_and(|file| file.content().is_some());
     // Nothing delays this command, so it is stored as released. That saves a second write.
-    let released = batch.releases_immediately() && refused.is_none();
+    let released = batch.releases_immediately() && refused.is_none() && !waits_for_file;
     CommandRow {
         position: i64::try_from(position).unwrap_or(i64::MAX),
         expected_job: selected.expected_job.or_else(|| batch.spec.expected_job.clone()),
         outcome: if refused.is_some() { Outcome::Rejected } else { Outcome::Queued },
         reason: refused,
+        detail: selected.refusal_detail,
+        file: selected.file,
         released_at: released.then_some(now),
         expires_at: released.then(|| now + TimeDelta::seconds(i64::from(batch.spec.expires_in_s))),
         finished_at: refused.map(|_| now),

@@ -1,16 +1,22 @@
 //! Dry run of a batch: predicts its effect from the known state. Nothing is stored, and no printer gets a request.
 
-use super::{Services, selection::SelectedPrinter};
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use super::{Services, error::Error, selection::SelectedPrinter};
 use crate::{
     domain::{
         batch::{BatchSpec, PlatePolicy},
-        command::{Command, FileRef, Reason},
+        command::{Command, FileRef, Reason, StartFile},
         effect::{self, Decision, Guards, Observation},
         plate::PlateState,
         print::ActorKind,
+        reading::LOCAL_ORIGIN,
         state::{PrinterState, Reachability},
     },
     fleet::view::LivePrinter,
+    storage,
 };
 
 /// Predicted effect of a batch on one printer.
@@ -20,15 +26,50 @@ pub struct DryRunRow {
     pub decision: Decision,
     pub state: PrinterState,
     pub resolved: Option<Command>,
+    /// The transfer of a library file.
+    pub transfer: Option<PlannedTransfer>,
+}
+
+/// Transfer of a library file that a start would need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlannedTransfer {
+    /// According to the last transfer, the printer does not have the file.
+    pub is_needed: bool,
+    /// Bytes of the file on the printer.
+    pub size: u64,
+}
+
+/// Returns the transfer of a printer's file. `present` has the contents of the printers.
+pub(super) fn planned_transfer(
+    selected: &SelectedPrinter,
+    present: &HashSet<(Uuid, String)>,
+) -> Option<PlannedTransfer> {
+    let content = selected.file.as_ref()?.content().filter(|_| selected.refused.is_none())?;
+    let is_needed = !present.contains(&(selected.printer_id, content.sha256.clone()));
+    Some(PlannedTransfer { is_needed, size: content.print_size })
 }
 
 impl Services {
+    /// Returns which of the printers have which of their library contents, according to the last transfers.
+    pub(super) async fn contents_on_printers(
+        &self,
+        selected: &[SelectedPrinter],
+    ) -> Result<HashSet<(Uuid, String)>, Error> {
+        let contents = selected.iter().filter_map(|one| Some(one.file.as_ref()?.content()?.sha256.clone()));
+        let contents: HashSet<String> = contents.collect();
+        if contents.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let contents: Vec<String> = contents.into_iter().collect();
+        Ok(storage::printer_contents::list_present(&self.db, &contents).await?.into_iter().collect())
+    }
+
     /// Predicts the effect of a command from the known state, without a request to the printer.
     pub(super) fn dry_run(&self, spec: &BatchSpec, selected: SelectedPrinter) -> DryRunRow {
         let live = self.fleet.view().get(selected.printer_id);
         let state = live.as_ref().map_or(PrinterState::Unknown, |live| live.last_state);
         if let Some(reason) = selected.refused {
-            return DryRunRow { selected, decision: Decision::Reject(reason), state, resolved: None };
+            return DryRunRow { selected, decision: Decision::Reject(reason), state, resolved: None, transfer: None };
         }
         let out_of_reach = match live.as_ref().map_or(Reachability::Unknown, |live| live.reachability) {
             Reachability::Online => None,
@@ -37,7 +78,7 @@ impl Services {
             Reachability::Unreachable | Reachability::Unknown => Some(Reason::PrinterUnreachable),
         };
         if let Some(reason) = out_of_reach {
-            return DryRunRow { selected, decision: Decision::Reject(reason), state, resolved: None };
+            return DryRunRow { selected, decision: Decision::Reject(reason), state, resolved: None, transfer: None };
         }
         // The same rules as in the printer queues: the same command waits, a cancel overtakes, any other command is
         // refused.
@@ -45,7 +86,7 @@ impl Services {
         if let Some(in_flight) = in_flight {
             let decision =
                 if in_flight == spec.command { Decision::Wait } else { Decision::Reject(Reason::CommandInFlight) };
-            return DryRunRow { selected, decision, state, resolved: None };
+            return DryRunRow { selected, decision, state, resolved: None, transfer: None };
         }
         let observation = live.as_deref().map_or_else(unknown_observation, to_observation);
         let plate_clear = !self.settings.plate_gate
@@ -55,14 +96,22 @@ impl Services {
             enabled: true,
             plate_clear,
             expected_job: selected.expected_job.clone().or_else(|| spec.expected_job.clone()),
-            file: spec.file.clone(),
+            file: start_file_guard(&selected, spec),
             named: spec.named,
             force: spec.force,
         };
         let resolved =
             (spec.command == Command::Toggle).then(|| effect::resolve_toggle(observation.state).ok()).flatten();
         let decision = effect::decide(resolved.unwrap_or(spec.command), &observation, &guards);
-        DryRunRow { selected, decision, state, resolved }
+        DryRunRow { selected, decision, state, resolved, transfer: None }
+    }
+}
+
+/// Returns the file that a start names. A file of the library has no path on the printer yet.
+pub(super) fn start_file_guard(selected: &SelectedPrinter, spec: &BatchSpec) -> Option<FileRef> {
+    match selected.file.as_ref().or(spec.file.as_ref())? {
+        StartFile::OnPrinter(file) => Some(file.clone()),
+        StartFile::InLibrary(content) => Some(FileRef { path: content.name.clone(), origin: LOCAL_ORIGIN.to_owned() }),
     }
 }
 

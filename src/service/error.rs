@@ -35,6 +35,15 @@ pub enum Error {
     Forbidden(Message),
     #[error("{0}")]
     TooLarge(Message),
+    /// The content of an upload is of no format that Printyard knows, or it is damaged.
+    #[error("{0}")]
+    UnknownFormat(Message),
+    /// There is no space for an upload.
+    #[error("{detail}")]
+    NoSpace { space: StorageSpace, detail: Message },
+    /// The database has a file whose bytes are not in the data folder.
+    #[error("{0}")]
+    ContentMissing(Message),
     /// The server is too busy. The same request may succeed later.
     #[error("{0}")]
     Busy(Message),
@@ -50,6 +59,15 @@ pub enum Error {
     /// A defect in Printyard, or a failure of the machine. The text is for the log.
     #[error("{0}")]
     Internal(String),
+}
+
+/// The space that an upload exceeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StorageSpace {
+    /// The configured limit of the library.
+    Quota,
+    /// The disk of the data folder.
+    Disk,
 }
 
 /// Class of a failed request to a printer.
@@ -87,7 +105,12 @@ impl Error {
         match self {
             Self::Invalid(_) => Message::new("refusal-invalid"),
             Self::Unprocessable { detail, .. } | Self::Conflict { detail, .. } => detail.clone(),
-            Self::Forbidden(message) | Self::TooLarge(message) | Self::Busy(message) => message.clone(),
+            Self::Forbidden(message)
+            | Self::TooLarge(message)
+            | Self::UnknownFormat(message)
+            | Self::ContentMissing(message)
+            | Self::Busy(message) => message.clone(),
+            Self::NoSpace { detail, .. } => detail.clone(),
             Self::NotFound(what) => Message::from_code("not-found", what),
             Self::SelectionChanged { total } => Message::new("refusal-selection-changed").with("total", total),
             Self::CursorExpired { .. } => Message::new("refusal-cursor-expired"),

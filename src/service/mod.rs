@@ -28,6 +28,7 @@ mod login_throttle;
 pub mod oidc;
 pub mod plates;
 pub mod printer_access;
+pub mod printer_files;
 pub mod printers;
 pub mod prints;
 pub mod recorder;
@@ -39,11 +40,13 @@ pub mod selection;
 pub mod sending;
 pub mod sessions;
 mod snapshot;
+mod start_files;
 pub mod statistics;
 pub mod tags;
 pub mod temperatures;
 pub mod tokens;
 mod transfer_locks;
+pub mod transfers;
 pub mod uploads;
 pub mod users;
 pub mod webhooks;
@@ -67,6 +70,7 @@ use self::{
     discovery::Discovery,
     dispatch::{Dispatcher, DispatcherHandle},
     events::FeedNotifier,
+    files::{content_store::ContentStore, printable::DecodedTexts},
     health::WriteStatus,
     idempotency::HeldKeys,
     login_throttle::LoginThrottle,
@@ -74,6 +78,7 @@ use self::{
     registry::Registry,
     sending::SendingStatus,
     transfer_locks::TransferLocks,
+    transfers::Transfers,
     uploads::Uploads,
     webhooks::Webhooks,
 };
@@ -121,6 +126,10 @@ pub struct SharedServices {
     uploads: Arc<Uploads>,
     /// One list of files is read from a printer at a time.
     file_list_locks: Arc<TransferLocks>,
+    /// Contents of the library on disk.
+    contents: ContentStore,
+    decoded_texts: Arc<DecodedTexts>,
+    transfers: Transfers,
     registry: Arc<Registry>,
     login_throttle: Arc<LoginThrottle>,
     cameras: Arc<Cameras>,
@@ -186,6 +195,9 @@ impl Services {
             oidc: parts.oidc,
             uploads: Arc::new(uploads),
             file_list_locks: Arc::default(),
+            contents: ContentStore::open(&parts.data_dir),
+            decoded_texts: Arc::default(),
+            transfers: Transfers::default(),
             registry: Arc::default(),
             login_throttle: Arc::default(),
             cameras: Arc::default(),
@@ -231,6 +243,8 @@ impl Services {
         services.start_retention();
         services.start_health_writes();
         services.start_log_checkpoints();
+        services.start_file_clean_up();
+        services.start_transfers(tasks.clone());
         Ok(services)
     }
 

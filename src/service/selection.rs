@@ -8,7 +8,7 @@ use super::{Services, access::Principal, error::Error};
 use crate::{
     domain::{
         batch::{Batch, BatchSpec, MAX_TARGETS, Selector, Target, check_expected_job},
-        command::{ExpectedJob, Reason},
+        command::{ExpectedJob, FileSelector, Reason, StartFile},
         message::Message,
         printer::check_tag,
         validation::ValidationErrors,
@@ -27,8 +27,14 @@ pub struct SelectedPrinter {
     /// Empty if there is no such printer, or the principal may not see it.
     pub printer_name: String,
     pub expected_job: Option<ExpectedJob>,
+    /// The file that the client named for this printer.
+    pub requested_file: Option<FileSelector>,
+    /// The file of this printer's command: a file of the library, or one that the client named for this printer.
+    pub file: Option<StartFile>,
     /// The printer was named but cannot be commanded. Its row ends at once with this reason.
     pub refused: Option<Reason>,
+    /// More than the reason says.
+    pub refusal_detail: Option<Message>,
 }
 
 impl Services {
@@ -85,7 +91,10 @@ impl Services {
                 printer_id: target.id,
                 printer_name: visible.map(|printer| printer.name.clone()).unwrap_or_default(),
                 expected_job: target.expected_job.clone(),
+                requested_file: target.file.clone(),
+                file: None,
                 refused,
+                refusal_detail: None,
             }
         };
         Ok(targets.iter().map(select).collect())
@@ -113,7 +122,15 @@ impl Services {
 }
 
 fn selected_printer((printer_id, printer_name): (Uuid, String)) -> SelectedPrinter {
-    SelectedPrinter { printer_id, printer_name, expected_job: None, refused: None }
+    SelectedPrinter {
+        printer_id,
+        printer_name,
+        expected_job: None,
+        requested_file: None,
+        file: None,
+        refused: None,
+        refusal_detail: None,
+    }
 }
 
 fn check_selector(selector: &Selector) -> Result<(), ValidationErrors> {

@@ -72,6 +72,11 @@ impl Uploads {
         }
     }
 
+    /// Returns the folder. It is emptied at every start.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Returns a slot for one upload of a principal. The caller takes it before it reads the body.
     pub fn admit(self: &Arc<Self>, who: &Principal) -> Result<UploadSlot, Error> {
         let usage = {
@@ -114,6 +119,11 @@ impl UploadSlot {
         #[cfg(unix)]
         options.mode(0o600);
         options.open(&self.path).await
+    }
+
+    /// Returns the path of the file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Reserves space for more bytes, before they are written.

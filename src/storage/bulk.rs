@@ -214,7 +214,21 @@ pub(super) fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-fn replace_nul_in_json(value: &mut Value) {
+/// Returns the pattern with which `like` finds a text anywhere, with `\` as the escape character.
+pub(super) fn contains_pattern(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    without_nul(&pattern)
+}
+
+pub(super) fn replace_nul_in_json(value: &mut Value) {
     match value {
         Value::String(text) if text.contains('\0') => *text = without_nul(text),
         Value::Array(items) => items.iter_mut().for_each(replace_nul_in_json),
@@ -234,6 +248,11 @@ mod tests {
         let stamps: Vec<String> =
             micros.iter().map(|n| format_time(base + chrono::Duration::microseconds(*n))).collect();
         assert!(stamps.is_sorted(), "{stamps:?}");
+    }
+
+    #[test]
+    fn a_pattern_matches_its_text_literally() {
+        assert_eq!(contains_pattern(r"50%_a\b"), r"%50\%\_a\\b%");
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub(in crate::http) mod audit;
 mod background;
 mod batches;
 mod events;
+pub(in crate::http) mod files;
 mod health;
 mod health_parts;
 mod list;
@@ -22,7 +23,7 @@ mod openapi;
 pub(in crate::http) mod printers;
 mod prints;
 pub mod problem;
-mod request;
+pub(in crate::http) mod request;
 mod users;
 mod webhooks;
 
@@ -91,6 +92,7 @@ fn documented_routes() -> (Router<Services>, Router<Services>, OpenApi) {
         .merge(printers::bulk::routes())
         .merge(printers::job::routes())
         .merge(printers::files::routes())
+        .merge(files::routes())
         .merge(printers::snapshot::routes())
         .merge(batches::routes())
         .merge(printers::plates::routes())

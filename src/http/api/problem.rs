@@ -23,7 +23,7 @@ use crate::{
     },
     service::{
         Error,
-        error::{PrinterFailure, StorageFailure},
+        error::{PrinterFailure, StorageFailure, StorageSpace},
     },
 };
 
@@ -208,6 +208,12 @@ impl From<Error> for Problem {
             Error::Stale => new(StatusCode::PRECONDITION_FAILED, "stale"),
             Error::Forbidden(_) => new(StatusCode::FORBIDDEN, "forbidden"),
             Error::TooLarge(_) => new(StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+            Error::UnknownFormat(_) => new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unknown_format"),
+            Error::NoSpace { space: StorageSpace::Quota, .. } => {
+                new(StatusCode::INSUFFICIENT_STORAGE, "files_quota_exceeded")
+            }
+            Error::NoSpace { space: StorageSpace::Disk, .. } => new(StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
+            Error::ContentMissing(_) => new(StatusCode::SERVICE_UNAVAILABLE, "content_missing"),
             Error::Busy(_) => new(StatusCode::SERVICE_UNAVAILABLE, "busy").retry_after(BUSY_RETRY_S),
             Error::TooManyAttempts(wait) => {
                 let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1);

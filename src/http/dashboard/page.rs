@@ -188,6 +188,9 @@ impl From<Error> for Failure {
             }
             Error::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "failure-forbidden", text),
             Error::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "failure-too-large", text),
+            Error::UnknownFormat(_) => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "failure-upload", text),
+            Error::NoSpace { .. } => Self::new(StatusCode::INSUFFICIENT_STORAGE, "failure-upload", text),
+            Error::ContentMissing(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "failure-content-missing", text),
             Error::Busy(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "failure-busy", text),
             Error::TooManyAttempts(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, "failure-too-many-attempts", text),
             Error::Printer { .. } => Self::new(StatusCode::BAD_GATEWAY, "failure-printer", text),

@@ -93,6 +93,12 @@ impl ActiveBatch {
         let mut just_released = HashSet::new();
         let mut index = 0;
         while index < self.queued.len() {
+            if self.queued[index].awaited_content().is_some() {
+                // Its transfer has its own queue, and takes no part in the limits.
+                self.waits.transfers.insert(self.queued[index].printer_id);
+                index += 1;
+                continue;
+            }
             if max_in_flight > 0 && self.open.len() >= max_in_flight {
                 self.waits.others = Some(WaitReason::InFlightLimit);
                 break;

@@ -18,7 +18,7 @@ use crate::{
     clock,
     domain::{
         batch::{BatchSpec, PlatePolicy, WhenUnreachable},
-        command::{Command, CommandRow, FileRef, Outcome, Reason},
+        command::{Command, CommandRow, FileRef, Outcome, Reason, StartFile},
         reading::LOCAL_ORIGIN,
         state::PrinterState,
     },
@@ -145,6 +145,17 @@ pub(super) fn ticket_for(row: &CommandRow) -> Ticket {
     }
 }
 
+/// Returns the file that a start names, as its printer knows it.
+fn start_file(row: &CommandRow, spec: &BatchSpec) -> Option<FileRef> {
+    match row.file.as_ref().or(spec.file.as_ref())? {
+        StartFile::OnPrinter(file) => Some(file.clone()),
+        StartFile::InLibrary(_) => {
+            let path = row.file_path.clone()?;
+            Some(FileRef { path, origin: LOCAL_ORIGIN.to_owned() })
+        }
+    }
+}
+
 /// Returns the actor's command for a row, with the options of its batch.
 fn actor_command(row: &CommandRow, spec: &BatchSpec, others_send_until: Option<Instant>) -> ActorCommand {
     let left = row.expires_at.map_or(Duration::ZERO, |at| (at - clock::now()).to_std().unwrap_or_default());
@@ -162,7 +173,7 @@ fn actor_command(row: &CommandRow, spec: &BatchSpec, others_send_until: Option<I
         command_id: row.id,
         command: row.command,
         expected_job: row.expected_job.clone(),
-        file: spec.file.clone(),
+        file: start_file(row, spec),
         named: spec.named,
         force: spec.force,
         assume_clear: spec.plate == PlatePolicy::AssumeClear,

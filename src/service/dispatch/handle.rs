@@ -18,7 +18,8 @@ use super::{
 };
 use crate::domain::{
     batch::Batch,
-    command::{Command, CommandRow},
+    command::{Command, CommandRow, Outcome, Reason},
+    message::Message,
 };
 
 /// Capacity of the queue of signals, and of the channel of changed batches.
@@ -37,6 +38,19 @@ pub(super) enum DispatcherSignal {
     PrinterRemoved(Uuid),
     Reserve(Uuid, oneshot::Sender<Result<Reservation, Option<Command>>>),
     EndReservation(Uuid),
+    /// The printers of these commands have their files, under these paths.
+    FilesReady(Vec<(Uuid, String)>),
+    /// These commands do not get their files, or the printer's state refuses them before.
+    FilesRefused(Vec<FileRefusal>),
+}
+
+/// End of a command before its file is on the printer.
+#[derive(Debug)]
+pub struct FileRefusal {
+    pub command_id: Uuid,
+    pub outcome: Outcome,
+    pub reason: Reason,
+    pub detail: Option<Message>,
 }
 
 /// New batches that the dispatcher has not taken up, each with its open rows.
@@ -195,6 +209,7 @@ impl DispatcherHandle {
         let batch_waits = waits.get(&row.batch_id);
         match batch_waits {
             Some(waits) if waits.heating.contains(&row.printer_id) => WaitReason::HeatingLimit,
+            Some(waits) if waits.transfers.contains(&row.printer_id) => WaitReason::Transfer,
             batch_waits => batch_waits.and_then(|waits| waits.others).unwrap_or(WaitReason::Turn),
         }
     }
@@ -239,6 +254,16 @@ impl DispatcherHandle {
     pub(super) fn publish_counts(&self, open_batches: usize, unrecorded: usize) {
         self.status.open_batches.store(open_batches, Ordering::Relaxed);
         self.status.unrecorded.store(unrecorded, Ordering::Relaxed);
+    }
+
+    /// Reports that the printers of these commands have their files, under these paths.
+    pub(in crate::service) async fn signal_files_ready(&self, ready: Vec<(Uuid, String)>) {
+        self.signal(DispatcherSignal::FilesReady(ready)).await;
+    }
+
+    /// Reports the commands that end before their files are on the printers.
+    pub(in crate::service) async fn signal_files_refused(&self, refused: Vec<FileRefusal>) {
+        self.signal(DispatcherSignal::FilesRefused(refused)).await;
     }
 
     /// Sends a signal. Drops it if the queue stays full for [`REPLY_TIMEOUT`]: the dispatcher then finds the change when it compares

@@ -22,7 +22,7 @@ use self::{
     retry::Backoff,
 };
 pub use self::{
-    handle::{AdmissionError, DispatcherHandle, Reservation, ReservationError},
+    handle::{AdmissionError, DispatcherHandle, FileRefusal, Reservation, ReservationError},
     open_batches::Admission,
 };
 
@@ -337,6 +337,8 @@ impl Dispatcher {
                 // If the request was dropped, `send` returns the reservation, and dropping it ends the reservation.
                 let _ = reply.send(result.map(|()| self.handle.reservation(printer_id)));
             }
+            DispatcherSignal::FilesReady(ready) => self.on_files_ready(&ready),
+            DispatcherSignal::FilesRefused(refused) => self.end_before_transfer(refused).await,
             DispatcherSignal::EndReservation(printer_id) => {
                 if let Some(ticket) = self.printer_queues.end_reservation(printer_id) {
                     self.deliver(ticket.command_id).await;

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{
-    Dispatcher, TICK,
+    Dispatcher, FileRefusal, TICK,
     delivery::ticket_for,
     log_storage_error,
     printer_queues::OfferResult,
@@ -98,6 +98,29 @@ impl Dispatcher {
         self.close_if_over(vec![id]).await;
     }
 
+    /// Marks rows whose printers have their files. The next release includes them.
+    pub(super) fn on_files_ready(&mut self, ready: &[(Uuid, String)]) {
+        let paths: HashMap<Uuid, &String> = ready.iter().map(|(id, path)| (*id, path)).collect();
+        for row in self.active_batches.values_mut().flat_map(|active| active.queued.iter_mut()) {
+            if let Some(path) = paths.get(&row.id) {
+                row.file_path = Some((*path).clone());
+            }
+        }
+    }
+
+    /// Ends rows that were not released, because their files cannot be transferred or their printers refuse the start.
+    pub(super) async fn end_before_transfer(&mut self, refused: Vec<FileRefusal>) {
+        for FileRefusal { command_id, outcome, reason, detail } in refused {
+            let row = self.active_batches.values_mut().find_map(|active| {
+                let position = active.queued.iter().position(|row| row.id == command_id)?;
+                active.queued.remove(position)
+            });
+            let Some(row) = row else { continue };
+            self.keep_open(vec![row]);
+            self.end_rows(&[command_id], outcome, Some(reason), detail.as_ref()).await;
+        }
+    }
+
     /// Keeps rows that left the queue of their batch as open, until their end is in the command log.
     fn keep_open(&mut self, rows: Vec<CommandRow>) {
         for row in rows {
@@ -120,7 +143,7 @@ impl Dispatcher {
                     // The window ended while the database was unavailable.
                     return (rows, Ok(None));
                 }
-                let times: Vec<_> = rows.iter().map(|row| (row.id, at + expires_in)).collect();
+                let times: Vec<_> = rows.iter().map(|row| (row.id, at + expires_in, transferred_path(row))).collect();
                 let released = commands::release_queued(&self.db, &times, at).await;
                 (rows, released.map(|released| Some((at, released))))
             })
@@ -266,4 +289,10 @@ impl Dispatcher {
         ids.extend(printers.iter().flat_map(|printer| self.printer_queues.withdrawable(*printer)));
         self.end_queued(&ids, Outcome::Skipped, Reason::OvertakenByCancel).await;
     }
+}
+
+/// Returns the path of the library file of a row on its printer.
+fn transferred_path(row: &CommandRow) -> Option<&str> {
+    row.file.as_ref()?.content()?;
+    row.file_path.as_deref()
 }

@@ -23,6 +23,7 @@ pub enum WaitReason {
     HeatingLimit,
     Reply,
     TransientState,
+    Transfer,
     Turn,
 }
 
@@ -36,6 +37,7 @@ impl WaitReason {
             Self::HeatingLimit => "wait-heating-limit",
             Self::Reply => "wait-reply",
             Self::TransientState => "wait-transient-state",
+            Self::Transfer => "wait-transfer",
             Self::Turn => "wait-turn",
         })
     }
@@ -46,6 +48,8 @@ impl WaitReason {
 pub struct BatchWaits {
     /// Printers whose power group has reached its heating limit.
     pub heating: HashSet<Uuid>,
+    /// Printers that do not have their file yet.
+    pub transfers: HashSet<Uuid>,
     pub others: Option<WaitReason>,
 }
 
@@ -53,8 +57,11 @@ pub struct BatchWaits {
 pub(super) type WaitsByBatch = HashMap<Uuid, BatchWaits>;
 
 impl Services {
-    /// Sets the detail of queued rows to the reason why they wait.
+    /// Sets the progress of transfers, and the detail of queued rows to the reason why they wait.
     pub(in crate::service) fn explain_waits(&self, rows: &mut [CommandRow]) {
+        for row in rows.iter_mut() {
+            row.transfer = self.transfer_of(row);
+        }
         for row in rows.iter_mut().filter(|row| row.outcome == Outcome::Queued) {
             let reason = match row.released_at {
                 None => self.dispatcher.wait_reason(row),

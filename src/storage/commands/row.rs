@@ -12,7 +12,7 @@ use super::super::{
 };
 use crate::{
     domain::{
-        command::{Command, CommandRow, Effect, ExpectedJob, Outcome, Reason, SettledEffect, Step},
+        command::{Command, CommandRow, Effect, ExpectedJob, Outcome, Reason, SettledEffect, StartFile, Step},
         message::Message,
         state::PrinterState,
     },
@@ -21,7 +21,7 @@ use crate::{
 
 /// The columns of [`RawCommandRow`].
 pub(super) const COLUMNS: &str = "id, batch_id, position, printer_id, printer_name, command, resolved_command, \
-     expected_job, outcome, reason, detail, step, print_id, file_path, state_before, state_after, attempts, released_at, \
+     expected_job, outcome, reason, detail, step, print_id, file, file_path, state_before, state_after, attempts, released_at, \
      expires_at, sent_at, accepted_at, finished_at, settled_effect, settled_state, settled_at";
 
 /// The columns of a [`CommandRecord`], with their types.
@@ -33,6 +33,8 @@ const RECORD_COLUMNS: &[(&str, ColumnType)] = &[
     ("printer_name", ColumnType::Text),
     ("command", ColumnType::Text),
     ("expected_job", ColumnType::Json),
+    ("file", ColumnType::Json),
+    ("file_sha256", ColumnType::Text),
     ("outcome", ColumnType::Text),
     ("reason", ColumnType::Text),
     ("detail", ColumnType::Text),
@@ -57,6 +59,7 @@ pub(super) struct RawCommandRow {
     detail: Option<String>,
     step: Option<String>,
     print_id: Option<Uuid>,
+    file: Option<Json<Value>>,
     file_path: Option<String>,
     state_before: Option<String>,
     state_after: Option<String>,
@@ -89,12 +92,14 @@ impl RawCommandRow {
                 Command::parse,
             )?,
             expected_job: self.expected_job.map(|Json(job)| row_ref.parse_json("expected_job", job)).transpose()?,
+            file: self.file.map(|Json(file)| row_ref.parse_json("file", file)).transpose()?,
             outcome: row_ref.parse("outcome", &self.outcome, Outcome::parse)?,
             reason: row_ref.parse_optional("reason", self.reason.as_deref(), Reason::parse)?,
             step: row_ref.parse_optional("step", self.step.as_deref(), Step::parse)?,
             state_before: row_ref.parse_optional("state_before", self.state_before.as_deref(), PrinterState::parse)?,
             state_after: row_ref.parse_optional("state_after", self.state_after.as_deref(), PrinterState::parse)?,
             settled,
+            transfer: None,
             id: self.id,
             batch_id: self.batch_id,
             position: self.position,
@@ -145,6 +150,8 @@ impl CommandInsert {
             printer_name: &row.printer_name,
             command: row.command,
             expected_job: row.expected_job.as_ref(),
+            file: row.file.as_ref(),
+            file_sha256: row.file.as_ref().and_then(StartFile::content).map(|content| content.sha256.as_str()),
             outcome: row.outcome,
             reason: row.reason,
             detail: row.detail.as_ref().map(Message::to_json),
@@ -160,10 +167,10 @@ impl CommandInsert {
     /// release time and `$4` the expiry time. The columns for the result of a command are still empty.
     pub fn insert_sql(&self, db: &Db) -> String {
         format!(
-            "insert into commands (id, batch_id, position, printer_id, printer_name, command, expected_job, outcome, reason,
-                 detail, attempts, released_at, expires_at, finished_at)
-             select x.id, coalesce(x.batch_id, $2), x.position, x.printer_id, x.printer_name, x.command, x.expected_job, x.outcome, x.reason,
-                 x.detail, x.attempts, coalesce(x.released_at, $3), coalesce(x.expires_at, $4), x.finished_at
+            "insert into commands (id, batch_id, position, printer_id, printer_name, command, expected_job, file, file_sha256,
+                 outcome, reason, detail, attempts, released_at, expires_at, finished_at)
+             select x.id, coalesce(x.batch_id, $2), x.position, x.printer_id, x.printer_name, x.command, x.expected_job, x.file,
+                 x.file_sha256, x.outcome, x.reason, x.detail, x.attempts, coalesce(x.released_at, $3), coalesce(x.expires_at, $4), x.finished_at
              from {}",
             db.given_records_source(RECORD_COLUMNS, &self.records)
         )
@@ -188,6 +195,10 @@ struct CommandRecord<'a> {
     command: Command,
     #[serde(skip_serializing_if = "Option::is_none")]
     expected_job: Option<&'a ExpectedJob>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a StartFile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_sha256: Option<&'a str>,
     outcome: Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Reason>,

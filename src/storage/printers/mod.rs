@@ -334,6 +334,7 @@ pub async fn remove(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &AuditEntry) ->
         }
         sqlx::query("delete from printer_observations where printer_id = $1").bind(id).execute(&mut *tx).await?;
         sqlx::query("delete from plates where printer_id = $1").bind(id).execute(&mut *tx).await?;
+        sqlx::query("delete from printer_contents where printer_id = $1").bind(id).execute(&mut *tx).await?;
         let ended: Vec<ChangedRow> = sqlx::query_as(AssertSqlSafe(end))
             .bind(id)
             .bind(Reason::PrinterRemoved.as_str())

@@ -61,7 +61,7 @@ pub async fn list_page(
         has_any_tag_sql(db, 5, 6),
     );
     let (after_name, after_id) = after.unzip();
-    let pattern = filter.q.as_deref().map(|q| format!("%{}%", escape_like(q)));
+    let pattern = filter.q.as_deref().map(bulk::contains_pattern);
     let rows: Vec<PrinterRow> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
         .bind(&filter.tag)
         .bind(after_name)
@@ -123,27 +123,4 @@ pub async fn get_named(db: &Db, ids: &[Uuid], visible_tags: Option<&[String]>) -
         .bind(bulk::text_list(visible_tags.into_iter().flatten()))
         .fetch_all(pool)
         .await)?)
-}
-
-/// Escapes a text so that `like` matches it literally, with `\` as the escape character.
-fn escape_like(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    // PostgreSQL does not accept U+0000 in a text.
-    bulk::without_nul(&escaped)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn like_wildcards_are_escaped() {
-        assert_eq!(escape_like(r"50%_a\b"), r"50\%\_a\\b");
-    }
 }

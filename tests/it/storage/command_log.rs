@@ -5,7 +5,7 @@ use printyard::{
     domain::{
         audit::{Action, AuditFilter, CheckedRecord},
         batch::{Batch, BatchFilter, BatchState, PlatePolicy},
-        command::{Command, CommandRow, Effect, ExpectedJob, FileRef, Outcome, Reason, SettledEffect, Step},
+        command::{Command, CommandRow, Effect, ExpectedJob, FileRef, Outcome, Reason, SettledEffect, StartFile, Step},
         command_report::CommandReport,
         message::Message,
         state::PrinterState,
@@ -30,7 +30,7 @@ use super::{
 fn full_batch() -> Batch {
     let mut full = sample_batch(Command::Start);
     full.state = BatchState::Scheduled;
-    full.spec.file = Some(FileRef { path: "ä \"b\"/c.gcode".into(), origin: "local".into() });
+    full.spec.file = Some(StartFile::OnPrinter(FileRef { path: "ä \"b\"/c.gcode".into(), origin: "local".into() }));
     full.spec.expected_job = Some(ExpectedJob { path: None, print_id: Some(new_id()) });
     full.spec.plate = PlatePolicy::AssumeClear;
     full.spec.not_before = Some(at(600));
@@ -156,13 +156,19 @@ async fn an_expired_row_is_not_sent() {
         // A send at 10.123456 s is compared with the same time, the next microsecond, and the whole second before.
         let next = at(10) + chrono::Duration::microseconds(1);
         let second = at(10) - chrono::Duration::microseconds(123_456);
-        let released = commands::release_queued(&db, &[(early, at(10)), (late, next), (whole, second)], at(1)).await;
+        let released =
+            commands::release_queued(&db, &[(early, at(10), None), (late, next, None), (whole, second, None)], at(1))
+                .await;
         assert_eq!(released.expect("released").len(), 3);
         let sends = [sample_send(early, 1), sample_send(late, 1), sample_send(whole, 1)];
         assert_eq!(commands::commit_sends(&db, &sends).await.expect("no error"), [late]);
         let row = commands::get(&db, early).await.expect("read").expect("a row");
         assert_eq!((row.released_at, row.expires_at), (Some(at(1)), Some(at(10))));
-        assert_eq!(commands::release_queued(&db, &[(late, at(99))], at(2)).await.expect("no error"), [], "it is sent");
+        assert_eq!(
+            commands::release_queued(&db, &[(late, at(99), None)], at(2)).await.expect("no error"),
+            [],
+            "it is sent"
+        );
         let ended = commands::end_queued(
             &db,
             &[early, late],
@@ -211,7 +217,12 @@ async fn a_final_outcome_never_changes() {
                     .expect("saved"),
                 []
             );
-            assert_eq!(commands::release_queued(&db, &[(id, at(9))], at(9)).await.expect("no error"), []);
+            assert_eq!(
+                commands::release_queued(&db, &[(id, at(9), Some("printyard/x/a.gcode"))], at(9))
+                    .await
+                    .expect("no error"),
+                []
+            );
             assert!(
                 batches::stop(&db, batch.id, at(9), &sample_entry())
                     .await

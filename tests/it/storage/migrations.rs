@@ -9,7 +9,7 @@ use printyard::{
         audit::{AuditFilter, CheckedRecord},
         batch::{Batch, BatchCounts, BatchSpec, BatchState, OnFailure, OutcomeCounts, PlatePolicy, WhenUnreachable},
         clock_check::{STEADY_FOR, StoredClock},
-        command::{Command, CommandRow, Effect, ExpectedJob, FileRef, Outcome, Reason, SettledEffect, Step},
+        command::{Command, CommandRow, Effect, ExpectedJob, FileRef, Outcome, Reason, SettledEffect, StartFile, Step},
         event::{Cursor, EventType},
         idempotency::KeyBinding,
         message::Message,
@@ -323,7 +323,7 @@ async fn check_batches(db: &Db) {
     let finished = Batch {
         id: id(0x11),
         spec: BatchSpec {
-            file: Some(sample_file("parts/a.gcode", "local")),
+            file: Some(StartFile::OnPrinter(sample_file("parts/a.gcode", "local"))),
             plate: PlatePolicy::AssumeClear,
             max_in_flight: 2,
             interval_ms: 500,

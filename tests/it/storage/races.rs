@@ -155,7 +155,7 @@ async fn bulk_writes_that_share_rows_wait_for_each_other_and_never_fail() {
             let backward: Vec<Uuid> = all.iter().rev().copied().collect();
             let reports: Vec<CommandReport> = backward.iter().map(|id| sample_report(*id, Outcome::Rejected)).collect();
             let sends: Vec<SendCommit> = all.iter().map(|id| sample_send(*id, 1)).collect();
-            let times: Vec<_> = backward.iter().map(|id| (*id, at(99))).collect();
+            let times: Vec<_> = backward.iter().map(|id| (*id, at(99), None)).collect();
             let note = sample_entry();
             let results = tokio::join!(
                 commands::store_reports(&db, &reports, &[]),

@@ -5,14 +5,15 @@ use serde::{
     Deserialize, Deserializer,
     de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
 };
-use utoipa::ToSchema;
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        batch::{BatchSpec, OnFailure, PlatePolicy, Selector, Target, WhenUnreachable},
-        command::{Command, ExpectedJob, FileRef, Outcome},
+        batch::{BatchSpec, FitPolicy, OnFailure, PlatePolicy, Selector, Target, WhenUnreachable},
+        command::{Command, ExpectedJob, FileRef, FileSelector, Outcome},
         message::Message,
+        reading::LOCAL_ORIGIN,
         state::PrinterState,
         validation::ValidationErrors,
     },
@@ -30,9 +31,13 @@ macro_rules! batch_request {
         pub struct $name {
             command: Command,
             $($(#[$own_meta])* $own: $kind,)*
-            /// For start only: select and print this file. Absent: print the selected file.
-            #[schema(value_type = Option<FileRef>)]
-            file: Option<JsonObject<FileRef>>,
+            /// For start only: select and print this file. Absent: print the selected file. A file of the library is sent to
+            /// the printers that do not have it.
+            #[schema(value_type = Option<StartFileBody>)]
+            file: Option<JsonObject<StartFileBody>>,
+            /// For start only: whether the command is rejected, as `file_does_not_fit`, if a known model, nozzle or bed of the
+            /// printer contradicts the library file. Default `check`.
+            fit: Option<FitPolicy>,
             /// Act only if the printer has this job. Otherwise the command is rejected as `job_changed`.
             #[schema(value_type = Option<ExpectedJob>)]
             expected_job: Option<JsonObject<ExpectedJob>>,
@@ -80,7 +85,7 @@ macro_rules! batch_request {
             fn with_selector(self, selector: Selector) -> NewBatch {
                 let defaults = BatchSpec::new(self.command);
                 let spec = BatchSpec {
-                    file: self.file.map(|file| file.0),
+                    fit: self.fit.unwrap_or(defaults.fit),
                     expected_job: self.expected_job.map(|expected| expected.0),
                     plate: self.plate.unwrap_or(defaults.plate),
                     max_in_flight: self.max_in_flight.unwrap_or(defaults.max_in_flight),
@@ -98,7 +103,13 @@ macro_rules! batch_request {
                     ..defaults
                 };
                 let expect_total = self.expect_total.map(|total| usize::try_from(total).unwrap_or(usize::MAX));
-                NewBatch { spec, selector, expect_total, dry_run: self.dry_run.unwrap_or(false) }
+                NewBatch {
+                    spec,
+                    file: self.file.map(|file| file.0.0),
+                    selector,
+                    expect_total,
+                    dry_run: self.dry_run.unwrap_or(false),
+                }
             }
         }
     };
@@ -133,7 +144,7 @@ impl NewBatchBody {
 impl JobCommandBody {
     /// Returns the batch to create, with one printer.
     pub fn into_new_batch(self, printer_id: Uuid) -> NewBatch {
-        self.with_selector(Selector::Printers(vec![Target { id: printer_id, expected_job: None }]))
+        self.with_selector(Selector::Printers(vec![Target { id: printer_id, expected_job: None, file: None }]))
     }
 }
 
@@ -217,7 +228,7 @@ impl SelectorBody {
 #[derive(Debug)]
 struct TargetBody(Target);
 
-/// A printer with its expected job.
+/// A printer with its expected job and its file.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = TargetWithJob)]
@@ -226,6 +237,72 @@ struct TargetWithJob {
     id: Uuid,
     #[schema(value_type = Option<ExpectedJob>)]
     expected_job: Option<JsonObject<ExpectedJob>>,
+    /// For start only: the file for this printer, instead of the file of the batch.
+    #[schema(value_type = Option<StartFileBody>)]
+    file: Option<JsonObject<StartFileBody>>,
+}
+
+/// The file of a start: `path` and `origin` of a file on the printer, or the `file_id` of a library file.
+#[derive(Debug)]
+pub struct StartFileBody(FileSelector);
+
+/// The two forms of a file.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[schema(as = StartFile)]
+#[expect(dead_code, reason = "it describes the two forms for the document; `StartFileBody` reads them")]
+enum StartFileSchema {
+    OnPrinter(FileRef),
+    InLibrary(LibraryFileRef),
+}
+
+/// A file of the library.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it describes a form for the document")]
+struct LibraryFileRef {
+    file_id: Uuid,
+}
+
+/// All fields of both forms.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StartFileFields {
+    path: Option<String>,
+    origin: Option<String>,
+    #[serde(default, deserialize_with = "deserialize_optional_id")]
+    file_id: Option<Uuid>,
+}
+
+impl<'de> Deserialize<'de> for StartFileBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let StartFileFields { path, origin, file_id } = StartFileFields::deserialize(deserializer)?;
+        match (path, file_id) {
+            (Some(path), None) => {
+                let origin = origin.unwrap_or_else(|| LOCAL_ORIGIN.to_owned());
+                Ok(Self(FileSelector::OnPrinter(FileRef { path, origin })))
+            }
+            (None, Some(id)) if origin.is_none() => Ok(Self(FileSelector::InLibrary(id))),
+            // `request/json.rs` reads the id of the rule from the error.
+            _ => Err(de::Error::custom("rule-start-file")),
+        }
+    }
+}
+
+impl PartialSchema for StartFileBody {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        StartFileSchema::schema()
+    }
+}
+
+impl ToSchema for StartFileBody {
+    fn name() -> std::borrow::Cow<'static, str> {
+        StartFileSchema::name()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>) {
+        StartFileSchema::schemas(schemas);
+    }
 }
 
 /// A printer id, alone or with the expected job of that printer.
@@ -254,17 +331,25 @@ impl<'de> Visitor<'de> for TargetVisitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<TargetBody, E> {
-        Ok(TargetBody(Target { id: parse_uuid(text)?, expected_job: None }))
+        Ok(TargetBody(Target { id: parse_uuid(text)?, expected_job: None, file: None }))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TargetBody, A::Error> {
         let target = TargetWithJob::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(TargetBody(Target { id: target.id, expected_job: target.expected_job.map(|expected| expected.0) }))
+        Ok(TargetBody(Target {
+            id: target.id,
+            expected_job: target.expected_job.map(|expected| expected.0),
+            file: target.file.map(|file| file.0.0),
+        }))
     }
 }
 
 fn parse_uuid<E: de::Error>(text: &str) -> Result<Uuid, E> {
     Uuid::try_parse(text).map_err(E::custom)
+}
+
+fn deserialize_optional_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uuid>, D::Error> {
+    Option::<String>::deserialize(deserializer)?.map(|text| parse_uuid(&text)).transpose()
 }
 
 fn deserialize_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {

@@ -9,8 +9,10 @@ use crate::{
     clock,
     domain::{
         batch::{Batch, BatchCounts, BatchResult, BatchSpec, BatchState, OutcomeCounts},
-        command::{Command, CommandRow, Effect, Outcome, Reason, SettledEffect, Step},
+        command::{Command, CommandRow, Effect, FileRef, Outcome, Reason, SettledEffect, StartFile, Step},
         effect::Decision,
+        printer_content::{TransferProgress, TransferState},
+        reading::LOCAL_ORIGIN,
         state::PrinterState,
     },
     http::{
@@ -99,6 +101,10 @@ pub struct CommandBody {
     pub step: Option<Step>,
     /// The print that the command acted on, or started.
     pub print_id: Option<Uuid>,
+    /// For a start: the file that it names. Null: the selected file.
+    pub file: Option<CommandFileBody>,
+    /// Transfer of a library file to the printer. Null: no file of the library, or the command ended before.
+    pub transfer: Option<CommandTransferBody>,
     pub state_before: Option<PrinterState>,
     pub state_after: Option<PrinterState>,
     /// Number of requests sent.
@@ -132,6 +138,8 @@ impl CsvRow for CommandBody {
         "resolved_command",
         "step",
         "print_id",
+        "file",
+        "transfer",
         "state_before",
         "state_after",
         "attempts",
@@ -142,6 +150,67 @@ impl CsvRow for CommandBody {
         "latency_ms",
         "settled",
     ];
+}
+
+/// The file of a start.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CommandFile)]
+pub struct CommandFileBody {
+    /// Path on the printer. Null until the printer has a file of the library.
+    path: Option<String>,
+    origin: Option<String>,
+    /// The file of the library.
+    file_id: Option<Uuid>,
+    /// Hash of its content. The file may have another content now.
+    sha256: Option<String>,
+    name: String,
+}
+
+impl CommandFileBody {
+    fn new(file: StartFile, path: Option<String>) -> Self {
+        match file {
+            StartFile::OnPrinter(FileRef { path, origin }) => Self {
+                name: path.rsplit('/').next().unwrap_or(&path).to_owned(),
+                path: Some(path),
+                origin: Some(origin),
+                file_id: None,
+                sha256: None,
+            },
+            StartFile::InLibrary(content) => Self {
+                origin: path.is_some().then(|| LOCAL_ORIGIN.to_owned()),
+                path,
+                file_id: Some(content.file_id),
+                sha256: Some(content.sha256),
+                name: content.name,
+            },
+        }
+    }
+}
+
+/// A transfer of a library file to a printer.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CommandTransfer)]
+pub struct CommandTransferBody {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    state: Option<TransferState>,
+    /// Bytes that the printer has accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    sent_bytes: Option<u64>,
+    /// Bytes of the file on the printer.
+    size: u64,
+    /// In the response to a dry run: whether the printer lacks the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    needed: Option<bool>,
+}
+
+impl From<TransferProgress> for CommandTransferBody {
+    fn from(progress: TransferProgress) -> Self {
+        let TransferProgress { state, sent_bytes, size } = progress;
+        Self { state: Some(state), sent_bytes: Some(sent_bytes), size, needed: None }
+    }
 }
 
 /// What a command would do now.
@@ -229,6 +298,8 @@ impl From<CommandRow> for CommandBody {
             resolved_command: row.resolved_command,
             step: row.step,
             print_id: row.print_id,
+            file: row.file.map(|file| CommandFileBody::new(file, row.file_path)),
+            transfer: row.transfer.map(CommandTransferBody::from),
             state_before: row.state_before,
             state_after: row.state_after,
             attempts: row.attempts,
@@ -266,10 +337,17 @@ impl CommandBody {
             is_final: false,
             effect: None,
             reason,
-            detail: reason.map(|reason| text_of(&reason.message())),
+            detail: row.selected.refusal_detail.or_else(|| reason.map(Reason::message)).as_ref().map(text_of),
             resolved_command: row.resolved,
             step,
             print_id: None,
+            file: row.selected.file.map(|file| CommandFileBody::new(file, None)),
+            transfer: row.transfer.map(|planned| CommandTransferBody {
+                state: None,
+                sent_bytes: None,
+                size: planned.size,
+                needed: Some(planned.is_needed),
+            }),
             state_before: Some(row.state),
             state_after: None,
             attempts: 0,

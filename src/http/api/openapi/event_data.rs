@@ -208,6 +208,17 @@ struct PlateEventData {
     print_id: Option<Uuid>,
 }
 
+/// A file of the library that got a content, or was removed.
+#[derive(ToSchema)]
+struct FileEventData {
+    file_id: Uuid,
+    name: String,
+    folder: String,
+    sha256: String,
+    /// Bytes.
+    size: u64,
+}
+
 /// Returns the schema name of an event's `data`.
 pub fn schema_name(kind: EventType) -> &'static str {
     match kind {
@@ -226,6 +237,7 @@ pub fn schema_name(kind: EventType) -> &'static str {
         EventType::BatchFinished => "BatchFinishedEventData",
         EventType::CommandFinished | EventType::CommandSettled => "CommandEventData",
         EventType::PlateClearNeeded | EventType::PlateCleared => "PlateEventData",
+        EventType::FileAdded | EventType::FileRemoved => "FileEventData",
     }
 }
 
@@ -294,6 +306,12 @@ pub fn example_data(kind: EventType) -> Value {
             })
         }
         EventType::PlateClearNeeded | EventType::PlateCleared => json!({"print_id": print}),
+        EventType::FileAdded | EventType::FileRemoved => {
+            return json!({
+                "file_id": "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f408", "name": "bracket.gcode", "folder": "parts",
+                "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "size": 1_048_576,
+            });
+        }
     };
     if kind.is_about_print() {
         data["command_id"] = json!("0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f407");
@@ -324,6 +342,7 @@ pub fn add_schemas(components: &mut Components) {
     add_schema::<BatchFinishedEventData>(components, EventType::BatchFinished);
     add_schema::<CommandEventData>(components, EventType::CommandFinished);
     add_schema::<PlateEventData>(components, EventType::PlateClearNeeded);
+    add_schema::<FileEventData>(components, EventType::FileAdded);
 }
 
 fn add_schema<T: ToSchema + PartialSchema>(components: &mut Components, kind: EventType) {

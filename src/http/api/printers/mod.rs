@@ -9,7 +9,6 @@ pub(super) mod plates;
 pub(super) mod profile;
 pub(super) mod snapshot;
 pub mod upload;
-pub(super) mod upload_body;
 
 use axum::{
     Json,

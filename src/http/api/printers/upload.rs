@@ -4,16 +4,7 @@
 //! length of a form's file is known only at the end of the form. Nothing is sent to the printer before the whole form
 //! is read and validated.
 
-use std::time::Duration;
-
-use axum::{
-    body::Body as RequestBody,
-    extract::{
-        FromRequest, Multipart, Request,
-        multipart::{Field, MultipartError},
-    },
-    http::StatusCode,
-};
+use axum::extract::Request;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -23,26 +14,20 @@ use tokio::{
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::upload_body::{HeaderMeter, MeteredBody};
 use crate::{
     domain::{
+        file::MAX_FILE_BYTES,
         message::Message,
         printer_file::is_folder,
         validation::{ValidationErrors, check_line},
     },
     http::{
-        api::{problem::Problem, request::extract::body_timeout},
+        api::problem::Problem,
         messages::{t, text_of},
+        multipart::{FormPart, FormReader},
     },
-    service::{Error, Services, access::Principal, files::Upload, uploads::UploadSlot},
+    service::{Error, Services, access::Principal, printer_files::Upload, uploads::UploadSlot},
 };
-
-/// The largest file, in bytes: OctoPrint's own limit.
-const MAX_FILE_BYTES: u64 = 1024 * 1024 * 1024;
-/// The longest text of a part that is not the file, in bytes.
-const MAX_TEXT_BYTES: usize = 4_096;
-/// A client that sends nothing for this long is disconnected.
-const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The form of an upload.
 #[derive(Deserialize, ToSchema)]
@@ -78,9 +63,9 @@ pub struct UploadOptions {
 
 impl UploadOptions {
     /// Reads one of the text parts.
-    async fn read_part(&mut self, field: Field<'_>) -> Result<(), Problem> {
-        let name = field.name().unwrap_or_default().to_owned();
-        let text = read_text(field, &name).await?;
+    async fn read_part(&mut self, part: FormPart<'_>) -> Result<(), Problem> {
+        let name = part.name().to_owned();
+        let text = part.text().await?;
         let pointer = format!("/{name}");
         match name.as_str() {
             "path" if self.folder.is_none() => {
@@ -120,29 +105,20 @@ pub async fn receive_upload(
     }
     // Checks before the body is read. A request that waits for a slot uses no memory and no disk.
     let mut slot = Some(services.admit_upload(who)?);
-    let meter = HeaderMeter::default();
-    let request = request.map(|body| RequestBody::from_stream(MeteredBody::new(body, meter.clone())));
-    let mut form = Multipart::from_request(request, &()).await.map_err(|_| {
-        let detail = "The body must be sent as multipart/form-data, with a boundary.";
-        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
-    })?;
+    let mut form = FormReader::open(request).await?;
     let mut file: Option<IncomingFile> = None;
-    while let Some(mut field) = with_timeout(form.next_field()).await? {
-        meter.stop_counting();
-        if field.name() != Some("file") {
-            options.read_part(field).await?;
-            meter.start_counting();
+    while let Some(mut part) = form.next_part().await? {
+        if part.name() != "file" {
+            options.read_part(part).await?;
             continue;
         }
         let Some(slot) = slot.take() else {
             return Err(ValidationErrors::single("/file", "duplicate_field", "rule-once").into());
         };
-        let mut incoming = IncomingFile::new(parse_filename(&field)?, slot).await?;
-        while let Some(chunk) = with_timeout(field.chunk()).await? {
+        let mut incoming = IncomingFile::new(part.file_name()?, slot).await?;
+        while let Some(chunk) = part.chunk().await? {
             incoming.push(chunk).await?;
         }
-        drop(field);
-        meter.start_counting();
         file = Some(incoming);
     }
     match file {
@@ -196,40 +172,6 @@ impl IncomingFile {
         let uploaded = services.upload_file(who, id, upload).await?;
         Ok(UploadedBody { path: uploaded.path, origin: uploaded.origin, size: self.size })
     }
-}
-
-/// Returns the name of the file. Folders in it are dropped: the part `path` names the folder.
-fn parse_filename(field: &Field<'_>) -> Result<String, Problem> {
-    let name = field.file_name().unwrap_or_default();
-    let name = name.rsplit(['/', '\\']).next().unwrap_or_default().trim();
-    let mut invalid = ValidationErrors::default();
-    check_line(&mut invalid, "/file", name, 1, 255);
-    if matches!(name, "." | "..") {
-        invalid.add("/file", "filename", "rule-file-name");
-    }
-    invalid.into_result(name.to_owned()).map_err(Problem::from)
-}
-
-async fn read_text(mut field: Field<'_>, name: &str) -> Result<String, Problem> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = with_timeout(field.chunk()).await? {
-        if bytes.len() + chunk.len() > MAX_TEXT_BYTES {
-            let rule = Message::new("rule-max-bytes").with("max", MAX_TEXT_BYTES);
-            return Err(ValidationErrors::single(format!("/{name}"), "length", rule).into());
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    String::from_utf8(bytes).map_err(|_| Problem::malformed("malformed_multipart", "A part of the form is not UTF-8."))
-}
-
-/// Waits for the next piece of a form, up to [`CLIENT_TIMEOUT`].
-async fn with_timeout<T>(piece: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Problem> {
-    let piece = tokio::time::timeout(CLIENT_TIMEOUT, piece).await.map_err(|_| body_timeout())?;
-    piece.map_err(|_| broken_form())
-}
-
-fn broken_form() -> Problem {
-    Problem::malformed("malformed_multipart", "The form is not multipart/form-data, or did not come to its end.")
 }
 
 fn disk_error(error: &std::io::Error) -> Problem {

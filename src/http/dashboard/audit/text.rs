@@ -37,6 +37,9 @@ pub(in crate::http::dashboard) fn action_label(action: Action) -> &'static str {
         Action::FileUploaded => "audit-file-uploaded",
         Action::FileSelected => "audit-file-selected",
         Action::FileDeleted => "audit-file-deleted",
+        Action::FileAdded => "audit-file-added",
+        Action::FileChanged => "audit-file-changed",
+        Action::FileRemoved => "audit-file-removed",
         Action::PlateCleared => "audit-plate-cleared",
         Action::BatchCreated => "audit-command-sent",
         Action::BatchStopped => "audit-batch-stopped",
@@ -95,6 +98,9 @@ pub(in crate::http::dashboard) fn describe_entry(entry: &AuditEntry, names: &Aud
         Action::FileDeleted => {
             t_with("audit-entry-file-deleted", &[("path", &value_of("path")), ("printers", &printers)])
         }
+        Action::FileAdded => t_with("audit-entry-file-added", &[("name", &value_of("name"))]),
+        Action::FileChanged => t("audit-entry-file-changed").to_owned(),
+        Action::FileRemoved => t_with("audit-entry-file-removed", &[("name", &value_of("name"))]),
         Action::PlateCleared => t_with("audit-entry-plate-cleared", &[("printers", &printers)]),
         Action::BatchCreated => {
             let id = Command::parse(&value_of("command")).map_or("audit-entry-command", command_entry_id);

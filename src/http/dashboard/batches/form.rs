@@ -121,9 +121,10 @@ fn parse_number(form: &FormData, name: &str) -> Result<u32, Failure> {
 impl BatchPlan {
     /// Returns the batch to create.
     pub fn to_new_batch(&self, dry_run: bool) -> NewBatch {
-        let targets = self.ids.iter().map(|id| Target { id: *id, expected_job: None });
+        let targets = self.ids.iter().map(|id| Target { id: *id, expected_job: None, file: None });
         NewBatch {
             spec: self.spec.clone(),
+            file: None,
             selector: Selector::Printers(targets.collect()),
             expect_total: None,
             dry_run,

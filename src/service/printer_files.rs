@@ -66,7 +66,7 @@ impl Services {
         let octoprint = self.client_for_printer(&view.printer).await?;
         let Upload { file, length, filename, folder, select } = upload;
         let body = Body::wrap_stream(ReaderStream::new(file));
-        let upload = octoprint::Upload { body, length, filename, folder, select: false, print: false };
+        let upload = octoprint::Upload { body, length, filename, folder, select: false, print: false, userdata: None };
         let turn = self.uploads.transfer_locks.lock(id).await;
         let options = RequestOptions { silence: self.settings.upload_idle_timeout, ..RequestOptions::default() };
         let mut uploaded = octoprint.files().upload(upload, &options).await.map_err(file_error)?;

@@ -1,0 +1,95 @@
+//! Progress of the running transfers, in memory.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use uuid::Uuid;
+
+use crate::domain::printer_content::{TransferProgress, TransferState};
+
+/// A transfer that moves no byte for this long gives up its place.
+pub(super) const STALLED_AFTER: Duration = Duration::from_secs(1);
+
+/// Progress of one transfer.
+#[derive(Debug)]
+pub(super) struct Progress {
+    started: Instant,
+    sent_bytes: AtomicU64,
+    /// Milliseconds from `started` to the last byte.
+    last_byte_ms: AtomicU64,
+}
+
+impl Progress {
+    pub fn new() -> Self {
+        Self { started: Instant::now(), sent_bytes: AtomicU64::default(), last_byte_ms: AtomicU64::default() }
+    }
+
+    /// Records bytes that the printer accepted.
+    pub fn add(&self, bytes: u64) {
+        self.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.touch();
+    }
+
+    /// Records that the transfer moves.
+    pub fn touch(&self) {
+        let ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_byte_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Returns how long no byte has moved.
+    pub fn silent_for(&self) -> Duration {
+        self.started.elapsed().saturating_sub(Duration::from_millis(self.last_byte_ms.load(Ordering::Relaxed)))
+    }
+
+    /// Returns whether the transfer uses a place.
+    pub fn is_moving(&self) -> bool {
+        self.silent_for() < STALLED_AFTER
+    }
+
+    /// Returns the progress of a file of this size.
+    pub fn snapshot(&self, size: u64) -> TransferProgress {
+        let sent_bytes = self.sent_bytes.load(Ordering::Relaxed).min(size);
+        TransferProgress { state: TransferState::Running, sent_bytes, size }
+    }
+}
+
+/// The running transfers, by printer and content.
+#[derive(Debug, Default)]
+pub(super) struct ActiveTransfers(Mutex<HashMap<Uuid, (String, Arc<Progress>)>>);
+
+impl ActiveTransfers {
+    /// Returns the progress of a running transfer.
+    pub fn get(&self, printer_id: Uuid, sha256: &str) -> Option<Arc<Progress>> {
+        let active = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        active.get(&printer_id).filter(|(content, _)| content == sha256).map(|(_, progress)| progress.clone())
+    }
+
+    pub fn insert(&self, printer_id: Uuid, sha256: &str, progress: Arc<Progress>) {
+        let mut active = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        active.insert(printer_id, (sha256.to_owned(), progress));
+    }
+
+    pub fn remove(&self, printer_id: Uuid) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&printer_id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_never_exceeds_the_size() {
+        let progress = Progress::new();
+        progress.add(70);
+        progress.add(70);
+        assert_eq!(progress.snapshot(100).sent_bytes, 100);
+        assert!(progress.is_moving());
+    }
+}

@@ -1,0 +1,37 @@
+;FLAVOR:Marlin
+;TIME:8235
+;Filament used: 0.5m, 0.49m
+;Layer height: 0.2
+;MINX:90.491
+;MINY:87.431
+;MINZ:0.3
+;MAXX:121.549
+;MAXY:122.671
+;MAXZ:101.175
+;TARGET_MACHINE.NAME:Creality Ender-3 V2
+;Generated with Cura_SteamEngine 5.7.1
+T0
+M82 ;absolute extrusion mode
+G28
+G1 X0.1 Y20 Z0.3 F5000.0
+G1 X0.1 Y200.0 Z0.3 F1500.0 E15
+G92 E0
+G1 F2700 E-5
+;LAYER_COUNT:2
+;LAYER:0
+M107
+;MESH:part.stl
+G0 F6000 X90.491 Y87.431 Z0.3
+;TYPE:WALL-INNER
+G1 F2700 E0
+G1 F1500 X121.549 Y87.431 E1.03281
+G1 X121.549 Y122.671 E2.20468
+G92 E0
+G1 X90.491 Y122.671 E1.03281
+;TIME_ELAPSED:4000.5
+;LAYER:1
+G0 Z0.5
+M82
+;End of Gcode
+;SETTING_3 {"global_quality": "[general]\\nversion = 4\\nname = Standard\\n[values]\\nlayer_height = 0.32
+;SETTING_3 \\n"}

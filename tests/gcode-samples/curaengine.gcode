@@ -1,0 +1,16 @@
+;FLAVOR:Marlin
+;TIME:6666
+;Filament used: 0m
+;Layer height: 0.1
+;MINX:2.14748e+06
+;MINY:2.14748e+06
+;MINZ:2.14748e+06
+;MAXX:-2.14748e+06
+;MAXY:-2.14748e+06
+;MAXZ:-2.14748e+06
+;Generated with Cura_SteamEngine master
+M82
+;LAYER_COUNT:1
+;LAYER:0
+G0 F3600 X10 Y10 Z0.3
+G1 F1800 X20 Y10 E0.33
