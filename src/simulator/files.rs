@@ -7,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use sha2::{Digest, Sha256};
+use sha1::{Digest, Sha1};
 
 /// Bytes of a file. A thousand printers with the same file store them once.
 #[derive(Debug)]
@@ -22,8 +22,7 @@ impl Blob {
         &self.bytes
     }
 
-    /// Returns 40 hexadecimal digits, like OctoPrint's sha1. Here they are the start of a sha256, because no client
-    /// compares them with the bytes.
+    /// Returns the SHA-1 in hexadecimal digits, as OctoPrint 1.11 reports it.
     pub fn hash(&self) -> &str {
         &self.hash
     }
@@ -37,7 +36,7 @@ impl BlobStore {
     /// Returns the shared copy of these bytes.
     pub fn intern(&self, bytes: Vec<u8>) -> Arc<Blob> {
         let mut hash = String::with_capacity(40);
-        for byte in Sha256::digest(&bytes).iter().take(20) {
+        for byte in Sha1::digest(&bytes) {
             let _ = write!(hash, "{byte:02x}");
         }
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);

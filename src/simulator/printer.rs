@@ -183,6 +183,21 @@ impl SimulatedPrinter {
         self.with_inner(|inner, _| inner.files.put(path, blob, None));
     }
 
+    /// Returns the paths of all files.
+    pub fn file_paths(&self) -> Vec<String> {
+        self.with_inner(|inner, _| inner.files.entries().map(|(path, _)| path.to_owned()).collect())
+    }
+
+    /// Returns the content of a file.
+    pub fn read_file(&self, path: &str) -> Option<Vec<u8>> {
+        self.with_inner(|inner, _| inner.files.get(path).map(|file| file.blob.bytes().to_vec()))
+    }
+
+    /// Returns the path of the selected file.
+    pub fn selected_path(&self) -> Option<String> {
+        self.with_inner(|inner, _| inner.machine.selected().map(|file| file.path.clone()))
+    }
+
     /// Selects a file, as on OctoPrint's own page. Does nothing if the file does not exist, or if the printer is not
     /// idle.
     pub fn select(&self, path: &str) {

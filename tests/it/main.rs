@@ -21,6 +21,7 @@ mod examples;
 mod fixtures;
 mod fleet;
 mod header_injection;
+mod library;
 mod limits;
 mod oidc;
 mod pages;

@@ -10,7 +10,11 @@ use printyard::{
     service::{Services, sessions::LoginResult},
     simulator::{Farm, FarmConfig, SimulatedPrinter},
 };
-use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
+use reqwest::{
+    Method, RequestBuilder, StatusCode,
+    header::HeaderMap,
+    multipart::{Form, Part},
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -133,6 +137,18 @@ impl TestServer {
         if let Some(task) = self.task.take() {
             task.await.expect("no panic").expect("a clean end");
         }
+    }
+
+    /// Returns the data folder.
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.as_ref().expect("the folder of a server").path().to_owned()
+    }
+
+    /// Adds a file to the library.
+    pub async fn upload_file(&self, folder: &str, name: &str, content: impl Into<Vec<u8>>) -> JsonResponse {
+        let file = Part::bytes(content.into()).file_name(name.to_owned());
+        let form = Form::new().text("folder", folder.to_owned()).part("file", file);
+        send_request(self.request(Method::POST, "/api/v1/files").multipart(form)).await
     }
 
     /// Builds a request as the admin, for requests without a helper below.
