@@ -52,6 +52,11 @@ impl Farm {
 
     /// Sets a fault of a printer.
     pub async fn set_fault(&self, name: &str, fault: &str) {
+        self.set_fault_value(name, &json!(fault)).await;
+    }
+
+    /// Sets a fault of a printer, as `Fault::from_json` reads it. Null ends the fault.
+    pub async fn set_fault_value(&self, name: &str, fault: &Value) {
         let url = format!("{}/sim/printers/{name}/fault", self.control_url);
         let response = client().post(url).json(&json!({"fault": fault})).send().await.expect("an answer");
         assert!(response.status().is_success(), "{response:?}");

@@ -110,4 +110,4 @@ refusal-content-missing = Der Datenordner des Servers enthält diese Datei nicht
 refusal-file-being-changed = Andere Anfragen ändern diese Datei gerade. Versuchen Sie es noch einmal.
 refusal-file-name-taken = Dieser Ordner enthält schon eine Datei mit diesem Namen.
 refusal-file-in-use = Ein Sammelbefehl, der noch läuft, braucht diese Datei. Warten Sie auf sein Ende, oder stoppen Sie ihn.
-refusal-upload-failed = Die Datei konnte nicht an den Drucker gesendet werden: { $cause }.
+refusal-upload-failed = Die Datei konnte nicht an den Drucker gesendet werden. { $cause }

@@ -90,4 +90,4 @@ refusal-content-missing = The data folder of the server does not contain this fi
 refusal-file-being-changed = Other requests are changing this file. Try again.
 refusal-file-name-taken = This folder already contains a file with this name.
 refusal-file-in-use = A batch that has not ended needs this file. Wait for its end, or stop it.
-refusal-upload-failed = The file could not be sent to the printer: { $cause }.
+refusal-upload-failed = The file could not be sent to the printer. { $cause }

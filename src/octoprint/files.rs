@@ -49,13 +49,23 @@ impl FilesClient<'_> {
         Ok(flatten_files(body.files.0))
     }
 
-    /// Lists the files in a folder of OctoPrint's own storage and below. Empty if there is no such folder.
+    /// Lists the files in a folder of OctoPrint's own storage and below. Empty if there is no such folder. `folder` is
+    /// `top/folder`: a folder in a folder of the top.
+    ///
+    /// 1.11.8 answers 500 if the parent of the folder is missing (measured). 2.0.0rc7 answers 404.
     pub async fn list_folder(self, folder: &str, options: &RequestOptions) -> Result<Vec<FileEntry>, Error> {
         let mut url = self.url(folder, LOCAL_ORIGIN)?;
         url.query_pairs_mut().append_pair("recursive", "true");
         match self.0.get_json::<RawFile>(url, MAX_LIST, options).await {
             Ok(entry) => Ok(flatten_files(entry.children.0)),
             Err(Error::NotFound) => Ok(Vec::new()),
+            Err(error @ Error::Server { status: 500 }) => {
+                let Some((parent, _)) = folder.rsplit_once('/') else { return Err(error) };
+                match self.0.get_json::<RawFile>(self.url(parent, LOCAL_ORIGIN)?, MAX_LIST, options).await {
+                    Err(Error::NotFound) => Ok(Vec::new()),
+                    Ok(_) | Err(_) => Err(error),
+                }
+            }
             Err(error) => Err(error),
         }
     }

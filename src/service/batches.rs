@@ -1,5 +1,9 @@
 //! Batches of commands: created in one transaction before anything is sent, then followed, stopped and retried.
 
+mod retry;
+
+pub use self::retry::RetryRequest;
+
 use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -19,8 +23,8 @@ use crate::{
     domain::{
         access::Role,
         audit::{Action, AuditEntry, object_fields},
-        batch::{Batch, BatchFilter, BatchSpec, BatchState, OutcomeCounts, PlatePolicy, Selector, Target},
-        command::{Command, CommandRow, FileSelector, Outcome, StartFile},
+        batch::{Batch, BatchFilter, BatchSpec, BatchState, OutcomeCounts, PlatePolicy, Selector},
+        command::{Command, CommandRow, FileSelector, Outcome},
         message::Message,
         validation::ValidationErrors,
     },
@@ -69,14 +73,6 @@ pub struct NewBatch {
 
 /// Pause before a batch is read again, if the dispatcher is done with it and its end is not stored yet.
 const END_POLL_INTERVAL: Duration = Duration::from_millis(200);
-
-/// Which commands a retry repeats.
-#[derive(Debug, Clone)]
-pub struct RetryRequest {
-    pub outcomes: Vec<Outcome>,
-    /// An operator has checked the printers whose start may have been carried out.
-    pub operator_checked: bool,
-}
 
 impl Services {
     /// Creates a batch, or returns a dry run. When this returns, the batch is in the command log. Nothing is sent
@@ -295,72 +291,6 @@ impl Services {
         self.dispatcher.signal_ended(result.skipped).await;
         tracing::info!(batch.id = %id, by = %who.name, "batch stopped");
         self.batch(who, id).await
-    }
-
-    /// Creates a new batch from the commands of a finished batch that ended with one of the given outcomes.
-    pub async fn retry_batch(&self, who: &Principal, id: Uuid, retry: RetryRequest) -> Result<BatchView, Error> {
-        who.require(Role::Operator)?;
-        let (batch, _, visible) = self.visible_batch(who, id).await?;
-        let mut invalid = ValidationErrors::default();
-        if retry.outcomes.is_empty() {
-            invalid.add("/outcomes", "required", "rule-outcomes");
-        }
-        for (i, outcome) in retry.outcomes.iter().enumerate() {
-            if !outcome.is_final() {
-                invalid.add(format!("/outcomes/{i}"), "not_final", "rule-final-outcome");
-            }
-        }
-        invalid.into_result(())?;
-        let may_have_started = matches!(batch.spec.command, Command::Start | Command::Restart)
-            && retry.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unknown | Outcome::Unconfirmed));
-        if may_have_started && !retry.operator_checked {
-            let detail = Message::new("refusal-needs-operator-check");
-            return Err(Error::Conflict { code: "needs_operator_check", detail });
-        }
-        if batch.finished_at.is_none() {
-            let detail = Message::new("refusal-batch-not-finished");
-            return Err(Error::Conflict { code: "batch_not_finished", detail });
-        }
-        let rows = storage::commands::list_by_outcome(&self.db, id, &retry.outcomes, &visible).await?;
-        let targets = rows
-            .iter()
-            .map(|row| Target { id: row.printer_id, expected_job: row.expected_job.clone(), file: None })
-            .collect();
-        if rows.is_empty() {
-            let detail = Message::new("refusal-no-such-outcome");
-            return Err(Error::Unprocessable { code: "nothing_selected", detail });
-        }
-        let commands: HashMap<Uuid, Command> =
-            rows.iter().map(|row| (row.printer_id, row.resolved_command.unwrap_or(row.command))).collect();
-        let mut selected = self.select_printers(who, &Selector::Printers(targets)).await?;
-        let files: HashMap<Uuid, StartFile> =
-            rows.iter().filter_map(|row| Some((row.printer_id, row.file.clone()?))).collect();
-        for one in &mut selected {
-            // The content that the first batch named, even if its file has another one now.
-            one.file = files.get(&one.printer_id).cloned();
-        }
-        self.refuse_unfit(&batch.spec, &mut selected).await?;
-        let mut spec = BatchSpec {
-            not_before: None,
-            token_id: who.token_id,
-            user_id: who.user_id,
-            root_token_id: who.root_token_id,
-            states: Vec::new(),
-            ..batch.spec
-        };
-        let first = commands.values().next().copied().unwrap_or(spec.command);
-        if commands.values().all(|command| *command == first) {
-            spec.command = first;
-        }
-        let fallback = spec.command;
-        let targets = selected
-            .into_iter()
-            .map(|selected| {
-                let command = commands.get(&selected.printer_id).copied().unwrap_or(fallback);
-                (selected, command)
-            })
-            .collect();
-        self.store_batch(who, spec, targets, Some(id)).await
     }
 }
 

@@ -13,3 +13,4 @@ mod job_table;
 mod lost_replies;
 mod setup;
 pub mod subject;
+mod tagged_files;

@@ -27,6 +27,7 @@ pub struct GcodeParser {
 }
 
 impl GcodeParser {
+    /// Creates a scanner at the start of a file.
     pub fn new() -> Self {
         Self::default()
     }

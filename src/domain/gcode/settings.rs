@@ -99,6 +99,7 @@ impl Settings {
         self.in_block = before;
     }
 
+    /// Returns the value of a key.
     pub fn get(&self, key: Key) -> Option<&str> {
         self.values.get(&key).map(|entry| entry.text.as_str())
     }

@@ -26,6 +26,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    /// Starts at zero bytes.
     pub fn new() -> Self {
         Self { started: Instant::now(), sent_bytes: AtomicU64::default(), last_byte_ms: AtomicU64::default() }
     }
@@ -70,11 +71,13 @@ impl ActiveTransfers {
         active.get(&printer_id).filter(|(content, _)| content == sha256).map(|(_, progress)| progress.clone())
     }
 
+    /// Adds a transfer that begins.
     pub fn insert(&self, printer_id: Uuid, sha256: &str, progress: Arc<Progress>) {
         let mut active = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         active.insert(printer_id, (sha256.to_owned(), progress));
     }
 
+    /// Removes the transfer of a printer.
     pub fn remove(&self, printer_id: Uuid) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&printer_id);
     }

@@ -69,7 +69,7 @@ pub(super) struct TransferReconciler {
     checked: HashSet<Uuid>,
     /// When the check of a command was first tried.
     first_checks: HashMap<Uuid, Instant>,
-    /// Commands whose files are on the printers. The dispatcher is told again until they are released.
+    /// Commands whose files are on the printers. They are reported to the dispatcher until they are released.
     ready: HashMap<Uuid, String>,
     specs: HashMap<Uuid, BatchSpec>,
     ends: mpsc::Receiver<(Key, TransferEnd)>,
@@ -79,6 +79,7 @@ pub(super) struct TransferReconciler {
 }
 
 impl TransferReconciler {
+    /// Starts without transfers. Its transfers run as tasks of `tasks`.
     pub fn new(services: Services, tasks: TaskTracker) -> Self {
         let (sender, ends) = mpsc::channel(ENDS_CAPACITY);
         Self {
@@ -96,6 +97,7 @@ impl TransferReconciler {
         }
     }
 
+    /// Returns the services.
     pub fn services(&self) -> &Services {
         &self.services
     }

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::extract::{ErrorResponse, JsonBody, RequestPrinter, accepted_response};
 use crate::simulator::{
     bodies,
+    config::Flavor,
     machine::{CANNOT_SELECT, JobCommand, PushEvent},
     printer::PrinterInner,
 };
@@ -52,6 +53,9 @@ pub async fn get_file(
             Some(entry) => bodies::file_body(&path, entry, url, flavor),
             None if inner.files.folders().any(|folder| folder == path) => {
                 bodies::folder_body(&inner.files, &path, url, flavor, true)
+            }
+            None if flavor == Flavor::V1_11 && has_missing_parent(inner, &path) => {
+                return Err(ErrorResponse::new(500, "The server encountered an internal error"));
             }
             None => return Err(ErrorResponse::not_found()),
         };
@@ -109,6 +113,11 @@ pub async fn delete_file(
         inner.hub.publish(&PushEvent { kind: "UpdatedFiles", payload: json!({"type": "printables"}) });
         Ok(accepted_response(true))
     })
+}
+
+/// Returns whether a path is in a folder that does not exist.
+fn has_missing_parent(inner: &PrinterInner, path: &str) -> bool {
+    path.rsplit_once('/').is_some_and(|(parent, _)| !inner.files.folders().any(|folder| folder == parent))
 }
 
 /// Returns whether this is the file that prints, or a folder that contains it.

@@ -4,6 +4,7 @@
 //! send itself each require the outcome that they read. So exactly one of them wins. A final outcome never changes.
 
 mod end;
+mod release;
 mod row;
 mod write;
 
@@ -20,10 +21,11 @@ use super::{
 use crate::domain::command::{CommandRow, Outcome, RequestedCommand};
 
 pub use end::{end_not_recorded, end_queued, store_settled_effect};
+pub use release::release_queued;
 pub(super) use row::CommandInsert;
 use row::{COLUMNS, RawCommandRow, parse_rows};
 pub(super) use write::finish_events;
-pub use write::{ChangedRow, SendCommit, UpdateSummary, commit_sends, release_queued, store_reports};
+pub use write::{ChangedRow, SendCommit, UpdateSummary, commit_sends, store_reports};
 
 /// Condition for rows that are not final. The partial index has exactly the same text.
 pub(super) const OPEN: &str = "finished_at is null";

@@ -21,6 +21,7 @@ pub mod reverse_proxy;
 pub mod routes;
 pub mod seeded_rng;
 pub mod server;
+pub mod throttle;
 pub mod wait;
 
 /// Unwraps what a test needs from outside. If it is missing, the test returns, after the message that it was left out.

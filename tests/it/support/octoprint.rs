@@ -153,6 +153,12 @@ impl OctoPrintInstance {
         }
     }
 
+    /// Returns how many lines of OctoPrint's log contain a text.
+    pub fn count_log_lines(&self, text: &str) -> usize {
+        let log = std::fs::read_to_string(self.basedir.path().join("logs/octoprint.log")).unwrap_or_default();
+        log.lines().filter(|line| line.contains(text)).count()
+    }
+
     /// Sends G-code lines outside any print, as OctoPrint's terminal does. `!!DEBUG:…` reaches the virtual printer
     /// itself.
     pub async fn send_gcode(&self, lines: &[&str]) {

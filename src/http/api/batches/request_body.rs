@@ -5,7 +5,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
 };
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -33,7 +33,7 @@ macro_rules! batch_request {
             $($(#[$own_meta])* $own: $kind,)*
             /// For start only: select and print this file. Absent: print the selected file. A file of the library is sent to
             /// the printers that do not have it.
-            #[schema(value_type = Option<StartFileBody>)]
+            #[schema(value_type = Option<StartFileFields>)]
             file: Option<JsonObject<StartFileBody>>,
             /// For start only: whether the command is rejected, as `file_does_not_fit`, if a known model, nozzle or bed of the
             /// printer contradicts the library file. Default `check`.
@@ -238,38 +238,24 @@ struct TargetWithJob {
     #[schema(value_type = Option<ExpectedJob>)]
     expected_job: Option<JsonObject<ExpectedJob>>,
     /// For start only: the file for this printer, instead of the file of the batch.
-    #[schema(value_type = Option<StartFileBody>)]
+    #[schema(value_type = Option<StartFileFields>)]
     file: Option<JsonObject<StartFileBody>>,
 }
 
-/// The file of a start: `path` and `origin` of a file on the printer, or the `file_id` of a library file.
+/// The file of a start.
 #[derive(Debug)]
 pub struct StartFileBody(FileSelector);
 
-/// The two forms of a file.
-#[derive(ToSchema)]
-#[serde(untagged)]
-#[schema(as = StartFile)]
-#[expect(dead_code, reason = "it describes the two forms for the document; `StartFileBody` reads them")]
-enum StartFileSchema {
-    OnPrinter(FileRef),
-    InLibrary(LibraryFileRef),
-}
-
-/// A file of the library.
+/// The file of a start: either `path` and `origin` of a file on the printer, or `file_id`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "it describes a form for the document")]
-struct LibraryFileRef {
-    file_id: Uuid,
-}
-
-/// All fields of both forms.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StartFileFields {
+#[schema(as = StartFile, example = json!({"file_id": "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f408"}))]
+pub struct StartFileFields {
+    /// Path on the printer.
     path: Option<String>,
+    /// Default: `local`.
     origin: Option<String>,
+    /// Id of a file of the library. It is sent to the printers that do not have it.
     #[serde(default, deserialize_with = "deserialize_optional_id")]
     file_id: Option<Uuid>,
 }
@@ -286,22 +272,6 @@ impl<'de> Deserialize<'de> for StartFileBody {
             // `request/json.rs` reads the id of the rule from the error.
             _ => Err(de::Error::custom("rule-start-file")),
         }
-    }
-}
-
-impl PartialSchema for StartFileBody {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-        StartFileSchema::schema()
-    }
-}
-
-impl ToSchema for StartFileBody {
-    fn name() -> std::borrow::Cow<'static, str> {
-        StartFileSchema::name()
-    }
-
-    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>) {
-        StartFileSchema::schemas(schemas);
     }
 }
 

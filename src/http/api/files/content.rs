@@ -25,7 +25,9 @@ const MAX_SIZE: u64 = 2_048;
 /// Default size of a thumbnail, in pixels.
 const DEFAULT_SIZE: u32 = 220;
 
-/// Downloads the content of a file, as it was uploaded. `Range` is honoured.
+/// Downloads the content of a file, as it was uploaded.
+///
+/// `Range` selects a part of it.
 #[utoipa::path(get, path = "/files/{id}/content", tag = "library", params(
     ("id" = Uuid, Path),
     ("Range" = Option<String>, Header, description = "A part of the content, as in `bytes=0-1023`."),

@@ -43,6 +43,8 @@ pub fn routes() -> OpenApiRouter<Services> {
 }
 
 /// Lists the files of the library, the newest content first.
+///
+/// A null, and an empty list, mean that the file does not say.
 #[utoipa::path(get, path = "/files", tag = "library", params(
     ("q" = Option<String>, Query, description = "A part of the name or the folder."),
     ("folder" = Option<String>, Query, description = "Only files directly in this folder. `/` is the top folder."),
@@ -109,6 +111,8 @@ async fn upload_file(
 }
 
 /// Lists the folders that contain files.
+///
+/// The list is complete: there are no further pages.
 #[utoipa::path(get, path = "/files/folders", tag = "library", responses((status = OK, body = Page<FileFolderBody>)))]
 async fn list_file_folders(
     who: Viewer,
@@ -120,6 +124,8 @@ async fn list_file_folders(
 }
 
 /// Reads what a file says about itself.
+///
+/// The fields contain the corrections in `overrides`.
 #[utoipa::path(get, path = "/files/{id}", tag = "library", params(("id" = Uuid, Path)), responses(
     (status = OK, body = FileBody, headers(("ETag", description = "The version, for `If-Match`."))),
 ))]

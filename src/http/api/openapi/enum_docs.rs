@@ -28,7 +28,7 @@ pub fn add_enum_docs(document: &mut OpenApi) {
 }
 
 /// Enums whose values need only a short explanation.
-const ENUM_DOCS: [(&str, &[(&str, &str)]); 17] = [
+const ENUM_DOCS: [(&str, &[(&str, &str)]); 21] = [
     (
         "ActorKind",
         &[
@@ -70,6 +70,38 @@ const ENUM_DOCS: [(&str, &[(&str, &str)]); 17] = [
             ("restart", "Cancels the print and starts it again."),
             ("connect", "Connects OctoPrint to its printer."),
             ("disconnect", "Disconnects OctoPrint from its printer."),
+        ],
+    ),
+    (
+        "AnalysisState",
+        &[
+            ("pending", "The file is being read."),
+            ("done", "The file was read."),
+            ("failed", "The file could not be read. It can be printed all the same."),
+        ],
+    ),
+    (
+        "FileFormat",
+        &[
+            ("gcode", "G-code as text."),
+            ("bgcode", "Binary G-code. Printers get it as text."),
+            ("gcode_3mf", "A sliced 3MF project with one plate. Printers get the G-code of the plate."),
+        ],
+    ),
+    (
+        "FitPolicy",
+        &[
+            ("check", "The command is rejected if a known model, nozzle or bed contradicts the file."),
+            ("ignore", "The file is printed in any case."),
+        ],
+    ),
+    (
+        "TransferState",
+        &[
+            ("queued", "The printer does not have the file yet."),
+            ("running", "The file is being sent to the printer."),
+            ("done", "The printer has the file."),
+            ("failed", "The file could not be sent."),
         ],
     ),
     (
@@ -164,6 +196,8 @@ const ENUM_DOCS: [(&str, &[(&str, &str)]); 17] = [
             ("command.settled", "The effect of a command that had ended with an unknown effect was observed later."),
             ("plate.clear_needed", "A print has ended. It is on the plate until a person marks the plate as clear."),
             ("plate.cleared", "A plate was marked as clear."),
+            ("file.added", "A file of the library is new, or has a new content."),
+            ("file.removed", "A file was removed from the library."),
         ],
     ),
     (
