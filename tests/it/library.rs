@@ -1,6 +1,7 @@
 //! The library: uploads, contents, quota, and the way of a file to the printers.
 
 mod contents;
+mod kills;
 mod real_octoprint;
 mod starts;
 mod transfers;

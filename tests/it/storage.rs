@@ -7,6 +7,7 @@ mod command_log;
 pub mod databases;
 mod engine;
 mod events;
+mod files;
 pub mod fixtures;
 mod idempotency;
 mod migrations;
