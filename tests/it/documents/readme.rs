@@ -55,8 +55,14 @@ async fn the_readme_can_be_followed() {
     assert_eq!(printed.as_array().map(Vec::len), Some(3));
 
     let ids = add_two_printers(&mut readme, &machine, &second, token.trim(), &printed).await;
+    std::fs::write(machine.folder().join("bracket.gcode"), "G4 S1\n".repeat(600)).expect("a file");
+    second.run(&readme.next_block("sh", "$API/files"), &[]).await;
+    let answers = machine.take_answers();
+    assert_eq!((answers[0].status, &answers[0].body["name"]), (201, &json!("bracket.gcode")), "{answers:?}");
+    let file_id = as_text(&answers[0].body["id"]).to_owned();
     let named = format!("{:?}, {:?}", ids[0], ids[1]);
-    second.run(&readme.next_block("sh", "assume_clear"), &[("\"…\", \"…\"", named.as_str())]).await;
+    let values = [("\"…\", \"…\"", named.as_str()), ("file-id", file_id.as_str())];
+    second.run(&readme.next_block("sh", "assume_clear"), &values).await;
     let answers = machine.take_answers();
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
     assert_eq!(statuses, [207, 207, 200], "start, pause, dry run: {answers:?}");
