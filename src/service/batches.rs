@@ -289,6 +289,8 @@ impl Services {
         let stopped = storage::batches::stop(&self.db, id, clock::now(), &entry).await?;
         let result = stopped.ok_or(Error::NotFound("batch"))?;
         self.dispatcher.signal_ended(result.skipped).await;
+        // Transfers for its commands are no longer wanted.
+        self.transfers.wake();
         tracing::info!(batch.id = %id, by = %who.name, "batch stopped");
         self.batch(who, id).await
     }

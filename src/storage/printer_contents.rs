@@ -1,12 +1,14 @@
 //! Library contents on printers: which printer has which content, and what is to be sent or deleted.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
 
 use super::{
-    Db, Error, bulk,
+    Db, Error,
+    bulk::{self, ColumnType, format_time},
     error::{RowRef, unreadable},
     fenced, reading,
 };
@@ -87,6 +89,12 @@ pub async fn list_unfinished(db: &Db) -> Result<Vec<PrinterContent>, Error> {
     parse_rows(rows)
 }
 
+/// Returns the contents whose transfer began and has not ended.
+pub async fn list_sending(db: &Db) -> Result<Vec<(Uuid, String)>, Error> {
+    let sql = "select printer_id, sha256 from printer_contents where state = 'sending'";
+    Ok(reading!(db, |pool| sqlx::query_as(sql).fetch_all(pool).await)?)
+}
+
 /// Returns where a content is on printers, or is to be sent.
 pub async fn list_by_content(db: &Db, sha256: &str) -> Result<Vec<PrinterContent>, Error> {
     let sql = format!("select {COLUMNS} from printer_contents where sha256 = $1 order by printer_id");
@@ -104,42 +112,85 @@ pub async fn list_present(db: &Db, sha256: &[String]) -> Result<Vec<(Uuid, Strin
     Ok(reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(texts).fetch_all(pool).await)?)
 }
 
-/// Stores the state of a content on a printer. A request of a user is kept until it is done or has failed.
-pub async fn put(db: &Db, content: &PrinterContent) -> Result<(), Error> {
-    let sql =
-        "insert into printer_contents (printer_id, sha256, name, print_size, path, state, select_after, requested_by,
-                   detail, created_at, updated_at, used_at)
-               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $10)
-               on conflict (printer_id, sha256) do update set name = excluded.name, print_size = excluded.print_size,
-                   path = coalesce(excluded.path, printer_contents.path), state = excluded.state,
-                   select_after = excluded.select_after, requested_by = excluded.requested_by,
-                   detail = excluded.detail, updated_at = excluded.updated_at, used_at = excluded.used_at";
+/// A [`PrinterContent`] as a bulk record.
+#[derive(Serialize)]
+struct PrinterContentRecord<'a> {
+    printer_id: Uuid,
+    sha256: &'a str,
+    name: &'a str,
+    print_size: i64,
+    path: Option<&'a str>,
+    state: PrinterContentState,
+    select_after: i64,
+    requested_by: Option<&'a str>,
+    detail: Option<String>,
+    updated_at: String,
+}
+
+/// Stores the states of contents on printers, in one statement. A printer and a content occur once.
+pub async fn put_many(db: &Db, contents: &[PrinterContent]) -> Result<(), Error> {
+    if contents.is_empty() {
+        return Ok(());
+    }
+    let source = db.records_source(&[
+        ("printer_id", ColumnType::Uuid),
+        ("sha256", ColumnType::Text),
+        ("name", ColumnType::Text),
+        ("print_size", ColumnType::BigInt),
+        ("path", ColumnType::Text),
+        ("state", ColumnType::Text),
+        ("select_after", ColumnType::BigInt),
+        ("requested_by", ColumnType::Text),
+        ("detail", ColumnType::Text),
+        ("updated_at", ColumnType::Time),
+    ]);
+    let sql = format!(
+        "insert into printer_contents (printer_id, sha256, name, print_size, path, state, select_after, requested_by, detail,
+             created_at, updated_at, used_at)
+         select x.printer_id, x.sha256, x.name, x.print_size, x.path, x.state, x.select_after = 1, x.requested_by, x.detail,
+             x.updated_at, x.updated_at, x.updated_at
+         from {source} where true order by x.printer_id, x.sha256
+         on conflict (printer_id, sha256) do update set name = excluded.name, print_size = excluded.print_size,
+             path = coalesce(excluded.path, printer_contents.path), state = excluded.state,
+             select_after = excluded.select_after, requested_by = excluded.requested_by, detail = excluded.detail,
+             updated_at = excluded.updated_at, used_at = excluded.used_at"
+    );
+    let records = bulk::json_parameter(contents.iter().map(|content| PrinterContentRecord {
+        printer_id: content.printer_id,
+        sha256: &content.sha256,
+        name: &content.name,
+        print_size: i64::try_from(content.print_size).unwrap_or(i64::MAX),
+        path: content.path.as_deref(),
+        state: content.state,
+        select_after: i64::from(content.select_after),
+        requested_by: content.requested_by.as_deref(),
+        detail: content.detail.as_ref().map(Message::to_json),
+        updated_at: format_time(content.updated_at),
+    }))?;
     fenced!(db, |tx| {
-        sqlx::query(sql)
-            .bind(content.printer_id)
-            .bind(&content.sha256)
-            .bind(bulk::without_nul(&content.name))
-            .bind(i64::try_from(content.print_size).unwrap_or(i64::MAX))
-            .bind(content.path.as_deref().map(bulk::without_nul))
-            .bind(content.state.as_str())
-            .bind(content.select_after)
-            .bind(content.requested_by.as_deref().map(bulk::without_nul))
-            .bind(content.detail.as_ref().map(Message::to_json))
-            .bind(content.updated_at)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(AssertSqlSafe(sql)).bind(records).execute(&mut *tx).await?;
     });
     Ok(())
 }
 
-/// Forgets a content on a printer.
-pub async fn delete(db: &Db, printer_id: Uuid, sha256: &str) -> Result<(), Error> {
+/// Stores the state of a content on a printer.
+pub async fn put(db: &Db, content: &PrinterContent) -> Result<(), Error> {
+    put_many(db, std::slice::from_ref(content)).await
+}
+
+/// Forgets contents on printers, in one statement.
+pub async fn delete_many(db: &Db, contents: &[(Uuid, String)]) -> Result<(), Error> {
+    if contents.is_empty() {
+        return Ok(());
+    }
+    let source = db.records_source(&[("printer_id", ColumnType::Uuid), ("sha256", ColumnType::Text)]);
+    let sql = format!(
+        "delete from printer_contents where (printer_id, sha256) in (select x.printer_id, x.sha256 from {source})"
+    );
+    let records = contents.iter().map(|(printer_id, sha256)| json!({"printer_id": printer_id, "sha256": sha256}));
+    let records = bulk::json_parameter(records)?;
     fenced!(db, |tx| {
-        sqlx::query("delete from printer_contents where printer_id = $1 and sha256 = $2")
-            .bind(printer_id)
-            .bind(sha256)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(AssertSqlSafe(sql)).bind(records).execute(&mut *tx).await?;
     });
     Ok(())
 }

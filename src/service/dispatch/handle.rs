@@ -45,7 +45,7 @@ pub(super) enum DispatcherSignal {
 }
 
 /// End of a command before its file is on the printer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FileRefusal {
     pub command_id: Uuid,
     pub outcome: Outcome,

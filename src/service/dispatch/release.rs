@@ -1,7 +1,7 @@
 //! Releases commands within the limits of their batches, and checks scheduled batches when they are due.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     time::Instant,
 };
 
@@ -110,14 +110,25 @@ impl Dispatcher {
 
     /// Ends rows that were not released, because their files cannot be transferred or their printers refuse the start.
     pub(super) async fn end_before_transfer(&mut self, refused: Vec<FileRefusal>) {
+        let ids: HashSet<Uuid> = refused.iter().map(|refusal| refusal.command_id).collect();
+        let mut rows: Vec<CommandRow> = Vec::new();
+        for active in self.active_batches.values_mut() {
+            let (ending, queued): (VecDeque<_>, VecDeque<_>) =
+                std::mem::take(&mut active.queued).into_iter().partition(|row| ids.contains(&row.id));
+            active.queued = queued;
+            rows.extend(ending);
+        }
+        let found: HashSet<Uuid> = rows.iter().map(|row| row.id).collect();
+        self.keep_open(rows);
+        // One statement for all that end in the same way.
+        let mut groups: HashMap<(Outcome, Reason, Option<Message>), Vec<Uuid>> = HashMap::new();
         for FileRefusal { command_id, outcome, reason, detail } in refused {
-            let row = self.active_batches.values_mut().find_map(|active| {
-                let position = active.queued.iter().position(|row| row.id == command_id)?;
-                active.queued.remove(position)
-            });
-            let Some(row) = row else { continue };
-            self.keep_open(vec![row]);
-            self.end_rows(&[command_id], outcome, Some(reason), detail.as_ref()).await;
+            if found.contains(&command_id) {
+                groups.entry((outcome, reason, detail)).or_default().push(command_id);
+            }
+        }
+        for ((outcome, reason, detail), ids) in groups {
+            self.end_rows(&ids, outcome, Some(reason), detail.as_ref()).await;
         }
     }
 

@@ -7,10 +7,12 @@
 
 mod check;
 mod clean_up;
+mod ends;
 mod outcome;
 mod progress;
 mod reconcile;
 mod send;
+mod wanted;
 
 use std::{sync::Arc, time::Duration};
 
@@ -70,7 +72,7 @@ impl PeriodicTask for TransferTask {
     }
 
     async fn wait_for_work(&mut self) {
-        self.0.services().transfers.0.wake.notified().await;
+        self.0.services.transfers.0.wake.notified().await;
     }
 }
 

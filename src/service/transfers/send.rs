@@ -12,10 +12,9 @@ use super::{
     progress::{Progress, STALLED_AFTER},
 };
 use crate::{
-    clock,
     domain::{
         message::Message,
-        printer_content::{PrinterContent, PrinterContentState, content_folder, upload_tag},
+        printer_content::{PrinterContent, content_folder, upload_tag},
         printer_file::FileEntry,
         reading::LOCAL_ORIGIN,
     },
@@ -87,10 +86,6 @@ impl Transfer {
         if let Some(path) = find_content(&octoprint, sha256, &text).await? {
             return Ok(TransferEnd::Present { path });
         }
-        // Stored before the first byte: a file that arrives is deleted later if it is not wanted any more.
-        let sending =
-            PrinterContent { state: PrinterContentState::Sending, updated_at: clock::now(), ..self.content.clone() };
-        storage::printer_contents::put(&self.services.db, &sending).await.map_err(Error::from)?;
         let body = self.services.print_text_body(sha256, &text).await?;
         let progress = self.progress.clone();
         let chunks = body.into_data_stream().inspect(move |chunk| {

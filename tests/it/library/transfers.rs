@@ -158,9 +158,6 @@ async fn a_cancel_or_a_stop_ends_the_transfer_and_the_rest_is_deleted() {
     server.post(&path, json!({})).await;
     let second = until_row(&server, &batch, 1, "the start is skipped", |row| row["final"] == true).await;
     assert_eq!((&second["outcome"], &second["reason"]), (&json!("skipped"), &json!("batch_stopped")), "{second}");
-    for printer in farm.printers() {
-        printer.set_fault(None);
-    }
     wait::until("nothing of the transfers is left", DEADLINE, async || {
         let background = server.get("/api/v1/background").await.1;
         let waiting = background["items"]
@@ -173,6 +170,11 @@ async fn a_cancel_or_a_stop_ends_the_transfer_and_the_rest_is_deleted() {
         }
     })
     .await;
+    for printer in farm.printers() {
+        printer.set_fault(None);
+    }
+    let nothing = async || with_file(&farm) == 0;
+    wait::assert_throughout("nothing arrives afterwards", Duration::from_secs(1), nothing).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -230,9 +230,7 @@ async fn a_file_on_a_printer_is_unneeded_when_nothing_names_it_or_it_was_not_use
             sample_on_printer(other, 3, PrinterContentState::Failed),
             sample_on_printer(other, 5, present),
         ];
-        for row in &rows {
-            printer_contents::put(&db, row).await.expect("stored");
-        }
+        printer_contents::put_many(&db, &rows).await.expect("stored");
         let mut of_3 = vec![rows[2].clone(), rows[4].clone()];
         of_3.sort_by_key(|row| row.printer_id);
         assert_eq!(printer_contents::list_by_content(&db, &hash(3)).await.expect("read"), of_3);
@@ -248,7 +246,7 @@ async fn a_file_on_a_printer_is_unneeded_when_nothing_names_it_or_it_was_not_use
         );
         let marked = printer_contents::mark_unneeded(&db, &selected, at(9), at(2)).await.expect("marked");
         assert_eq!(marked, 1, "not used for long; an open command needs the other one");
-        printer_contents::delete(&db, other, &hash(3)).await.expect("deleted");
+        printer_contents::delete_many(&db, &[(other, hash(3))]).await.expect("deleted");
         assert_eq!(printer_contents::list_by_content(&db, &hash(3)).await.expect("read").len(), 1);
         // A later state keeps the path.
         let again = PrinterContent { path: None, state: PrinterContentState::Sending, ..rows[0].clone() };
