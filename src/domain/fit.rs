@@ -130,4 +130,11 @@ mod tests {
         // The slicer knows its own printer: a purge line outside the bed is legal.
         assert_eq!(fit(&facts(Some("MK4"), &[0.4], 300.0), &printer(Some("MK4"), Some(0.4))), Fit::Matches);
     }
+
+    #[test]
+    fn a_purge_line_outside_the_bed_does_not_count() {
+        let part = Bounds { min: [10.0; 3], max: [100.0; 3] };
+        let purged = GcodeFacts { bounds_after_first_layer_mm: Some(part), ..facts(None, &[0.4], 300.0) };
+        assert_eq!(fit(&purged, &printer(Some("MK4"), Some(0.4))), Fit::Possible);
+    }
 }

@@ -39,6 +39,18 @@ fn blocks_are_read_in_the_order_of_the_specification() {
 }
 
 #[test]
+fn a_header_has_8_bytes_and_12_if_the_block_is_compressed() {
+    let stored = FileBuilder::new().block(GCODE, &[0], b"G28\n");
+    let compressed = FileBuilder::new().deflated(GCODE, &[0], b"G28\n");
+    let stored_size = deflate(b"G28\n").len();
+    // The header of the file, the header of the block, the encoding, the data and the checksum.
+    assert_eq!((stored.0.len(), compressed.0.len()), (10 + 8 + 2 + 4 + 4, 10 + 12 + 2 + stored_size + 4));
+    for file in [stored, compressed] {
+        assert_eq!(file.decode().expect("a valid file").text, b"G28\n");
+    }
+}
+
+#[test]
 fn blocks_out_of_order_are_refused() {
     for (first, second, number) in [(GCODE, PRINT, 4), (PRINT, PRINTER, 3), (PRINTER, PRINTER, 3), (PRINTER, FILE, 0)] {
         let file = FileBuilder::new().block(first, &[0], b"").block(second, &[0], b"");
