@@ -43,3 +43,19 @@ test-printers *name:
 # Run everything, as CI does
 ci:
     tests/run
+
+# Fuzz the readers of files: 100,000 mutated files for each, then SECONDS of coverage-guided fuzzing for each
+fuzz seconds="60":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo fuzz --version || { echo "install it: cargo install cargo-fuzz --locked"; exit 1; }
+    PRINTYARD_FUZZ_RUNS=100000 cargo test --locked --lib --test it mutated_ -- --nocapture
+    # libFuzzer needs flags of the nightly compiler, but no sanitizer: the readers have no unsafe code.
+    export RUSTC_BOOTSTRAP=1
+    run() { # TARGET SAMPLES OPTION...
+      mkdir -p "target/fuzz/corpus/$1"
+      cargo fuzz run --sanitizer none --fuzz-dir tests/fuzz --target-dir target/fuzz "$1" "target/fuzz/corpus/$1" "$2" \
+        -- -max_total_time="{{seconds}}" -print_final_stats=1 -artifact_prefix=target/fuzz/ "${@:3}"
+    }
+    run gcode tests/gcode-samples -dict=tests/fuzz/gcode.dict
+    run bgcode tests/fixtures/bgcode
