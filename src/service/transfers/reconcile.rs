@@ -137,7 +137,7 @@ impl TransferReconciler {
         self.attempts.insert(key.clone(), Attempts { count, next: Instant::now() + pause_after(count.max(1)) });
     }
 
-    /// Returns whether a transfer that has failed again may be tried once more.
+    /// Returns whether a transfer that has failed again may be tried again.
     pub(super) fn may_try_again(&self, key: &Key) -> bool {
         self.attempts.get(key).map_or(0, |attempts| attempts.count) + 1 < MAX_ATTEMPTS
     }
