@@ -15,8 +15,16 @@ use super::limits::ServerLimits;
 use crate::service::Services;
 
 /// Routes of uploads and lists of files. They take as long as the slowest connection involved.
-const TRANSFER_ROUTES: [&str; 4] =
-    ["/api/v1/printers/{id}/files", "/printers/{id}/files", "/api/v1/files", "/files/upload"];
+const TRANSFER_ROUTES: [&str; 8] = [
+    "/api/v1/printers/{id}/files",
+    "/printers/{id}/files",
+    "/api/v1/files",
+    "/files/upload",
+    "/octoprint/api/files/local",
+    "/octoprint/printers/{name}/api/files/local",
+    "/octoprint/tags/{tag}/api/files/local",
+    "/octoprint/parts/{number}/api/files/local",
+];
 
 /// The timeout while the database is known to be unavailable, because its statements would wait in vain.
 const DATABASE_DOWN_TIMEOUT: Duration = Duration::from_secs(5);

@@ -126,6 +126,23 @@ impl Services {
         Ok(self.view_of(printer))
     }
 
+    /// Returns the printer with this name. A printer that the principal may not see does not exist.
+    pub async fn printer_by_name(&self, who: &Principal, name: &str) -> Result<PrinterView, Error> {
+        let filter = PrinterFilter { visible_tags: who.visible_tags(), ..PrinterFilter::default() };
+        // Names are unique, so the page that begins at this name begins with its printer.
+        let from_name = Some((name.to_owned(), Uuid::nil()));
+        let page = storage::printers::list_page(&self.db, &filter, from_name, 1).await?;
+        let printer = page.into_iter().find(|printer| printer.details.name == name);
+        Ok(self.view_of(printer.ok_or(Error::NotFound("printer"))?))
+    }
+
+    /// Returns whether a printer that the principal may see has this tag.
+    pub async fn has_tag(&self, who: &Principal, tag: &str) -> Result<bool, Error> {
+        let filter =
+            PrinterFilter { tag: Some(tag.to_owned()), visible_tags: who.visible_tags(), ..PrinterFilter::default() };
+        Ok(!storage::printers::list_page(&self.db, &filter, None, 1).await?.is_empty())
+    }
+
     /// Fails if there is no such printer, or the principal may not see it.
     pub async fn check_printer(&self, who: &Principal, id: Uuid) -> Result<(), Error> {
         let tags = who.visible_tags();

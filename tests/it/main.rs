@@ -37,6 +37,7 @@ mod request_forgery;
 mod secrets;
 mod servers;
 mod settings_example;
+mod slicers;
 mod slicing;
 mod storage;
 mod storage_faults;

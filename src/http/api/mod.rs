@@ -41,21 +41,22 @@ use utoipa_axum::router::OpenApiRouter;
 
 use self::{
     events::EventStreams,
-    middleware::{
-        overload::OverloadLimits,
-        rate_limit::{RateLimit, RequestRates},
-    },
+    middleware::{overload::OverloadLimits, rate_limit::RequestRates},
     problem::Problem,
 };
 use super::{compression, limits::ServerLimits, timeout};
 use crate::service::Services;
 
 /// Returns the router with every API route.
-pub fn router(services: Services, rate_limit: RateLimit, server_limits: ServerLimits) -> Router {
+pub fn router(
+    services: Services,
+    rates: RequestRates,
+    overload: OverloadLimits,
+    server_limits: ServerLimits,
+) -> Router {
     let (public_routes, protected_routes, document) = documented_routes();
-    let limit_requests = from_fn_with_state(OverloadLimits::new(&server_limits), middleware::overload::limit_requests);
-    let authenticated =
-        from_fn_with_state((services.clone(), RequestRates::new(rate_limit)), middleware::authentication::authenticate);
+    let limit_requests = from_fn_with_state(overload, middleware::overload::limit_requests);
+    let authenticated = from_fn_with_state((services.clone(), rates), middleware::authentication::authenticate);
     let protected_routes = protected_routes
         .route("/api/v1", any(unknown_path))
         .route("/api/v1/", any(unknown_path))
@@ -116,7 +117,7 @@ fn documented_routes() -> (Router<Services>, Router<Services>, OpenApi) {
 }
 
 /// Responds with 503 to a request that exceeds its timeout. The client may retry.
-async fn apply_timeout(
+pub(in crate::http) async fn apply_timeout(
     State((services, limits)): State<(Services, ServerLimits)>,
     request: Request,
     next: Next,

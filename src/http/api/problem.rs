@@ -291,7 +291,7 @@ pub(in crate::http) fn write_problem(response: Response, problem: Problem, path:
 }
 
 /// Returns the problem for an error response that no Printyard handler created.
-fn default_problem(response: &Response) -> Option<Problem> {
+pub(in crate::http) fn default_problem(response: &Response) -> Option<Problem> {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return None;

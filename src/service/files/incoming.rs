@@ -85,14 +85,21 @@ impl Services {
         length: Option<u64>,
     ) -> Result<IncomingFile, Error> {
         let counted = self.contents.count_incoming();
-        let used = storage::files::total_size(&self.db).await? + self.contents.incoming_bytes();
-        let allowed = self.settings.files_quota.saturating_sub(used);
-        if allowed == 0 || length.is_some_and(|length| length > allowed.saturating_add(PIECE_BYTES as u64)) {
-            return Err(self.quota_exceeded());
-        }
+        let allowed = self.check_library_space(length).await?;
         let file = slot.create().await.map_err(disk_error)?.into_std().await;
         let writer = ContentWriter { file, hash: Sha256::new(), analyzer: ContentAnalyzer::new(name) };
         Ok(IncomingFile { writer: Some(Box::new(writer)), pending: Vec::new(), size: 0, slot, counted, allowed })
+    }
+
+    /// Returns the bytes that the quota still allows. Fails if a request of this length cannot fit.
+    pub async fn check_library_space(&self, length: Option<u64>) -> Result<u64, Error> {
+        let exceeds = |limit: u64| length.is_some_and(|length| length > limit.saturating_add(PIECE_BYTES as u64));
+        if exceeds(MAX_FILE_BYTES) {
+            return Err(Error::TooLarge(Message::new("refusal-file-too-large")));
+        }
+        let used = storage::files::total_size(&self.db).await? + self.contents.incoming_bytes();
+        let allowed = self.settings.files_quota.saturating_sub(used);
+        if allowed == 0 || exceeds(allowed) { Err(self.quota_exceeded()) } else { Ok(allowed) }
     }
 
     fn quota_exceeded(&self) -> Error {

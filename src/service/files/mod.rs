@@ -141,6 +141,11 @@ impl Services {
         storage::files::get(&self.db, id).await?.ok_or(Error::NotFound("file"))
     }
 
+    /// Returns the file with this folder and name.
+    pub async fn file_by_name(&self, _who: &Principal, folder: &str, name: &str) -> Result<LibraryFile, Error> {
+        storage::files::get_by_name(&self.db, folder, name).await?.ok_or(Error::NotFound("file"))
+    }
+
     /// Returns a page of files, the newest content first, after the file with this time and id.
     pub async fn list_library(
         &self,

@@ -48,6 +48,8 @@ pub struct ServerOptions {
     pub webhooks: RetrySchedule,
     /// An upload ends when its printer accepts no data for this long.
     pub upload_silence: Option<Duration>,
+    /// Maximum size of the library, in bytes.
+    pub files_quota: Option<u64>,
     /// Settings that the fields above do not cover.
     pub raw_config: RawConfig,
 }
@@ -63,6 +65,7 @@ impl Default for ServerOptions {
             tls: None,
             webhooks: RetrySchedule::default(),
             upload_silence: None,
+            files_quota: None,
             raw_config: RawConfig::default(),
         }
     }
@@ -279,6 +282,7 @@ fn build_config(folder: &TempDir, options: &ServerOptions) -> Config {
     let mut config = raw_config.validate().expect("valid settings");
     config.settings.webhook_schedule = options.webhooks;
     config.settings.upload_idle_timeout = options.upload_silence;
+    config.settings.files_quota = options.files_quota.unwrap_or(config.settings.files_quota);
     config
 }
 

@@ -1,6 +1,6 @@
 //! Middleware of the API: authentication, rate limit, overload limit, and idempotent requests.
 
-pub(super) mod authentication;
+pub(in crate::http) mod authentication;
 pub(super) mod idempotency;
-pub(super) mod overload;
+pub(in crate::http) mod overload;
 pub mod rate_limit;
