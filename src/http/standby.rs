@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::{
     api::problem::{self, Problem},
-    dashboard,
+    dashboard, octoprint_api,
     request_id::{self, RequestId},
     security_headers,
 };
@@ -34,9 +34,13 @@ pub fn router(holder: HolderWatch) -> Router {
         .route("/api", any(refuse_request))
         .route("/api/{*rest}", any(refuse_request))
         .layer(from_fn(problem::render_problem));
+    let slicer_refusals = Router::new()
+        .route("/octoprint/{*rest}", any(refuse_request))
+        .layer(from_fn(octoprint_api::refusal::render_text));
     Router::new()
         .route("/healthz", get(healthy))
         .merge(refusals)
+        .merge(slicer_refusals)
         .merge(dashboard::assets_router())
         .fallback(standby_page)
         .layer(from_fn(dashboard::set_language))

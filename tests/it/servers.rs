@@ -67,6 +67,10 @@ async fn a_standby_reports_itself_and_takes_over_when_the_holder_dies() {
         let body: serde_json::Value = ready.json().await.expect("a problem");
         assert_eq!(body["code"], "standby");
         assert!(body["detail"].as_str().is_some_and(|text| text.contains(&first.pid().to_string())), "{body}");
+        let slicer = standby.request(reqwest::Method::GET, "/octoprint/api/version").send().await.expect("an answer");
+        let content_type = slicer.headers().get("content-type").and_then(|value| value.to_str().ok());
+        assert_eq!((slicer.status(), content_type), (StatusCode::SERVICE_UNAVAILABLE, Some("text/plain")));
+        assert!(slicer.text().await.expect("a text").starts_with("Another server runs this farm"));
         let page = standby.request(reqwest::Method::GET, "/").header("accept", "text/html").send().await;
         let page = page.expect("an answer");
         assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE);

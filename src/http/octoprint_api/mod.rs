@@ -11,7 +11,7 @@ mod destination;
 mod key;
 mod links;
 mod printer_state;
-mod refusal;
+pub(super) mod refusal;
 mod server_info;
 mod upload;
 

@@ -20,7 +20,7 @@ const UNKNOWN_KEY: &str = "The API key is missing or unknown. Enter a Printyard 
 const LOW_ROLE: &str = "This token may not upload files. Enter a Printyard token of role operator as API key.";
 
 /// Writes the bodies of problems, and of errors by the router, which have no body.
-pub(super) async fn render_text(request: Request, next: Next) -> Response {
+pub(in crate::http) async fn render_text(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let found = response.extensions_mut().remove::<Problem>();
     let Some(problem) = found.or_else(|| problem::default_problem(&response)) else { return response };
