@@ -70,9 +70,10 @@ impl FormPart<'_> {
         self.field.file_name().unwrap_or_default()
     }
 
-    /// Returns the name of the file without folders.
+    /// Returns the name of the file without folders. Browsers and curl send a quotation mark as `%22`.
     pub fn file_name(&self) -> Result<String, Problem> {
-        let name = last_path_part(self.raw_file_name());
+        let name = self.raw_file_name().replace("%22", "\"");
+        let name = last_path_part(&name);
         let mut invalid = ValidationErrors::default();
         check_line(&mut invalid, "/file", name, 1, 255);
         if matches!(name, "." | "..") {

@@ -47,7 +47,8 @@ pub(super) async fn upload_file(
     request: Request,
 ) -> Result<Response, Problem> {
     let form = receive_form(&services, &who, request).await?;
-    let stored = services.store_file(&who, form.file, &form.folder, &form.name).await.map_err(refusal_of)?;
+    let received = form.file.finish().await?;
+    let stored = services.store_file(&who, received, &form.folder, &form.name).await.map_err(refusal_of)?;
     let file = stored.file;
     if let Some(view) = destination.printer().filter(|_| form.is_for_print) {
         services.send_to_printer(&who, &file, view.printer.id, true).await?;

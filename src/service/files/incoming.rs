@@ -47,15 +47,16 @@ struct ContentWriter {
 }
 
 /// A content that was received whole and is synced to disk.
-pub(super) struct ReceivedContent {
+pub struct ReceivedContent {
+    /// 64 hexadecimal digits.
     pub sha256: String,
-    pub size: u64,
-    pub analyzed: AnalyzedContent,
+    pub(super) size: u64,
+    pub(super) analyzed: AnalyzedContent,
     /// Path of the temporary file.
-    pub path: PathBuf,
+    pub(super) path: PathBuf,
     /// Deletes the temporary file if the content is not stored.
-    pub _slot: UploadSlot,
-    pub _counted: IncomingBytes,
+    _slot: UploadSlot,
+    _counted: IncomingBytes,
 }
 
 impl ContentWriter {
@@ -144,7 +145,7 @@ impl IncomingFile {
     }
 
     /// Processes the rest, and syncs the content to disk.
-    pub(super) async fn finish(mut self) -> Result<ReceivedContent, Error> {
+    pub async fn finish(mut self) -> Result<ReceivedContent, Error> {
         if !self.pending.is_empty() {
             self.process_pending().await?;
         }

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-pub use self::incoming::IncomingFile;
+pub use self::incoming::{IncomingFile, ReceivedContent};
 use self::incoming::{disk_error, panicked};
 use super::{Services, access::Principal, error::Error};
 use crate::{
@@ -67,12 +67,11 @@ impl Services {
     pub async fn store_file(
         &self,
         who: &Principal,
-        incoming: IncomingFile,
+        received: ReceivedContent,
         folder: &str,
         name: &str,
     ) -> Result<StoredFile, Error> {
         self.check_file_place(who, folder, name)?;
-        let received = incoming.finish().await?;
         let mut facts = received.analyzed.facts.clone();
         let (pictures, extrusion) = (std::mem::take(&mut facts.thumbnails), std::mem::take(&mut facts.extrusion));
         let encode = tokio::task::spawn_blocking(move || thumbnails::encode_thumbnails(&pictures));

@@ -4,7 +4,10 @@ use std::{fs, io::Cursor, path::Path};
 
 use image::{ImageFormat, RgbaImage};
 use printyard::config::RawConfig;
-use reqwest::{Method, StatusCode};
+use reqwest::{
+    Method, StatusCode,
+    multipart::{Form, Part},
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -81,6 +84,32 @@ async fn a_content_is_stored_once_and_a_name_takes_a_new_content() {
     assert_eq!(stored_contents(&server).len(), 2);
     let (_, list, _) = server.get(&format!("/api/v1/files?sha256={}", sha256(&first))).await;
     assert_eq!(list["items"].as_array().map(Vec::len), Some(1), "{list}");
+}
+
+#[tokio::test]
+async fn an_upload_with_an_idempotency_key_is_known_by_its_content() {
+    let server = TestServer::start().await;
+    let upload = async |name: &'static str, content: &[u8]| {
+        let file = Part::bytes(content.to_vec()).file_name(name);
+        let request = server.request(Method::POST, "/api/v1/files").header("Idempotency-Key", "MO/1-file");
+        send_request(request.multipart(Form::new().part("file", file))).await
+    };
+    let (first, second) = (sample_gcode("a", 10), sample_gcode("b", 10));
+    assert_eq!(first.len(), second.len());
+    let (status, file, headers) = upload("a.gcode", &first).await;
+    assert_eq!((status, headers.get("idempotent-replayed")), (StatusCode::CREATED, None), "{file}");
+    let (status, again, headers) = upload("a.gcode", &first).await;
+    assert_eq!((status, &again), (StatusCode::CREATED, &file));
+    assert_eq!(headers["idempotent-replayed"].to_str().ok(), Some("true"));
+    assert_problem(&upload("a.gcode", &second).await, 422, "idempotency_key_reused");
+    assert_problem(&upload("b.gcode", &first).await, 422, "idempotency_key_reused");
+    assert_eq!(server.get("/api/v1/files").await.1["items"].as_array().map(Vec::len), Some(1));
+    let body = json!({"name": "erp", "role": "operator", "require_idempotency_key": true});
+    let token = server.post("/api/v1/tokens", body).await.1["token"].as_str().expect("a token").to_owned();
+    let request = server.request_without_auth(Method::POST, "/api/v1/files").bearer_auth(token);
+    let refused =
+        send_request(request.multipart(Form::new().part("file", Part::bytes(second).file_name("c.gcode")))).await;
+    assert_problem(&refused, 400, "idempotency_key_required");
 }
 
 #[tokio::test]

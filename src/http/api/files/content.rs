@@ -9,6 +9,7 @@ use axum::{
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
+use utoipa::ToSchema;
 
 use crate::{
     domain::file::{FileFormat, LibraryFile},
@@ -25,6 +26,12 @@ const MAX_SIZE: u64 = 2_048;
 /// Default size of a thumbnail, in pixels.
 const DEFAULT_SIZE: u32 = 220;
 
+/// Bytes of a content.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "it describes a response for the document")]
+struct ContentBytes(Vec<u8>);
+
 /// Downloads the content of a file, as it was uploaded.
 ///
 /// `Range` selects a part of it.
@@ -32,8 +39,9 @@ const DEFAULT_SIZE: u32 = 220;
     ("id" = Uuid, Path),
     ("Range" = Option<String>, Header, description = "A part of the content, as in `bytes=0-1023`."),
 ), responses(
-    (status = OK, content_type = "application/octet-stream", body = [u8]),
-    (status = PARTIAL_CONTENT, content_type = "application/octet-stream", body = [u8]),
+    (status = OK, description = "The content", content_type = "application/octet-stream", body = inline(ContentBytes)),
+    (status = PARTIAL_CONTENT, description = "The part", content_type = "application/octet-stream",
+        body = inline(ContentBytes)),
     (status = RANGE_NOT_SATISFIABLE, description = "The content has no such part"),
     (status = SERVICE_UNAVAILABLE, description = "`content_missing`: the data folder does not have the content"),
 ))]
@@ -83,7 +91,7 @@ pub(in crate::http) async fn respond_with_content(
 #[utoipa::path(get, path = "/files/{id}/thumbnail", tag = "library", params(
     ("id" = Uuid, Path),
     ("size" = Option<u32>, Query, description = "Pixels; default 220.", minimum = 1, maximum = 2_048),
-), responses((status = OK, content_type = "image/png", body = [u8])))]
+), responses((status = OK, description = "The picture", content_type = "image/png", body = inline(ContentBytes))))]
 pub(super) async fn get_file_thumbnail(
     who: Viewer,
     mut params: QueryParams,

@@ -4,30 +4,41 @@ mod body;
 mod content;
 mod upload;
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{AppendHeaders, IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use self::body::{FileBody, FileFolderBody, FilePatchBody, FileUploadForm};
+use self::{
+    body::{FileBody, FileFolderBody, FilePatchBody, FileUploadForm},
+    upload::ReceivedFile,
+};
 use super::{
     list::{
         export,
         page::{self, Page, limit_plus_one},
     },
-    middleware::authentication::{Operator, Viewer},
+    middleware::{
+        authentication::{Operator, Viewer},
+        idempotency::{UploadKey, replay_header},
+    },
     openapi::Paging,
     problem::{Problem, ProblemBody},
     request::extract::{MergePatch, NoQuery, PathId, QueryParams, check_if_match},
 };
 use crate::{
-    domain::file::{FileFilter, LibraryFile, normalize_folder},
-    service::Services,
+    domain::{
+        file::{FileFilter, LibraryFile, normalize_folder},
+        idempotency::KeyBinding,
+    },
+    service::{Error, Services, access::Principal},
 };
 
 const LIST: &str = "library";
@@ -104,10 +115,39 @@ async fn upload_file(
 ) -> Result<Response, Problem> {
     let folder = params.text("folder");
     params.finish()?;
-    let stored = upload::receive(&services, &who.0, folder, request).await?;
+    let upload_key = request.extensions().get::<UploadKey>().cloned();
+    let ReceivedFile { content, folder, name } = upload::receive_form(&services, &who.0, folder, request).await?;
+    let key = upload_key.map(|key| key.with_content(&format!("{folder}/{name}"), &content.sha256));
+    if let Some(key) = &key
+        && let Some(bound) = services.find_first_response(key).await?
+    {
+        return replay_upload(&services, &who.0, &bound).await;
+    }
+    let who = Principal { idempotency_key: key.clone().map(Arc::new), ..who.0 };
+    let stored = services.store_file(&who, content, &folder, &name).await?;
     let status = if stored.is_new { StatusCode::CREATED } else { StatusCode::OK };
+    // A request that changed nothing binds no key: its repetition changes nothing either.
+    if let Some(key) = key.filter(|_| stored.is_new)
+        && let Err(error) = services.store_response(&key, status.as_u16(), None).await
+    {
+        tracing::error!(?error, "the answer to an upload with an idempotency key could not be stored");
+    }
     let location = [(header::LOCATION, file_path(stored.file.id))];
     Ok((status, location, respond_with_file(stored.file)).into_response())
+}
+
+/// Answers a repeated upload with the first status and the current file.
+async fn replay_upload(services: &Services, who: &Principal, bound: &KeyBinding) -> Result<Response, Problem> {
+    let id = bound.location.as_deref().and_then(|location| location.rsplit('/').next()?.parse().ok());
+    let id = id.ok_or_else(|| Error::Internal("a replay could not be answered: no file is bound".to_owned()))?;
+    let status = bound.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::CREATED);
+    let file = services.file(who, id).await?;
+    let headers = [replay_header(), (header::LOCATION, location_header(id)?)];
+    Ok((status, AppendHeaders(headers), respond_with_file(file)).into_response())
+}
+
+fn location_header(id: Uuid) -> Result<HeaderValue, Error> {
+    HeaderValue::from_str(&file_path(id)).map_err(|_| Error::Internal("a location is not a header".to_owned()))
 }
 
 /// Lists the folders that contain files.

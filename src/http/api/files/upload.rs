@@ -8,17 +8,35 @@ use crate::{
     service::{
         Services,
         access::Principal,
-        files::{IncomingFile, StoredFile},
+        files::{IncomingFile, ReceivedContent, StoredFile},
     },
 };
 
+/// A file that was received whole.
+pub(super) struct ReceivedFile {
+    pub content: ReceivedContent,
+    pub folder: String,
+    pub name: String,
+}
+
 /// Receives a form and stores its file. `folder` replaces the part of the form.
-pub(super) async fn receive(
+pub(in crate::http) async fn receive(
     services: &Services,
     who: &Principal,
     folder: Option<String>,
     request: Request,
 ) -> Result<StoredFile, Problem> {
+    let ReceivedFile { content, folder, name } = receive_form(services, who, folder, request).await?;
+    Ok(services.store_file(who, content, &folder, &name).await?)
+}
+
+/// Receives a form. `folder` replaces the part of the form.
+pub(super) async fn receive_form(
+    services: &Services,
+    who: &Principal,
+    folder: Option<String>,
+    request: Request,
+) -> Result<ReceivedFile, Problem> {
     // Checks before the body is read. A request that waits for a slot uses no memory and no disk.
     let mut slot = Some(services.admit_upload(who)?);
     let mut folder = folder.map(|folder| normalize_folder(&folder));
@@ -50,7 +68,7 @@ pub(super) async fn receive(
     let Some((incoming, name)) = received else {
         return Err(ValidationErrors::single("/file", "required", "rule-required").into());
     };
-    Ok(services.store_file(who, incoming, &folder.unwrap_or_default(), &name).await?)
+    Ok(ReceivedFile { content: incoming.finish().await?, folder: folder.unwrap_or_default(), name })
 }
 
 /// Returns the length of a request, if it is declared.

@@ -44,12 +44,30 @@ const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotent-replayed
 /// Routes with many effects, in one or several transactions. No single resource is the result, so the whole response is
 /// stored. Without a stored response, a replay creates what is missing and refuses what exists.
 const MANY_EFFECTS: [&str; 1] = ["/api/v1/printers/bulk"];
+/// Routes whose handlers bind the key, because a request is known only by the content of its file.
+const UPLOADS: [&str; 1] = ["/api/v1/files"];
 /// The largest response that is stored, in bytes.
 const MAX_STORED_BYTES: usize = 1024 * 1024;
 
 /// Marks a response that is not stored, because a part of the request failed. A replay executes that part.
 #[derive(Debug, Clone, Copy)]
 pub struct NotStored;
+
+/// The key of an upload. Its fingerprint still lacks the content.
+#[derive(Debug, Clone)]
+pub struct UploadKey(KeyUse);
+
+impl UploadKey {
+    /// Returns the key of a request with this content. `name` contains the folder.
+    pub fn with_content(self, name: &str, sha256: &str) -> KeyUse {
+        KeyUse { fingerprint: fingerprint("POST", name, sha256), ..self.0 }
+    }
+}
+
+/// Returns the headers of a replay.
+pub fn replay_header() -> (HeaderName, HeaderValue) {
+    (REPLAYED_HEADER, HeaderValue::from_static("true"))
+}
 
 /// Executes a request with a key once. For a replay, `router` reads the resulting resource again.
 pub async fn execute_once(
@@ -108,6 +126,11 @@ async fn execute_with_key(
         use_id: clock::new_id(),
         fingerprint: fingerprint(parts.method.as_str(), target, &text),
     };
+    if UPLOADS.contains(&parts.uri.path()) {
+        let _key_guard = services.hold_key(&key)?;
+        parts.extensions.insert(UploadKey(key));
+        return Ok(next.run(Request::from_parts(parts, body)).await);
+    }
     let key_guard = services.hold_key(&key);
     if let Some(bound) = services.find_first_response(&key).await? {
         // A replay has no effect, so several may wait at once.
