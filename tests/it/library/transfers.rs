@@ -209,3 +209,43 @@ async fn a_removed_file_is_deleted_from_the_printers_and_no_other_file_is() {
     let others: Vec<String> = before.into_iter().filter(|other| *other != path).collect();
     assert_eq!(printer.file_paths(), others);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_to_all_printers_waits_for_no_transfer() {
+    let (server, farm, ids) = start_server_with_farm(12).await;
+    let (file_id, _) = add_file(&server, "a.gcode", LARGE).await;
+    let hanging = &farm.printers()[..3];
+    for printer in hanging {
+        printer.set_fault(Some(Fault::StopReading(256 * 1024)));
+    }
+    let batch = create_start(&server, &ids, &file_id).await;
+    for row in 3..12 {
+        until_row(&server, &batch, row, "the other printers print", |row| row["outcome"] == "confirmed").await;
+    }
+    // The hanging transfers are open for 20 s. The cancel has ended before that.
+    let body = json!({"command": "cancel", "select": {"printer_ids": ids}});
+    let (status, cancelled, _) = server.post_and_wait("/api/v1/batches", body).await;
+    assert_eq!((status, &cancelled["result"]), (StatusCode::MULTI_STATUS, &json!("ok")), "{cancelled}");
+    let ended = until_finished(&server, &batch).await;
+    for row in &ended["commands"].as_array().expect("rows")[..3] {
+        assert_eq!((&row["outcome"], &row["reason"]), (&json!("skipped"), &json!("overtaken_by_cancel")), "{row}");
+    }
+    assert_eq!(with_file(&farm), 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_to_send_begins_with_the_end_of_the_transfer_and_the_window_bounds_the_whole() {
+    let (server, farm, ids) = start_server_with_farm(2).await;
+    let (file_id, _) = add_file(&server, "a.gcode", LARGE).await;
+    // The first printer needs about four seconds, the second one never gets the file.
+    farm.printers()[0].set_fault(Some(Fault::ReadSlowly(2 * 1024 * 1024)));
+    farm.printers()[1].set_fault(Some(Fault::StopReading(256 * 1024)));
+    let body = json!({"command": "start", "select": {"printer_ids": ids}, "file": {"file_id": file_id}, "expires_in_s": 2, "window_s": 12});
+    let (status, batch, _) = server.post("/api/v1/batches", body).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{batch}");
+    let ended = until_finished(&server, &batch).await;
+    let rows = ended["commands"].as_array().expect("rows");
+    assert_eq!((&rows[0]["outcome"], &rows[0]["transfer"]["state"]), (&json!("confirmed"), &json!("done")), "{ended}");
+    assert_eq!((&rows[1]["outcome"], &rows[1]["reason"]), (&json!("expired"), &json!("window_over")), "{ended}");
+    assert_eq!(transferred_path(&farm.printers()[1]), None);
+}

@@ -1,12 +1,6 @@
 //! A TCP proxy that forwards what a client sends at a limited rate, as a slow network does.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy},
@@ -23,7 +17,6 @@ const STEP: Duration = Duration::from_millis(20);
 pub struct Throttle {
     /// Has no slash at its end.
     pub url: String,
-    bytes_per_s: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
@@ -33,19 +26,12 @@ impl Throttle {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let own_url = format!("http://{}", listener.local_addr().expect("an address"));
         let target = url.trim_start_matches("http://").to_owned();
-        let rate = Arc::new(AtomicU64::new(bytes_per_s));
-        let shared = rate.clone();
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(forward(client, target.clone(), shared.clone()));
+                tokio::spawn(forward(client, target.clone(), bytes_per_s));
             }
         });
-        Self { url: own_url, bytes_per_s: rate, task }
-    }
-
-    /// Changes the rate, also of connections that exist.
-    pub fn set_rate(&self, bytes_per_s: u64) {
-        self.bytes_per_s.store(bytes_per_s, Ordering::Relaxed);
+        Self { url: own_url, task }
     }
 }
 
@@ -55,14 +41,14 @@ impl Drop for Throttle {
     }
 }
 
-async fn forward(client: TcpStream, target: String, rate: Arc<AtomicU64>) {
+async fn forward(client: TcpStream, target: String, bytes_per_s: u64) {
     let Ok(server) = TcpStream::connect(target).await else { return };
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let up = async {
         loop {
             let step = u64::try_from(STEP.as_millis()).unwrap_or(u64::MAX);
-            let size = usize::try_from(rate.load(Ordering::Relaxed) * step / 1_000).unwrap_or(1).clamp(1, 1 << 20);
+            let size = usize::try_from(bytes_per_s * step / 1_000).unwrap_or(1).clamp(1, 1 << 20);
             let mut buffer = vec![0; size];
             let read = from_client.read(&mut buffer).await?;
             if read == 0 {
