@@ -80,6 +80,11 @@ pub fn content_of_path(path: &str) -> Option<&str> {
     (is_sha256(sha256) && !name.is_empty()).then_some(sha256)
 }
 
+/// Returns a path on a printer as pages show it: without the folder of Printyard and its content.
+pub fn shown_path(path: &str) -> &str {
+    content_of_path(path).and_then(|sha256| path.get(PRINTER_FOLDER.len() + sha256.len() + 2..)).unwrap_or(path)
+}
+
 /// Returns whether a text is a SHA-256 in hexadecimal digits.
 pub fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))

@@ -239,11 +239,22 @@ impl Services {
     /// Returns the thumbnail that is at least `size` pixels wide and high, or else the largest one, as PNG.
     pub async fn file_thumbnail(&self, who: &Principal, id: Uuid, size: u32) -> Result<(LibraryFile, Vec<u8>), Error> {
         let file = self.file(who, id).await?;
+        let png = self.thumbnail_of(&file, size).await?;
+        Ok((file, png))
+    }
+
+    /// Returns the thumbnail of a content, as [`Self::file_thumbnail`] does. A content without a file has none.
+    pub async fn content_thumbnail(&self, who: &Principal, sha256: &str, size: u32) -> Result<Vec<u8>, Error> {
+        let files = self.files_of_contents(who, &[sha256.to_owned()]).await?;
+        self.thumbnail_of(files.first().ok_or(Error::NotFound("thumbnail"))?, size).await
+    }
+
+    async fn thumbnail_of(&self, file: &LibraryFile, size: u32) -> Result<Vec<u8>, Error> {
         let sizes = &file.content.thumbnails;
         let enough = sizes.iter().find(|(width, height)| *(width.max(height)) >= size);
         let Some(chosen) = enough.or(sizes.last()).copied() else { return Err(Error::NotFound("thumbnail")) };
         let png = storage::files::thumbnail(&self.db, &file.content.sha256, chosen).await?;
-        Ok((file, png.ok_or(Error::NotFound("thumbnail"))?))
+        png.ok_or(Error::NotFound("thumbnail"))
     }
 }
 

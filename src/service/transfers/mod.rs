@@ -14,7 +14,11 @@ mod reconcile;
 mod send;
 mod wanted;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
@@ -145,17 +149,37 @@ impl Services {
         sha256: &str,
     ) -> Result<Vec<(PrinterContent, Option<TransferProgress>)>, Error> {
         let mut places = storage::printer_contents::list_by_content(&self.db, sha256).await?;
-        if who.visible_tags().is_some() {
-            let ids: Vec<Uuid> = places.iter().map(|place| place.printer_id).collect();
-            let printers = storage::printers::get_many(&self.db, &ids).await?;
-            places
-                .retain(|place| printers.iter().any(|printer| printer.id == place.printer_id && who.may_see(printer)));
-        }
+        let visible = self.visible_printers(who, places.iter().map(|place| place.printer_id)).await?;
+        places.retain(|place| visible.as_ref().is_none_or(|ids| ids.contains(&place.printer_id)));
         let with_progress = |place: PrinterContent| {
             let active = self.transfers.active().get(place.printer_id, sha256);
             let progress = active.map(|active: Arc<Progress>| active.snapshot(place.print_size));
             (place, progress)
         };
         Ok(places.into_iter().map(with_progress).collect())
+    }
+
+    /// Returns on how many printers that the principal may see each of these contents is.
+    pub async fn count_places(&self, who: &Principal, sha256: &[String]) -> Result<HashMap<String, usize>, Error> {
+        let places = storage::printer_contents::list_present(&self.db, sha256).await?;
+        let visible = self.visible_printers(who, places.iter().map(|(id, _)| *id)).await?;
+        let mut counts = HashMap::new();
+        for (_, sha256) in places.into_iter().filter(|(id, _)| visible.as_ref().is_none_or(|ids| ids.contains(id))) {
+            *counts.entry(sha256).or_default() += 1;
+        }
+        Ok(counts)
+    }
+
+    /// Returns which of these printers the principal may see. `None`: all.
+    async fn visible_printers(
+        &self,
+        who: &Principal,
+        ids: impl Iterator<Item = Uuid>,
+    ) -> Result<Option<HashSet<Uuid>>, Error> {
+        if who.visible_tags().is_none() {
+            return Ok(None);
+        }
+        let printers = storage::printers::get_many(&self.db, &ids.collect::<Vec<_>>()).await?;
+        Ok(Some(printers.iter().filter(|printer| who.may_see(printer)).map(|printer| printer.id).collect()))
     }
 }
