@@ -62,12 +62,15 @@ batch-retry-uncertain = { $n ->
    *[other] { $n } ungewisse erneut senden
 }
 batch-scheduled = Geplant
+batch-sending-file = Datei wird gesendet: { $percent } %
 batch-sent = Gesendet
 batch-skipped = Nicht gesendet
 batch-skipped-why = Der Sammelbefehl wurde angehalten, bevor dieser Befehl gesendet wurde.
 batch-stop = Senden anhalten
 batch-stopped = Angehalten
 batch-stopping = Angehalten, gesendete Befehle laufen noch
+batch-transfer-progress = Übertragung der Datei
+batch-transfers = { $n } von { $total } Druckern haben die Datei · { $sent } von { $size }
 batch-type-number = Zur Bestätigung { $number } eingeben
 batch-unauthorized-why = OctoPrint hat den API-Schlüssel abgelehnt, oder ein Webserver davor hat den Zugriff verweigert. Prüfen Sie den API-Schlüssel und die Proxy-Einstellungen des Druckers.
 batch-uncertain = Ungewiss: Drucker prüfen
@@ -76,4 +79,5 @@ batch-unconfirmed = Angenommen, Wirkung nicht gesehen
 batch-unknown = Gesendet, keine Antwort
 batch-unknown-printer = unbekannter Drucker
 batch-unreachable-why = Der Drucker war nicht erreichbar, deshalb wurde nichts gesendet. Prüfen Sie, ob er eingeschaltet ist, und versuchen Sie es erneut.
+batch-waiting-for-file = wartet auf die Datei
 batch-wrong-number = Das ist nicht { $number }. Es wurde nichts gesendet.

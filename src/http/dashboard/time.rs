@@ -1,4 +1,4 @@
-//! Formats times for people: time of day, duration, age. The server writes UTC, and the script converts it to local
+//! Formats times and sizes for people: time of day, duration, age, bytes. The server writes UTC, and the script converts it to local
 //! time.
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -34,6 +34,15 @@ pub(super) fn format_duration(seconds: i64) -> String {
         (0, 0, minutes) => t_with("word-minutes", &[("m", &minutes)]),
         (0, hours, minutes) => t_with("word-hours-minutes", &[("h", &hours), ("m", &format_args!("{minutes:02}"))]),
         (days, hours, _) => t_with("word-days-hours", &[("d", &days), ("h", &hours)]),
+    }
+}
+
+/// Formats a number of bytes.
+pub(super) fn format_size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{} kB", bytes / 1_000),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
     }
 }
 

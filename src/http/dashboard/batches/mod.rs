@@ -53,6 +53,8 @@ struct BatchPage {
     title: String,
     created_by: String,
     created_at: TimeElement,
+    /// The file that it names: the id in the library, and the name.
+    file: Option<(Option<Uuid>, String)>,
     reason: Option<String>,
     retry_of: Option<Uuid>,
     is_final: bool,
@@ -120,6 +122,7 @@ pub(super) async fn show(
         title: self::results::batch_title(&view.batch, &view.counts),
         created_by: view.batch.created_by.clone(),
         created_at: TimeElement::date_and_time(view.batch.created_at),
+        file: self::results::batch_file(&view.batch),
         reason: view.batch.spec.reason.clone(),
         retry_of: view.batch.retry_of,
         is_final: view.is_final(),

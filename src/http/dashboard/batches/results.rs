@@ -7,12 +7,13 @@ use uuid::Uuid;
 use crate::{
     domain::{
         batch::{Batch, BatchResult, BatchState, OutcomeCounts},
-        command::{Command, CommandRow, Effect, Outcome, Reason},
+        command::{Command, CommandRow, Effect, Outcome, Reason, StartFile},
+        printer_content::{TransferState, shown_path},
     },
     http::dashboard::{
         filters, labels,
         messages::{t, t_with, text_of},
-        time::{TimeElement, format_duration},
+        time::{TimeElement, format_duration, format_size},
     },
     service::batches::BatchView,
 };
@@ -38,7 +39,35 @@ struct ProblemRow {
 struct ResultRow {
     printer_id: Uuid,
     name: String,
-    label: &'static str,
+    label: String,
+    /// Of the transfer of its file, from 0 to 100.
+    percent: Option<u64>,
+}
+
+/// Progress of the transfers of a batch.
+#[derive(Default)]
+struct TransferSummary {
+    /// Printers that have the file, and all printers that need it.
+    done: u64,
+    total: u64,
+    sent_bytes: u64,
+    bytes: u64,
+}
+
+impl TransferSummary {
+    fn add(&mut self, row: &CommandRow) {
+        let Some(transfer) = row.transfer else { return };
+        self.total += 1;
+        self.done += u64::from(transfer.state == TransferState::Done);
+        self.sent_bytes += transfer.sent_bytes;
+        self.bytes += transfer.size;
+    }
+
+    /// Returns the progress in one line: "7 of 20 printers have the file · 43 MB of 80 MB".
+    fn text(&self) -> String {
+        let (sent, size) = (format_size(self.sent_bytes), format_size(self.bytes));
+        t_with("batch-transfers", &[("n", &self.done), ("total", &self.total), ("sent", &sent), ("size", &size)])
+    }
 }
 
 /// Number of commands with an outcome, for the summary line.
@@ -58,6 +87,7 @@ pub(in crate::http::dashboard) struct BatchProgress {
     ended: i64,
     duration: Option<String>,
     outcome_counts: Vec<OutcomeCount>,
+    transfers: TransferSummary,
     problems: Vec<ProblemRow>,
     in_progress: Vec<ResultRow>,
     done: Vec<ResultRow>,
@@ -87,6 +117,7 @@ impl BatchProgress {
             ended: view.counts.final_total(),
             duration: batch.finished_at.map(|at| format_milliseconds((at - batch.created_at).num_milliseconds())),
             outcome_counts: count_outcomes(&view.counts, command),
+            transfers: TransferSummary::default(),
             problems: Vec::new(),
             in_progress: Vec::new(),
             done: Vec::new(),
@@ -98,21 +129,35 @@ impl BatchProgress {
             can_operate,
         };
         for row in &view.commands {
+            progress.transfers.add(row);
             progress.add_row(row);
         }
         progress
     }
 
     fn add_row(&mut self, row: &CommandRow) {
-        let result_row =
-            |word: &'static str| ResultRow { printer_id: row.printer_id, name: row.printer_name.clone(), label: word };
+        let transfer = row.transfer.filter(|_| row.outcome == Outcome::Queued);
+        let percent = transfer.filter(|transfer| transfer.state == TransferState::Running);
+        let percent = percent.map(|transfer| transfer.sent_bytes * 100 / transfer.size.max(1));
+        let result_row = |label: &str| ResultRow {
+            printer_id: row.printer_id,
+            name: row.printer_name.clone(),
+            label: label.to_owned(),
+            percent,
+        };
         let command = row.resolved_command.unwrap_or(row.command);
         match row.outcome.effect() {
-            None if self.in_progress.len() < MAX_ROWS => self.in_progress.push(result_row(match row.outcome {
-                Outcome::Queued => t("batch-count-queued"),
-                Outcome::Sent => t("batch-count-sent"),
-                _ => t("batch-count-accepted"),
-            })),
+            None if self.in_progress.len() < MAX_ROWS => {
+                let sending = percent.map(|percent| t_with("batch-sending-file", &[("percent", &percent)]));
+                self.in_progress.push(result_row(sending.as_deref().unwrap_or_else(|| match row.outcome {
+                    Outcome::Queued if transfer.is_some_and(|transfer| transfer.state == TransferState::Queued) => {
+                        t("batch-waiting-for-file")
+                    }
+                    Outcome::Queued => t("batch-count-queued"),
+                    Outcome::Sent => t("batch-count-sent"),
+                    _ => t("batch-count-accepted"),
+                })));
+            }
             Some(Effect::Done) if self.done.len() < MAX_ROWS => self.done.push(result_row(match row.outcome {
                 Outcome::Confirmed => labels::effect_label(command),
                 _ => labels::unchanged_label(command),
@@ -214,6 +259,14 @@ fn count_outcomes(counts: &OutcomeCounts, command: Command) -> Vec<OutcomeCount>
     outcome_counts.filter(|tally| tally.n > 0).collect()
 }
 
+/// Returns the file that a batch names: the id, if the library had it when the batch was created, and the name.
+pub(in crate::http::dashboard) fn batch_file(batch: &Batch) -> Option<(Option<Uuid>, String)> {
+    Some(match batch.spec.file.as_ref()? {
+        StartFile::InLibrary(content) => (Some(content.file_id), content.name.clone()),
+        StartFile::OnPrinter(file) => (None, shown_path(&file.path).to_owned()),
+    })
+}
+
 /// Returns the title of a batch: "Pause 17 printers".
 pub(in crate::http::dashboard) fn batch_title(batch: &Batch, counts: &OutcomeCounts) -> String {
     labels::command_title(batch.spec.command, usize::try_from(counts.total()).unwrap_or_default())
@@ -245,6 +298,8 @@ fn partial_result_label(batch: &Batch, counts: &OutcomeCounts) -> String {
 pub(in crate::http::dashboard) struct BatchListRow {
     pub id: Uuid,
     pub title: String,
+    /// Name of the file, if the batch names one.
+    pub file: Option<String>,
     pub state: String,
     pub class: &'static str,
     pub by: String,
@@ -259,6 +314,7 @@ impl BatchListRow {
         Self {
             id: batch.id,
             title: batch_title(batch, counts),
+            file: batch_file(batch).map(|(_, name)| name),
             state: batch_state_label(batch, counts),
             class: match counts.result() {
                 None => "quiet",

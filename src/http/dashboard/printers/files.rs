@@ -11,7 +11,9 @@ use uuid::Uuid;
 
 use super::find_entry;
 use crate::{
-    domain::{access::Role, command::FileRef, printer_file::FileEntry, state::Reachability},
+    domain::{
+        access::Role, command::FileRef, printer_content::shown_path, printer_file::FileEntry, state::Reachability,
+    },
     http::{
         api::printers::upload::{UploadOptions, receive_upload},
         dashboard::{
@@ -21,7 +23,7 @@ use crate::{
             form::FormData,
             messages::{t, text_of},
             page::{Failure, PageFrame, PathUuid, Visitor, render_html},
-            time::format_duration,
+            time::{format_duration, format_size},
         },
     },
     service::{Error, access::Principal},
@@ -29,6 +31,8 @@ use crate::{
 
 struct FileRow {
     path: String,
+    /// The path without the folder of Printyard.
+    shown: String,
     origin: String,
     size: String,
     print_time: String,
@@ -81,6 +85,7 @@ fn file_rows(list: Vec<FileEntry>, entry: &PrinterEntry) -> Vec<FileRow> {
         is_selected: selected == Some((&file.path, &file.origin)),
         size: file.size.map(format_size).unwrap_or_default(),
         print_time: file.estimated_print_time_s.map(|s| format_duration(whole_seconds(s))).unwrap_or_default(),
+        shown: shown_path(&file.path).to_owned(),
         path: file.path,
         origin: file.origin,
     });
@@ -90,14 +95,6 @@ fn file_rows(list: Vec<FileEntry>, entry: &PrinterEntry) -> Vec<FileRow> {
 #[expect(clippy::cast_possible_truncation, reason = "an estimate in seconds, and `as` saturates")]
 fn whole_seconds(seconds: f64) -> i64 {
     seconds as i64
-}
-
-fn format_size(bytes: u64) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{} kB", bytes / 1_000),
-        _ => format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
-    }
 }
 
 /// Receives a file and uploads it to the printer.

@@ -7,6 +7,7 @@ use crate::{
     domain::{
         command::RequestedCommand,
         print::{Print, PrintFilter},
+        printer_content::shown_path,
     },
     http::dashboard::{
         Dashboard,
@@ -76,7 +77,9 @@ impl From<Print> for PrintRow {
     fn from(print: Print) -> Self {
         let (result, class) = labels::print_result_label(print.result);
         Self {
-            file: print.file.map_or_else(|| t("printer-file-unknown").to_owned(), |file| file.path),
+            file: print
+                .file
+                .map_or_else(|| t("printer-file-unknown").to_owned(), |file| shown_path(&file.path).to_owned()),
             started_at: TimeElement::date_and_time(print.started_at),
             duration: print
                 .ended_at
