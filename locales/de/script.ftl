@@ -1,8 +1,10 @@
+script-close = Schließen
 script-connection-lost = Die Verbindung ist abgebrochen, deshalb wurde nichts hochgeladen. Versuchen Sie es erneut.
 script-failed-retry = Fehler: erneut versuchen
 script-marked-clear = Frei gemeldet
 script-minutes-ago = vor { $n } min
 script-none = keine
+script-not-sent = Nicht gesendet: Der Server antwortet nicht. Ihre Auswahl bleibt erhalten.
 script-seconds = ({ $n } s)
 script-seconds-ago = vor { $n } s
 script-select-all = alle { $n }
@@ -10,3 +12,4 @@ script-select-printers = Drucker auswählen
 script-selected = { $n } ausgewählt
 script-sending = Wird an den Drucker gesendet …
 script-upload-failed = Der Upload ist fehlgeschlagen. Versuchen Sie es erneut.
+script-uploaded = hochgeladen

@@ -29,6 +29,7 @@ word-connected = Verbunden
 word-connecting = Verbindet …
 word-count-busy = mit einem anderen Befehl beschäftigt
 word-count-disabled = deaktiviert
+word-count-file-does-not-fit = zu denen die Datei nicht passt
 word-count-forbidden = außerhalb Ihrer Rechte
 word-count-likely-refused = voraussichtlich abgelehnt
 word-count-not-operational = nicht verbunden oder mit Fehler

@@ -1,8 +1,10 @@
+script-close = Close
 script-connection-lost = The connection was lost, so nothing was uploaded. Try again.
 script-failed-retry = Failed: try again
 script-marked-clear = Marked clear
 script-minutes-ago = { $n } min ago
 script-none = none
+script-not-sent = Not sent: the server does not answer. Your selection is kept.
 script-seconds = ({ $n } s)
 script-seconds-ago = { $n } s ago
 script-select-all = all { $n }
@@ -10,3 +12,4 @@ script-select-printers = Select printers to act on
 script-selected = { $n } selected
 script-sending = Sending to the printer…
 script-upload-failed = The upload failed. Try again.
+script-uploaded = uploaded

@@ -32,6 +32,7 @@ word-connected = Connected
 word-connecting = Connecting…
 word-count-busy = busy with another command
 word-count-disabled = disabled
+word-count-file-does-not-fit = that the file does not fit
 word-count-forbidden = outside your permissions
 word-count-likely-refused = likely refused
 word-count-not-operational = not connected or in error

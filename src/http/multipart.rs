@@ -8,7 +8,7 @@ use axum::{
         FromRequest, Multipart, Request,
         multipart::{Field, MultipartError},
     },
-    http::StatusCode,
+    http::{StatusCode, header},
 };
 use bytes::Bytes;
 
@@ -36,6 +36,11 @@ pub struct FormReader {
 pub struct FormPart<'a> {
     field: Field<'a>,
     meter: HeaderMeter,
+}
+
+/// Returns the length of a request, in bytes, if its client declared it.
+pub fn declared_length(request: &Request) -> Option<u64> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 impl FormReader {

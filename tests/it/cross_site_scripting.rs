@@ -30,6 +30,9 @@ const PASSWORD: &str = "correct horse battery";
 
 /// Places whose text must appear on some page. Otherwise the test proves nothing about them.
 const SHOWN_PLACES: &[&str] = &[
+    "PATCH /api/v1/files/{id} /folder",
+    "PATCH /api/v1/files/{id} /name",
+    "PATCH /api/v1/files/{id} /overrides/printer_model",
     "PATCH /api/v1/printers/{id} /material",
     "PATCH /api/v1/printers/{id} /model",
     "PATCH /api/v1/printers/{id} /name",
@@ -58,6 +61,7 @@ const SHOWN_PLACES: &[&str] = &[
     "ready: its version",
     "refusing: its refusal",
     "strange: its state",
+    "the name of a library file",
     "the name of a printer",
     "the name of an operator",
     "the name of the admin",
@@ -105,6 +109,15 @@ async fn no_text_runs_as_script_on_any_page() {
     }
     let session = log_in_admin(&server, &payloads).await;
     detector.browser.set_cookie("printyard_session", &session).await;
+    let (_, files, _) = server.get("/api/v1/files?limit=500").await;
+    for file in files["items"].as_array().expect("files") {
+        let folder: String =
+            url::form_urlencoded::byte_serialize(file["folder"].as_str().unwrap_or_default().as_bytes()).collect();
+        let page = format!("/files/{}", file["id"].as_str().expect("an id"));
+        for path in [format!("/files?folder={folder}&view=grid"), format!("{page}/places"), page] {
+            detector.visit(&format!("{}{path}", server.url)).await;
+        }
+    }
     for path in list_payload_paths() {
         detector.visit(&format!("{}{path}", server.url)).await;
     }
@@ -112,6 +125,7 @@ async fn no_text_runs_as_script_on_any_page() {
     for path in [
         "/",
         "/account",
+        "/files",
         "/users",
         "/webhooks",
         "/printers/new",
@@ -156,6 +170,10 @@ pub fn list_page_paths(
         }
         // These return a picture and a fragment of a page.
         "/printers/{id}/camera" | "/printers/keys/{id}" => Vec::new(),
+        // The tests that upload a file visit its page.
+        "/files/{id}" => Vec::new(),
+        // A download, a picture, and a fragment of a page.
+        "/files/{id}/content" | "/files/contents/{sha256}/thumbnail" | "/files/{id}/places" => Vec::new(),
         // Redirects to another page.
         "/printers/discover" => Vec::new(),
         "/printers/{id}/files" => {

@@ -148,6 +148,7 @@ pub(super) fn refusal_label(reason: Reason) -> &'static str {
         Reason::PrinterUnreachable => "batch-count-unreachable",
         Reason::PrinterUnauthorized => "batch-count-unauthorized",
         Reason::UnknownState => "word-count-unknown-state",
+        Reason::FileDoesNotFit => "word-count-file-does-not-fit",
         _ => "word-count-likely-refused",
     })
 }

@@ -9,6 +9,7 @@ mod audit;
 mod batches;
 mod csrf;
 mod farm;
+mod files;
 mod filters;
 mod form;
 mod labels;
@@ -88,6 +89,13 @@ pub fn router(services: Services, server_limits: ServerLimits, stop: Cancellatio
         .route("/printers/{id}", get(printers::show))
         .route_layer(middleware::from_fn(etag::revalidate));
     Router::new()
+        .route("/files", get(files::list))
+        .route("/files/upload", post(files::upload::upload).layer(DefaultBodyLimit::disable()))
+        .route("/files/contents/{sha256}/thumbnail", get(files::content::show_thumbnail))
+        .route("/files/{id}", get(files::show::show).post(files::change::change))
+        .route("/files/{id}/remove", post(files::change::remove))
+        .route("/files/{id}/content", get(files::content::download))
+        .route("/files/{id}/places", get(files::show::show_places))
         .route("/printers/{id}/camera", get(printers::camera::show_picture))
         .route("/stream", get(stream::stream_farm))
         .route("/wall", get(wall::show))
@@ -110,6 +118,7 @@ pub fn router(services: Services, server_limits: ServerLimits, stop: Cancellatio
         .route("/audit.csv", get(audit::download_csv))
         .route("/statistics.csv", get(statistics::download_csv))
         .route("/batches/preview", post(batches::preview))
+        .route("/batches/start", post(batches::start::show_or_start))
         .route("/batches/{id}/stream", get(stream::stream_batch))
         .route("/batches/{id}/stop", post(batches::stop))
         .route("/batches/{id}/retry", post(batches::retry))

@@ -95,7 +95,7 @@ impl Wall {
         ] {
             let rows: Vec<&PrinterEntry> = entries.iter().copied().take(most).collect();
             slides.extend(rows.chunks(ROWS_PER_SLIDE).map(|rows| {
-                let rows = rows.iter().map(|entry| Tile::from_view(&entry.view, entry.group));
+                let rows = rows.iter().map(|entry| entry.tile());
                 Slide { title, rows: rows.collect() }
             }));
         }

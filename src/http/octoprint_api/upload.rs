@@ -20,7 +20,7 @@ use crate::{
             request::extract::{PathParams, read_json_body},
         },
         messages::text_of,
-        multipart::{FormPart, FormReader, last_path_part},
+        multipart::{FormPart, FormReader, declared_length, last_path_part},
     },
     service::{Error, Services, access::Principal, files::IncomingFile},
 };
@@ -99,7 +99,7 @@ pub(super) async fn select_file(
 /// body is read: with `Expect: 100-continue`, a refused client sends no body.
 async fn receive_form(services: &Services, who: &Principal, request: Request) -> Result<ReceivedForm, Problem> {
     let mut slot = Some(services.admit_upload(who)?);
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let length = declared_length(&request);
     services.check_library_space(length).await?;
     let mut form = FormReader::open(request).await?;
     let mut received: Option<(IncomingFile, String)> = None;

@@ -1,7 +1,7 @@
 //! Files of the library in the API.
 
 mod body;
-mod content;
+pub(in crate::http) mod content;
 mod upload;
 
 use std::sync::Arc;

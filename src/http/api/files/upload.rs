@@ -1,14 +1,17 @@
 //! Uploads to the library: written, hashed and analysed while the form arrives.
 
-use axum::{extract::Request, http::header};
+use axum::extract::Request;
 
 use crate::{
     domain::{file::normalize_folder, message::Message, validation::ValidationErrors},
-    http::{api::problem::Problem, multipart::FormReader},
+    http::{
+        api::problem::Problem,
+        multipart::{FormReader, declared_length},
+    },
     service::{
         Services,
         access::Principal,
-        files::{IncomingFile, ReceivedContent, StoredFile},
+        files::{IncomingFile, ReceivedContent},
     },
 };
 
@@ -17,17 +20,6 @@ pub(super) struct ReceivedFile {
     pub content: ReceivedContent,
     pub folder: String,
     pub name: String,
-}
-
-/// Receives a form and stores its file. `folder` replaces the part of the form.
-pub(in crate::http) async fn receive(
-    services: &Services,
-    who: &Principal,
-    folder: Option<String>,
-    request: Request,
-) -> Result<StoredFile, Problem> {
-    let ReceivedFile { content, folder, name } = receive_form(services, who, folder, request).await?;
-    Ok(services.store_file(who, content, &folder, &name).await?)
 }
 
 /// Receives a form. `folder` replaces the part of the form.
@@ -41,7 +33,7 @@ pub(super) async fn receive_form(
     let mut slot = Some(services.admit_upload(who)?);
     let mut folder = folder.map(|folder| normalize_folder(&folder));
     services.check_file_place(who, folder.as_deref().unwrap_or_default(), "name")?;
-    let length = content_length(&request);
+    let length = declared_length(&request);
     let mut form = FormReader::open(request).await?;
     let mut received: Option<(IncomingFile, String)> = None;
     while let Some(mut part) = form.next_part().await? {
@@ -69,9 +61,4 @@ pub(super) async fn receive_form(
         return Err(ValidationErrors::single("/file", "required", "rule-required").into());
     };
     Ok(ReceivedFile { content: incoming.finish().await?, folder: folder.unwrap_or_default(), name })
-}
-
-/// Returns the length of a request, if it is declared.
-pub(super) fn content_length(request: &Request) -> Option<u64> {
-    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -35,6 +35,14 @@ pub(in crate::http::dashboard) struct BatchPlan {
     pub spec: BatchSpec,
 }
 
+/// Reads the limits of a form: how many commands at once, how far apart, and how many printers may heat.
+pub(in crate::http::dashboard) fn parse_stagger(form: &FormData, spec: &mut BatchSpec) -> Result<(), Failure> {
+    spec.max_in_flight = parse_number(form, "max_in_flight")?;
+    spec.interval_ms = parse_number(form, "interval_s")?.saturating_mul(1_000);
+    spec.max_heating = parse_number(form, "max_heating")?;
+    Ok(())
+}
+
 /// Preview of a batch, from the last observations.
 pub(in crate::http::dashboard) struct BatchPreview {
     pub command: Command,
@@ -94,9 +102,7 @@ pub(in crate::http::dashboard) async fn parse_batch_form(
         return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "word-nothing-done", text));
     }
     let mut spec = BatchSpec::new(command);
-    spec.max_in_flight = parse_number(form, "max_in_flight")?;
-    spec.interval_ms = parse_number(form, "interval_s")?.saturating_mul(1_000);
-    spec.max_heating = parse_number(form, "max_heating")?;
+    parse_stagger(form, &mut spec)?;
     spec.reason = form.text("reason").map(str::to_owned);
     if form.is_set("plates_clear") && matches!(command, Command::Start | Command::Restart) {
         spec.plate = PlatePolicy::AssumeClear;

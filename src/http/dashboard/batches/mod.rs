@@ -3,6 +3,8 @@
 pub(super) mod confirm;
 pub(super) mod form;
 pub(super) mod results;
+pub(super) mod start;
+mod start_preview;
 
 use askama::Template;
 use axum::{

@@ -9,10 +9,12 @@ use crate::{
         command::{CommandRow, Effect, Outcome, Reason, string_enum},
         plate::PlateState,
         print::ActorKind,
+        printer_content::shown_path,
         state::{PrinterState, Reachability},
     },
     http::dashboard::{
         batches::results::result_labels,
+        files::names::ContentName,
         filters, labels,
         messages::{t, t_with, text_of},
         time::{TimeElement, format_duration},
@@ -157,6 +159,8 @@ pub(in crate::http::dashboard) fn is_paused_at_printer(view: &PrinterView) -> bo
 #[derive(PartialEq)]
 pub(in crate::http::dashboard) struct TileJob {
     pub file: String,
+    /// URL of the picture of a library file, while it is printed.
+    pub thumbnail: Option<String>,
     /// From 0 to 100.
     pub percent: Option<u8>,
     pub time_left: Option<String>,
@@ -220,8 +224,8 @@ pub(in crate::http::dashboard) struct Tile {
 }
 
 impl Tile {
-    /// Creates the tile from the last observation of a printer.
-    pub fn from_view(view: &PrinterView, group: StatusGroup) -> Self {
+    /// Creates the tile from the last observation of a printer. `library` names the file of its job.
+    pub fn from_view(view: &PrinterView, group: StatusGroup, library: Option<&ContentName>) -> Self {
         let (live, details) = (&view.live, &view.printer.details);
         let (headline, since) = tile_headline(view, group);
         let plate_print_id = (group == StatusGroup::PlateOccupied)
@@ -235,7 +239,7 @@ impl Tile {
             headline,
             since,
             note: tile_note(view, group),
-            job: tile_job(view, group),
+            job: tile_job(view, group, library),
             heaters: heater_texts(view),
             plate_print_id,
             in_flight: live.in_flight.map(labels::in_progress_label),
@@ -301,14 +305,15 @@ fn completion_percent(view: &PrinterView) -> Option<u8> {
     completion.is_finite().then(|| completion.clamp(0.0, 100.0).floor() as u8)
 }
 
-fn tile_job(view: &PrinterView, group: StatusGroup) -> Option<TileJob> {
+fn tile_job(view: &PrinterView, group: StatusGroup, library: Option<&ContentName>) -> Option<TileJob> {
     let live = &view.live;
     let job = live.job.as_ref()?;
     let file = job.file.as_ref()?;
     let active = live.state.is_active();
     let seconds_left = remaining_seconds(view).filter(|_| group != StatusGroup::PausedAtPrinter);
     Some(TileJob {
-        file: file.path.clone(),
+        file: library.map_or_else(|| shown_path(&file.path), |library| library.name.as_str()).to_owned(),
+        thumbnail: library.filter(|_| active).and_then(|library| library.thumbnail.clone()),
         percent: completion_percent(view).filter(|_| active),
         time_left: seconds_left.map(format_duration),
         // Rounded to whole minutes, as it is shown: estimates vary by seconds.

@@ -5,7 +5,7 @@
 //! to do. Without open pages it costs nothing.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ops::Bound,
     sync::{Arc, OnceLock},
 };
@@ -18,7 +18,9 @@ use uuid::Uuid;
 use super::tile::{StatusGroup, Tile, ends_at, status_group};
 use crate::{
     clock,
+    domain::printer_content::{content_of_path, shown_path},
     http::dashboard::{
+        files::names::{ContentName, ContentNames},
         messages::{self, Language},
         page::Failure,
     },
@@ -34,6 +36,8 @@ pub(in crate::http::dashboard) struct PrinterEntry {
     /// The farm version of the last visible change.
     pub version: u64,
     pub group: StatusGroup,
+    /// The library file of its job.
+    library: Option<Arc<ContentName>>,
     /// The tile's contents in English, to detect visible changes.
     contents: Tile,
     /// The rendered tile per language, rendered on first use.
@@ -45,15 +49,16 @@ pub(in crate::http::dashboard) struct PrinterEntry {
 }
 
 impl PrinterEntry {
-    fn new(view: PrinterView, version: u64, plate_gate: bool) -> Self {
+    fn new(view: PrinterView, version: u64, plate_gate: bool, library: Option<Arc<ContentName>>) -> Self {
         let group = status_group(&view, plate_gate);
         let details = &view.printer.details;
-        let file = view.live.job.as_ref().and_then(|job| job.file.as_ref()).map_or("", |file| file.path.as_str());
+        let path = view.live.job.as_ref().and_then(|job| job.file.as_ref()).map_or("", |file| file.path.as_str());
+        let file = library.as_ref().map_or(shown_path(path), |library| &library.name);
         let search_text =
             [&details.name, details.profile.model.as_deref().unwrap_or_default(), file].join("\n").to_lowercase();
         let sort_key = natural_sort_key(&details.name);
-        let contents = messages::with_language(Language::English, || Tile::from_view(&view, group));
-        Self { version, group, contents, html: Default::default(), sort_key, search_text, view }
+        let contents = messages::with_language(Language::English, || Tile::from_view(&view, group, library.as_deref()));
+        Self { version, group, library, contents, html: Default::default(), sort_key, search_text, view }
     }
 
     /// Returns whether the tile looks the same as the old one.
@@ -64,7 +69,12 @@ impl PrinterEntry {
     /// Returns the tile in the current language. Renders it once.
     pub fn html(&self) -> Arc<str> {
         let cell = &self.html[messages::current_language() as usize];
-        cell.get_or_init(|| render_tile(&Tile::from_view(&self.view, self.group))).clone()
+        cell.get_or_init(|| render_tile(&self.tile())).clone()
+    }
+
+    /// Returns the contents of the tile in the current language.
+    pub fn tile(&self) -> Tile {
+        Tile::from_view(&self.view, self.group, self.library.as_deref())
     }
 
     /// Returns the tile with the camera image, if the printer is enabled.
@@ -72,7 +82,13 @@ impl PrinterEntry {
         if !self.view.printer.details.enabled {
             return self.html();
         }
-        render_tile(&Tile::from_view(&self.view, self.group).with_picture())
+        render_tile(&self.tile().with_picture())
+    }
+
+    /// Returns the name of the active or selected file, as pages show it.
+    pub fn shown_file(&self) -> Option<&str> {
+        let path = &self.view.live.job.as_ref()?.file.as_ref()?.path;
+        Some(self.library.as_ref().map_or(shown_path(path), |library| library.name.as_str()))
     }
 
     /// Returns when the job will end if it continues.
@@ -163,6 +179,7 @@ pub(in crate::http::dashboard) struct VisibleChanges {
 /// The tile cache.
 pub(in crate::http::dashboard) struct TileCache {
     services: Services,
+    content_names: ContentNames,
     /// Identifies this process, so that versions of a previous run are not mixed up with its own.
     run_id: String,
     state: Mutex<CacheState>,
@@ -171,7 +188,8 @@ pub(in crate::http::dashboard) struct TileCache {
 impl TileCache {
     /// Creates an empty cache. The first request fills it.
     pub fn new(services: Services) -> Self {
-        Self { services, run_id: clock::new_id().simple().to_string(), state: Mutex::default() }
+        let run_id = clock::new_id().simple().to_string();
+        Self { services, content_names: ContentNames::default(), run_id, state: Mutex::default() }
     }
 
     /// Returns the version and every printer that the user may see, ordered by name.
@@ -213,11 +231,20 @@ impl TileCache {
         let ids: Vec<Uuid> = changes.changed.iter().map(|live| live.id).collect();
         let registered = self.services.registered_printers(&ids).await?;
         let mut registered: HashMap<_, _> = registered.into_iter().map(|printer| (printer.id, printer)).collect();
-        for live in changes.changed {
+        let job_contents = changes.changed.iter().map(|live| {
+            let file = live.job.as_ref().and_then(|job| job.file.as_ref());
+            file.and_then(|file| content_of_path(&file.path)).map(str::to_owned)
+        });
+        let job_contents: Vec<Option<String>> = job_contents.collect();
+        let distinct: BTreeSet<String> = job_contents.iter().flatten().cloned().collect();
+        let names = self.content_names.look_up(&self.services, distinct.into_iter().collect()).await?;
+        for (live, content) in changes.changed.into_iter().zip(job_contents) {
             // The printer is no longer registered. Its removal follows.
             let Some(printer) = registered.remove(&live.id) else { continue };
             let (id, version) = (live.id, live.version);
-            let entry = PrinterEntry::new(PrinterView { printer, live }, version, self.services.plate_gate());
+            let library = content.and_then(|sha256| names.get(&sha256)).cloned();
+            let view = PrinterView { printer, live };
+            let entry = PrinterEntry::new(view, version, self.services.plate_gate(), library);
             if let Some(old) = state.entries.get(&id).filter(|old| entry.looks_like(old)) {
                 let same = PrinterEntry { version: old.version, html: old.html.clone(), ..entry };
                 state.entries.insert(id, Arc::new(same));
