@@ -5,6 +5,7 @@ mod connection_test;
 mod discover;
 mod import;
 mod languages;
+mod library;
 mod notice;
 mod printer;
 mod statistics;

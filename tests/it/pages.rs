@@ -4,6 +4,7 @@ use crate::support::{browser::Browser, server::TestServer};
 
 mod axe;
 mod farm;
+mod files;
 mod no_script;
 mod notice;
 mod printers;

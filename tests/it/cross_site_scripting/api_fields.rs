@@ -13,6 +13,7 @@ struct Targets {
     printer: String,
     user: String,
     webhook: String,
+    file: String,
     /// Number for the address of the next printer, so that each body has a new address.
     next: Cell<u32>,
 }
@@ -31,7 +32,17 @@ pub async fn send_payloads(server: &TestServer, payloads: &PayloadLog, printers:
         let id = |resource: &Value| resource["id"].as_str().unwrap_or_else(|| panic!("{resource}")).to_owned();
         let hook = json!({"url": "http://127.0.0.1:1", "enabled": false, "description": payloads.create(kind, "of a webhook")});
         let (_, webhook, _) = server.post("/api/v1/webhooks", hook).await;
-        let targets = Targets { printer: id(&printer), user: id(&user), webhook: id(&webhook), next: Cell::new(0) };
+        // The name of the first file may be refused, because it contains a slash.
+        let name = format!("{}.gcode", payloads.create(kind, "the name of a library file"));
+        server.upload_file("", &name, "G28\n").await;
+        let (_, file, _) = server.upload_file("", &format!("{kind}.gcode"), format!("G4 P{kind}\n")).await;
+        let targets = Targets {
+            printer: id(&printer),
+            user: id(&user),
+            webhook: id(&webhook),
+            file: id(&file),
+            next: Cell::new(0),
+        };
         pages.push(targets.printer.clone());
         for (path, verb, schema) in list_json_bodies(&document) {
             for pointer in list_text_fields(&document, schema) {
@@ -39,6 +50,7 @@ pub async fn send_payloads(server: &TestServer, payloads: &PayloadLog, printers:
                 let mut body = valid_body(&verb, &path, &targets, kind);
                 set_text(&mut body, &pointer, payloads.create(kind, &place));
                 let address = path.replace("/printers/{id}", &format!("/printers/{}", targets.printer));
+                let address = address.replace("/v1/files/{id}", &format!("/v1/files/{}", targets.file));
                 let address = address.replace("/users/{id}", &format!("/users/{}", targets.user));
                 let address = address.replace("/webhooks/{id}", &format!("/webhooks/{}", targets.webhook));
                 let (status, response, _) =
@@ -121,7 +133,9 @@ fn valid_body(verb: &str, path: &str, targets: &Targets, kind: usize) -> Value {
         ("post", "/api/v1/plates/clear") => json!({"printer_ids": [printer]}),
         ("post", "/api/v1/tokens") => json!({"name": "x", "role": "viewer"}),
         ("post", "/api/v1/users") => json!({"name": format!("x {kind} {new}"), "role": "viewer"}),
-        ("patch", "/api/v1/printers/{id}" | "/api/v1/users/{id}" | "/api/v1/webhooks/{id}") => json!({}),
+        ("patch", "/api/v1/files/{id}" | "/api/v1/printers/{id}" | "/api/v1/users/{id}" | "/api/v1/webhooks/{id}") => {
+            json!({})
+        }
         ("post", "/api/v1/webhooks") => json!({"url": "http://127.0.0.1:1", "enabled": false}),
         ("post", "/api/v1/webhooks/{id}/rotate-secret") => json!({}),
         ("post", "/api/v1/batches/{id}/retry" | "/api/v1/batches/{id}/stop" | "/api/v1/tokens/{id}/rotate") => {

@@ -44,7 +44,8 @@ for (const field of form.elements) {
 form.noValidate = true;
 // Shows the response as a page, not in a frame and not by a script.
 button.removeAttribute("formtarget");
-form.removeAttribute("data-upload");
+for (const name of ["data-upload", "data-library", "data-start"]) form.removeAttribute(name);
+button.removeAttribute("data-sheet");
 window.__left = true;
 form.requestSubmit(button);
 "#;

@@ -41,7 +41,8 @@ async fn without_scripts_every_page_is_readable_and_forms_work() {
     for id in &ids[..2] {
         browser.drag_over(&[format!("#p-{id} .hit").as_str()], 0).await;
     }
-    click_and_wait(&browser, "#act [value=start]", "Start 2 printers").await;
+    click_and_wait(&browser, "#act [value=start]", "Print on 2 printers").await;
+    click_and_wait(&browser, "#start [name=confirm]", "Start 2 printers").await;
     let batch = browser.url().await;
     let done = async |n: usize| {
         let all = format!(
