@@ -143,7 +143,7 @@ impl Round<'_> {
     /// Adds a new content to the library. Returns the id of its file.
     async fn upload(&self) -> Value {
         static ROUND: AtomicU64 = AtomicU64::new(0);
-        let mut content = format!("; round {}\n{}", ROUND.fetch_add(1, Ordering::Relaxed), "G4 S1000\n".repeat(50));
+        let mut content = format!("; round {}\n{}", ROUND.fetch_add(1, Ordering::Relaxed), "G4 P100\n".repeat(20_000));
         while content.len() < self.megabytes * 1_000_000 {
             content.push_str("; a comment that costs a printer no time, and fills the file up to its size\n");
         }

@@ -1,13 +1,20 @@
-//! A working day on a real OctoPrint with the pages only, from the empty farm to a cancelled print.
+//! A working day on a real OctoPrint with the pages only, from the empty farm to a cancelled print, and from a dropped file to
+//! prints on three printers.
+
+use std::time::Duration;
 
 use serde_json::json;
 
-use super::visit;
+use super::{
+    files::{choose_file, choose_printers, click, drop_file, until_includes, until_started},
+    visit,
+};
 use crate::support::{
     browser::Browser,
     needs,
     octoprint::{OctoPrintInstance, OctoPrintVersion},
     server::TestServer,
+    wait::until,
 };
 
 /// Fills the field of a form.
@@ -78,6 +85,75 @@ async fn a_printer_is_added_and_controlled_with_the_pages_only() {
     let print = browser.evaluate("return document.querySelector('#prints tbody').innerText").await;
     let print = print.as_str().expect("a text");
     assert!(print.contains("part.gcode") && print.contains("Cancelled"), "{print}");
+    browser.close().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and real OctoPrint, which tests/run provides"]
+async fn a_dropped_file_is_printed_on_three_printers_also_without_scripts() {
+    const DEADLINE: Duration = Duration::from_secs(60);
+    let browser = needs!(Browser::start().await);
+    let versions = [OctoPrintVersion::V1, OctoPrintVersion::V2, OctoPrintVersion::V1];
+    let printers = needs!(OctoPrintInstance::start_many(&versions).await);
+    let server = TestServer::start().await;
+    let mut ids = Vec::new();
+    for (n, printer) in printers.iter().enumerate() {
+        let body = json!({"name": format!("Real-{n}"), "url": printer.url, "api_key": printer.api_key});
+        let (status, body, _) = server.post("/api/v1/printers", body).await;
+        assert_eq!(status, 201, "{body}");
+        ids.push(body["id"].as_str().expect("an id").to_owned());
+    }
+    let until_idle = async || {
+        until("the printers are idle", DEADLINE, async || {
+            let list = server.get("/api/v1/printers").await.1;
+            let states: Vec<_> =
+                list["items"].as_array().expect("printers").iter().map(|item| &item["status"]["state"]).collect();
+            if states.iter().all(|state| **state == "operational") { Ok(()) } else { Err(format!("{states:?}")) }
+        })
+        .await;
+    };
+    until_idle().await;
+
+    visit(&browser, &server, "operator", "/files").await;
+    drop_file(&browser, "vase.gcode").await;
+    until_includes(&browser, ".library", "vase.gcode").await;
+    click(&browser, ".item .name").await;
+    choose_printers(&browser, &ids).await;
+    until_includes(&browser, "dialog[open] #start-acts", "Start 3 prints").await;
+    click(&browser, "dialog [name=confirm]").await;
+    until_started(&browser, 3).await;
+    until_idle().await;
+
+    browser.send_devtools_command("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
+    browser.open(&format!("{}/files", server.url)).await;
+    choose_file(&browser, ".drop [type=file]", "bowl.gcode").await;
+    click(&browser, ".drop button").await;
+    until_includes(&browser, "h1", "bowl.gcode").await;
+    choose_printers(&browser, &ids).await;
+    // The plates have the first prints on them.
+    until_includes(&browser, "#start-summary", "3 printers left out").await;
+    click(&browser, "#start [name=plates_clear]").await;
+    let reason = "document.querySelector('#start [name=reason]').value = 'Cleared by hand'; return true";
+    assert_eq!(browser.run(reason, Vec::new()).await, Ok(json!(true)));
+    click(&browser, "#start [value=update]").await;
+    until_includes(&browser, "#start-summary", "3 printers get the file first").await;
+    until_includes(&browser, "#start-acts", "Start 3 prints").await;
+    click(&browser, "#start [name=confirm]").await;
+    let is_batch_page = "return /^.batches.[0-9a-f-]{36}$/.test(location.pathname)";
+    browser.until_true("the page of the batch", is_batch_page).await;
+    until("the batch is done", DEADLINE, async || {
+        let url = browser.url().await;
+        browser.open(&url).await;
+        let text = browser.evaluate("return document.querySelector('main').innerText").await;
+        let text = text.as_str().unwrap_or_default().to_owned();
+        if text.contains("All done") && text.contains("3 started") { Ok(()) } else { Err(text) }
+    })
+    .await;
+    for printer in &printers {
+        let count = printer.count_log_lines("Print job started");
+        assert_eq!(count, 2, "{}: each file was started once", printer.url);
+    }
     browser.close().await;
     server.stop().await;
 }
