@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -23,18 +23,28 @@ pub(super) struct Progress {
     sent_bytes: AtomicU64,
     /// Milliseconds from `started` to the last byte.
     last_byte_ms: AtomicU64,
+    /// The last byte is sent. What is left is up to the printer.
+    is_sent: AtomicBool,
 }
 
 impl Progress {
     /// Starts at zero bytes.
     pub fn new() -> Self {
-        Self { started: Instant::now(), sent_bytes: AtomicU64::default(), last_byte_ms: AtomicU64::default() }
+        Self {
+            started: Instant::now(),
+            sent_bytes: AtomicU64::default(),
+            last_byte_ms: AtomicU64::default(),
+            is_sent: AtomicBool::default(),
+        }
     }
 
-    /// Records bytes that the printer accepted.
-    pub fn add(&self, bytes: u64) {
-        self.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
+    /// Records bytes that the printer accepted. Returns true if these were the last ones of a file of this size.
+    pub fn add(&self, bytes: u64, size: u64) -> bool {
+        let before = self.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.touch();
+        let is_last = before < size && before + bytes >= size;
+        self.is_sent.fetch_or(is_last, Ordering::Relaxed);
+        is_last
     }
 
     /// Records that the transfer moves.
@@ -48,9 +58,9 @@ impl Progress {
         self.started.elapsed().saturating_sub(Duration::from_millis(self.last_byte_ms.load(Ordering::Relaxed)))
     }
 
-    /// Returns whether the transfer uses a place.
+    /// Returns whether the transfer uses a place: a printer that stores a whole file uses none.
     pub fn is_moving(&self) -> bool {
-        self.silent_for() < STALLED_AFTER
+        !self.is_sent.load(Ordering::Relaxed) && self.silent_for() < STALLED_AFTER
     }
 
     /// Returns the progress of a file of this size.
@@ -90,9 +100,11 @@ mod tests {
     #[test]
     fn progress_never_exceeds_the_size() {
         let progress = Progress::new();
-        progress.add(70);
-        progress.add(70);
-        assert_eq!(progress.snapshot(100).sent_bytes, 100);
+        assert!(!progress.add(70, 100));
         assert!(progress.is_moving());
+        assert!(progress.add(70, 100));
+        assert_eq!(progress.snapshot(100).sent_bytes, 100);
+        assert!(!progress.add(70, 100), "the last byte is sent only once");
+        assert!(!progress.is_moving(), "a file that is sent whole uses no place");
     }
 }

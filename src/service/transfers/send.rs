@@ -87,10 +87,13 @@ impl Transfer {
             return Ok(TransferEnd::Present { path });
         }
         let body = self.services.print_text_body(sha256, &text).await?;
-        let progress = self.progress.clone();
+        let (progress, transfers, size) = (self.progress.clone(), self.services.transfers.clone(), text.size);
         let chunks = body.into_data_stream().inspect(move |chunk| {
-            if let Ok(bytes) = chunk {
-                progress.add(bytes.len() as u64);
+            if let Ok(bytes) = chunk
+                && progress.add(bytes.len() as u64, size)
+            {
+                // The place of this transfer is free.
+                transfers.wake();
             }
         });
         let upload = Upload {
