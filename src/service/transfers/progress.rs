@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::domain::printer_content::{TransferProgress, TransferState};
 
 /// A transfer that moves no byte for this long gives up its place.
-pub(super) const STALLED_AFTER: Duration = Duration::from_secs(1);
+const STALLED_AFTER: Duration = Duration::from_secs(1);
 
 /// Progress of one transfer.
 #[derive(Debug)]
@@ -54,13 +54,18 @@ impl Progress {
     }
 
     /// Returns how long no byte has moved.
-    pub fn silent_for(&self) -> Duration {
+    fn silent_for(&self) -> Duration {
         self.started.elapsed().saturating_sub(Duration::from_millis(self.last_byte_ms.load(Ordering::Relaxed)))
+    }
+
+    /// Returns how long the transfer keeps its place if no more byte moves. Zero: it has none.
+    pub fn stalls_in(&self) -> Duration {
+        STALLED_AFTER.saturating_sub(self.silent_for())
     }
 
     /// Returns whether the transfer uses a place: a printer that stores a whole file uses none.
     pub fn is_moving(&self) -> bool {
-        !self.is_sent.load(Ordering::Relaxed) && self.silent_for() < STALLED_AFTER
+        !self.is_sent.load(Ordering::Relaxed) && !self.stalls_in().is_zero()
     }
 
     /// Returns the progress of a file of this size.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     outcome::{TransferEnd, end_of_error, end_of_service_error},
-    progress::{Progress, STALLED_AFTER},
+    progress::Progress,
 };
 use crate::{
     domain::{
@@ -28,7 +28,7 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// A transfer fails if the printer accepts no byte for this long.
 const SILENCE: Duration = Duration::from_secs(20);
-/// How often a running transfer looks whether it stalls, or a print began.
+/// How often a running transfer looks whether a print began.
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A transfer to be run.
@@ -55,8 +55,10 @@ impl Transfer {
     async fn watch(&self) {
         let mut was_moving = true;
         loop {
-            tokio::time::sleep(WATCH_INTERVAL).await;
-            let is_moving = self.progress.silent_for() < STALLED_AFTER;
+            // Its place is given to another transfer at the moment when it stalls.
+            let left = self.progress.stalls_in();
+            tokio::time::sleep(if left.is_zero() { WATCH_INTERVAL } else { left.min(WATCH_INTERVAL) }).await;
+            let is_moving = !self.progress.stalls_in().is_zero();
             if was_moving && !is_moving {
                 self.services.transfers.wake();
             }
