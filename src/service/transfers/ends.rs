@@ -12,13 +12,11 @@ use super::{
 use crate::{
     clock,
     domain::{
-        audit::ActorKind,
-        command::{FileRef, Outcome, Reason},
+        command::{Outcome, Reason},
         message::Message,
         printer_content::{PrinterContent, PrinterContentState},
-        reading::LOCAL_ORIGIN,
     },
-    service::{access::Principal, dispatch::FileRefusal, error::Error},
+    service::{dispatch::FileRefusal, error::Error},
     storage::{self, printer_contents::AwaitedContent},
 };
 
@@ -37,8 +35,10 @@ impl TransferReconciler {
         for (key, end) in &self.unstored {
             let known = requested.get(key).cloned().or_else(|| first_command(awaited, key).map(content_for));
             match (end, known) {
-                (TransferEnd::Present { path }, Some(known)) => {
-                    let detail = self.select_if_requested(&known, path).await;
+                // A user asked for the selection meanwhile. The next run finds the file and selects it.
+                (TransferEnd::Present { selected: None, .. }, Some(known)) if known.select_after => {}
+                (TransferEnd::Present { path, selected }, Some(known)) => {
+                    let detail = selected.clone().and_then(Result::err);
                     let path = Some(path.clone());
                     let state = PrinterContentState::Present;
                     let updated_at = clock::now();
@@ -64,8 +64,8 @@ impl TransferReconciler {
         storage::printer_contents::delete_many(&self.services.db, &removed).await?;
         for (key, end) in std::mem::take(&mut self.unstored) {
             match end {
-                TransferEnd::Present { path } => {
-                    let ready: Vec<Uuid> = self.waiting(awaited, &key).map(|one| one.command_id).collect();
+                TransferEnd::Present { path, .. } => {
+                    let ready = self.waiting(awaited, &key);
                     self.ready.extend(ready.into_iter().map(|id| (id, path.clone())));
                     self.forget_attempts(&key);
                 }
@@ -83,37 +83,22 @@ impl TransferReconciler {
     }
 
     /// Returns the checked commands that wait for a content on a printer.
-    fn waiting<'a>(&self, awaited: &'a [AwaitedContent], key: &Key) -> impl Iterator<Item = &'a AwaitedContent> {
-        let (checked, key) = (self.checked.clone(), key.clone());
-        awaited.iter().filter(move |one| {
-            one.printer_id == key.0 && one.content.sha256 == key.1 && checked.contains(&one.command_id)
-        })
+    fn waiting(&self, awaited: &[AwaitedContent], key: &Key) -> Vec<Uuid> {
+        let waiting = awaited.iter().filter(|one| one.printer_id == key.0 && one.content.sha256 == key.1);
+        waiting.map(|one| one.command_id).filter(|id| self.checked.contains(id)).collect()
     }
 
     /// Ends the commands that wait for a transfer that failed.
     fn refuse(&mut self, awaited: &[AwaitedContent], key: &Key, why: &Message) {
         let detail = Message::new("refusal-upload-failed").with_message("cause", why.clone());
-        let refusals: Vec<FileRefusal> = self
-            .waiting(awaited, key)
-            .map(|one| FileRefusal {
-                command_id: one.command_id,
-                outcome: Outcome::Rejected,
-                reason: Reason::UploadFailed,
-                detail: Some(detail.clone()),
-            })
-            .collect();
-        self.refused.extend(refusals.into_iter().map(|refusal| (refusal.command_id, refusal)));
-    }
-
-    /// Selects a file that arrived, if a user asked for that. Returns why that failed.
-    async fn select_if_requested(&self, content: &PrinterContent, path: &str) -> Option<Message> {
-        if !content.select_after {
-            return None;
-        }
-        let mut who = Principal::server_admin(ActorKind::Scheduler);
-        who.name = content.requested_by.clone().unwrap_or(who.name);
-        let file = FileRef { path: path.to_owned(), origin: LOCAL_ORIGIN.to_owned() };
-        self.services.select_file(&who, content.printer_id, file).await.err().map(|error| error.message())
+        let refusal = |command_id: Uuid| FileRefusal {
+            command_id,
+            outcome: Outcome::Rejected,
+            reason: Reason::UploadFailed,
+            detail: Some(detail.clone()),
+        };
+        let refused = self.waiting(awaited, key).into_iter().map(|id| (id, refusal(id)));
+        self.refused.extend(refused);
     }
 }
 

@@ -12,9 +12,11 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// End of one attempt.
 #[derive(Debug)]
 pub(super) enum TransferEnd {
-    /// The printer has the file, under this path.
+    /// The printer has the file.
     Present {
         path: String,
+        /// Result of its selection, if a user had asked for that before the transfer began.
+        selected: Option<Result<(), Message>>,
     },
     /// The attempt was cut, because the transfer is no longer wanted or a print began.
     Cut,

@@ -13,6 +13,8 @@ use super::{
 };
 use crate::{
     domain::{
+        audit::ActorKind,
+        command::FileRef,
         message::Message,
         printer_content::{PrinterContent, content_folder, upload_tag},
         printer_file::FileEntry,
@@ -20,7 +22,7 @@ use crate::{
     },
     octoprint::{self, OctoPrint, RequestOptions, Upload},
     outbound::Body,
-    service::{Services, error::Error},
+    service::{Services, access::Principal, error::Error},
     storage::{self, files::PrintText},
 };
 
@@ -71,13 +73,15 @@ impl Transfer {
 
     async fn send(&self) -> TransferEnd {
         match self.try_send().await {
-            Ok(end) => end,
+            Ok(Some(path)) => TransferEnd::Present { selected: self.select_if_requested(&path).await, path },
+            Ok(None) => TransferEnd::Failed(Message::new("cause-stored-file-differs")),
             Err(TransferError::Printer(error)) => end_of_error(&error),
             Err(TransferError::Service(error)) => end_of_service_error(&error),
         }
     }
 
-    async fn try_send(&self) -> Result<TransferEnd, TransferError> {
+    /// Returns the path of the content on the printer. `None`: the printer has stored something else.
+    async fn try_send(&self) -> Result<Option<String>, TransferError> {
         let PrinterContent { printer_id, sha256, name, .. } = &self.content;
         let octoprint = self.services.client_of(*printer_id).await?;
         // An upload by hand to the same printer comes first.
@@ -86,7 +90,7 @@ impl Transfer {
         let text = storage::files::get_print_text(&self.services.db, sha256).await.map_err(Error::from)?;
         let text = text.ok_or_else(|| Error::ContentMissing(Message::new("refusal-content-missing")))?;
         if let Some(path) = find_content(&octoprint, sha256, &text).await? {
-            return Ok(TransferEnd::Present { path });
+            return Ok(Some(path));
         }
         let body = self.services.print_text_body(sha256, &text).await?;
         let (progress, transfers, size) = (self.progress.clone(), self.services.transfers.clone(), text.size);
@@ -111,10 +115,20 @@ impl Transfer {
         let options = RequestOptions { silence: Some(silence), ..RequestOptions::default() };
         octoprint.files().upload(upload, &options).await?;
         self.progress.touch();
-        match find_content(&octoprint, sha256, &text).await? {
-            Some(path) => Ok(TransferEnd::Present { path }),
-            None => Ok(TransferEnd::Failed(Message::new("cause-stored-file-differs"))),
+        Ok(find_content(&octoprint, sha256, &text).await?)
+    }
+
+    /// Selects the file if a user asked for that. The printer may hang, so it belongs to this transfer and not to the
+    /// reconciler, which serves all printers.
+    async fn select_if_requested(&self, path: &str) -> Option<Result<(), Message>> {
+        let PrinterContent { printer_id, select_after, requested_by, .. } = &self.content;
+        if !select_after {
+            return None;
         }
+        let mut who = Principal::server_admin(ActorKind::Scheduler);
+        who.name = requested_by.clone().unwrap_or(who.name);
+        let file = FileRef { path: path.to_owned(), origin: LOCAL_ORIGIN.to_owned() };
+        Some(self.services.select_file(&who, *printer_id, file).await.map_err(|error| error.message()))
     }
 }
 

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use printyard::simulator::{Fault, MachineAction};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode, multipart};
 use serde_json::{Value, json};
 
-use super::starts::{add_file, transferred_path, until_finished, until_idle, with_file};
+use super::{
+    sample_gcode,
+    starts::{add_file, transferred_path, until_finished, until_idle, with_file},
+};
 use crate::support::{
     server::{DEADLINE, ServerOptions, TestServer, start_farm, start_server_with_farm},
+    throttle::Throttle,
     wait,
 };
 
@@ -248,4 +252,31 @@ async fn the_time_to_send_begins_with_the_end_of_the_transfer_and_the_window_bou
     assert_eq!((&rows[0]["outcome"], &rows[0]["transfer"]["state"]), (&json!("confirmed"), &json!("done")), "{ended}");
     assert_eq!((&rows[1]["outcome"], &rows[1]["reason"]), (&json!("expired"), &json!("window_over")), "{ended}");
     assert_eq!(transferred_path(&farm.printers()[1]), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_printer_that_hangs_in_a_selection_delays_no_transfer_of_another_one() {
+    let (server, farm) = (TestServer::start().await, start_farm(2).await);
+    let printers = farm.printers();
+    let proxy = Throttle::start_holding(printers[0].url(), r#""command":"select""#).await;
+    let body = json!({"name": "held", "url": proxy.url, "api_key": printers[0].api_key()});
+    let (status, held, _) = server.post("/api/v1/printers", body).await;
+    assert_eq!(status, StatusCode::CREATED, "{held}");
+    let other = server.register_printer(&printers[1]).await;
+    for id in [held["id"].as_str().expect("an id"), &other] {
+        server.until_online(id).await;
+    }
+    // A slicer sends a file to the first printer, to be selected there.
+    let key = server.create_token("operator").await;
+    let part = multipart::Part::bytes(sample_gcode("held", 20)).file_name("held.gcode");
+    let form = multipart::Form::new().text("print", "true").part("file", part);
+    let request = server.request_without_auth(Method::POST, "/octoprint/printers/held/api/files/local");
+    let upload = request.header("X-Api-Key", key).multipart(form).send().await;
+    assert_eq!(upload.expect("an answer").status(), StatusCode::CREATED);
+    wait::until("the selection is held", DEADLINE, async || if proxy.is_holding() { Ok(()) } else { Err("not yet") })
+        .await;
+    let (file, _) = add_file(&server, "other.gcode", 20).await;
+    let batch = create_start(&server, std::slice::from_ref(&other), &file).await;
+    until_row(&server, &batch, 0, "the other printer prints", |row| row["outcome"] == "confirmed").await;
+    assert!(proxy.is_holding(), "the selection was still open");
 }
