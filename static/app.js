@@ -13,6 +13,8 @@ const parse = (html) => {
 const words = JSON.parse(document.querySelector("meta[name=words]")?.content || "{}");
 const say = (id, values = {}) =>
   (words[id] ?? id).replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
+/** Returns what a page of the server says, for one line of text. */
+const sentences = (main) => main && [...main.querySelectorAll("h1, p:not(.hint, .ways), li")].map((one) => one.textContent).join(". ");
 const ago = (seconds) => (seconds < 120 ? say("script-seconds-ago", { n: seconds }) : say("script-minutes-ago", { n: Math.round(seconds / 60) }));
 
 // --- Times: converts the server's UTC to local time ------------------------------------------------------------------
@@ -588,8 +590,7 @@ document.addEventListener("submit", (event) => {
   });
   request.addEventListener("load", () => {
     if (request.status < 400) return location.reload();
-    const page = request.response?.querySelector("main");
-    over(page ? [...page.querySelectorAll("h1, p:not(.hint, .ways), li")].map((one) => one.textContent).join(". ") : say("script-upload-failed"));
+    over(sentences(request.response?.querySelector("main")) ?? say("script-upload-failed"));
   });
   request.addEventListener("error", () => over(say("script-connection-lost")));
   button.disabled = true;

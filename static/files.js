@@ -34,8 +34,7 @@ function uploadFile(file, folder, list) {
       const path = new URL(request.responseURL).pathname;
       if (request.status < 400 && path.startsWith("/files/")) return over(say("script-uploaded"), path);
       if (request.status < 400) return location.reload();
-      const page = request.response?.querySelector("main");
-      over(page ? [...page.querySelectorAll("h1, p:not(.hint, .ways), li")].map((one) => one.textContent).join(". ") : say("script-upload-failed"), null);
+      over(sentences(request.response?.querySelector("main")) ?? say("script-upload-failed"), null);
     });
     request.addEventListener("error", () => over(say("script-connection-lost"), null));
     const body = new FormData();
@@ -113,8 +112,7 @@ async function requestSheet(fields) {
   const page = answer ? parse(await answer.text().catch(() => "")) : null;
   const sheet = page?.getElementById("start");
   if (sheet) return sheet;
-  const main = page?.querySelector("main");
-  return main ? [...main.querySelectorAll("h1, p:not(.hint, .ways), li")].map((one) => one.textContent).join(". ") : say("script-not-sent");
+  return sentences(page?.querySelector("main")) ?? say("script-not-sent");
 }
 
 function showError(place, text) {

@@ -112,7 +112,7 @@ async fn receive_form(services: &Services, who: &Principal, request: Request) ->
                 };
                 let name = file_name(&part);
                 services.check_file_place(who, &folder, &name).map_err(refusal_of)?;
-                let mut incoming = services.receive_file(who, slot, &name, length).await?;
+                let mut incoming = services.receive_file(slot, &name, length).await?;
                 while let Some(chunk) = part.chunk().await? {
                     services.push_to_file(&mut incoming, chunk).await?;
                 }

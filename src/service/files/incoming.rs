@@ -17,7 +17,6 @@ use crate::{
     domain::{file::MAX_FILE_BYTES, message::Message},
     service::{
         Services,
-        access::Principal,
         error::{Error, StorageSpace},
         uploads::UploadSlot,
     },
@@ -78,13 +77,7 @@ impl ContentWriter {
 impl Services {
     /// Starts to receive a file with this name. `length` is the length of the request, if it is known: a file that cannot
     /// fit is refused before it is sent. The caller takes the slot before it reads the body.
-    pub async fn receive_file(
-        &self,
-        _who: &Principal,
-        slot: UploadSlot,
-        name: &str,
-        length: Option<u64>,
-    ) -> Result<IncomingFile, Error> {
+    pub async fn receive_file(&self, slot: UploadSlot, name: &str, length: Option<u64>) -> Result<IncomingFile, Error> {
         let counted = self.contents.count_incoming();
         let allowed = self.check_library_space(length).await?;
         let file = slot.create().await.map_err(disk_error)?.into_std().await;

@@ -43,7 +43,7 @@ pub(super) async fn receive_form(
                     return Err(ValidationErrors::single("/file", "duplicate_field", "rule-once").into());
                 };
                 let name = part.file_name()?;
-                let mut incoming = services.receive_file(who, slot, &name, length).await?;
+                let mut incoming = services.receive_file(slot, &name, length).await?;
                 while let Some(chunk) = part.chunk().await? {
                     services.push_to_file(&mut incoming, chunk).await?;
                 }

@@ -15,7 +15,7 @@ use crate::{
         access::Role,
         file::{FileOverrides, LibraryFile, normalize_folder},
         gcode::ToolFacts,
-        validation::ValidationErrors,
+        validation::{FieldError, ValidationErrors},
     },
     http::dashboard::{
         Dashboard,
@@ -162,16 +162,8 @@ fn to_form_pointers(invalid: ValidationErrors) -> ValidationErrors {
         let name = rest.split('/').rfind(|part| part.parse::<usize>().is_err()).unwrap_or(rest);
         format!("/{}", if name == "printer_model" { "model" } else { name })
     };
-    ValidationErrors(
-        invalid
-            .0
-            .into_iter()
-            .map(|error| {
-                let pointer = rename(&error.pointer);
-                crate::domain::validation::FieldError { pointer, ..error }
-            })
-            .collect(),
-    )
+    let renamed = invalid.0.into_iter().map(|error| FieldError { pointer: rename(&error.pointer), ..error });
+    ValidationErrors(renamed.collect())
 }
 
 /// Renames, moves or corrects a file.

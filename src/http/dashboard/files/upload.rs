@@ -56,7 +56,7 @@ async fn receive_files(
                 };
                 let name = part.file_name()?;
                 services.check_file_place(who, &folder, &name)?;
-                let mut incoming = services.receive_file(who, slot, &name, length).await?;
+                let mut incoming = services.receive_file(slot, &name, length).await?;
                 while let Some(chunk) = part.chunk().await? {
                     services.push_to_file(&mut incoming, chunk).await?;
                 }
