@@ -63,7 +63,11 @@ impl SortOrder {
 }
 
 impl StatusGroup {
-    /// States that need attention, the most urgent first.
+    /// Broken: the printer cannot print, or its state is not known. The most urgent first.
+    pub const BROKEN: [Self; 4] = [Self::Error, Self::Stalled, Self::Unreachable, Self::AccessRefused];
+    /// To do: part of a normal day, but the printer waits for a person.
+    pub const TO_DO: [Self; 2] = [Self::PausedAtPrinter, Self::PlateOccupied];
+    /// States that need attention, the most urgent first: those of `BROKEN`, then those of `TO_DO`.
     pub const ATTENTION: [Self; 6] = [
         Self::Error,
         Self::Stalled,
@@ -75,9 +79,19 @@ impl StatusGroup {
     /// The other states.
     pub const NORMAL: [Self; 4] = [Self::Printing, Self::Paused, Self::Ready, Self::Off];
 
+    /// Returns whether the printer is broken.
+    pub fn is_broken(self) -> bool {
+        Self::BROKEN.contains(&self)
+    }
+
+    /// Returns whether the printer waits for a person in a normal day's work.
+    pub fn is_to_do(self) -> bool {
+        Self::TO_DO.contains(&self)
+    }
+
     /// Returns whether a person must go to the printer.
     pub fn needs_attention(self) -> bool {
-        Self::ATTENTION.contains(&self)
+        self.is_broken() || self.is_to_do()
     }
 
     /// Returns the label.
