@@ -105,9 +105,18 @@ function putTile(html, mayAdd) {
     old.querySelector(".pick").setAttribute("aria-label", tile.querySelector(".pick").getAttribute("aria-label"));
     if (focused) body.querySelector("." + CSS.escape(focused.split(" ")[0]))?.focus();
   } else if (mayAdd && !document.body.dataset.only) {
-    byId("others")?.append(tile);
+    insertTile(tile);
     showPicture(tile);
   }
+}
+
+/** Inserts a tile that is new on this page, in its section and at its place. */
+function insertTile(tile) {
+  const list = listOf(tile) ?? byId("others") ?? [...document.querySelectorAll(".farm .grid")].pop();
+  if (!list) return;
+  const isBefore = (one) => rankOf(one) > rankOf(tile) || (rankOf(one) === rankOf(tile) && byName.compare(nameOf(one), nameOf(tile)) > 0);
+  list.insertBefore(tile, byId("needy") ? ([...list.children].find(isBefore) ?? null) : null);
+  list.parentElement.hidden = false;
 }
 
 function dropTile(id) {
@@ -115,7 +124,7 @@ function dropTile(id) {
   byId("p-" + id)?.remove();
 }
 
-// Moves printers that need attention to the top, and back later. Never while the list is in use.
+// Moves printers between the sections of the page. Never while the list is in use.
 const CALM_MS = 5000;
 let used = 0;
 for (const kind of ["pointerdown", "pointermove", "wheel", "keydown", "touchmove"]) {
@@ -123,16 +132,19 @@ for (const kind of ["pointerdown", "pointermove", "wheel", "keydown", "touchmove
 }
 const byName = new Intl.Collator(undefined, { numeric: true });
 const nameOf = (tile) => tile.querySelector(".name").textContent;
+/** The groups that need a person, the most urgent first. */
+const URGENT = ["error", "stalled", "silent", "key", "at_printer", "plate"];
+const rankOf = (tile) => {
+  const body = tile.querySelector(".body");
+  return body.matches(".needs") ? URGENT.findIndex((group) => body.classList.contains("is-" + group)) : URGENT.length;
+};
+const listOf = (tile) => byId(tile.querySelector(".needs") ? "needy" : tile.querySelector(".rests") ? "idle" : "others");
 
 function settle() {
-  const [needy, others] = [byId("needy"), byId("others")];
-  const isUsed = Date.now() - used < CALM_MS || document.querySelector(".farm .pick:checked, .farm :focus");
-  if (!needy || isUsed) return;
-  needy.append(...[...others.children].filter((tile) => tile.querySelector(".needs")));
-  for (const tile of [...needy.children].filter((tile) => !tile.querySelector(".needs"))) {
-    others.insertBefore(tile, [...others.children].find((one) => byName.compare(nameOf(one), nameOf(tile)) > 0) ?? null);
-  }
-  needy.parentElement.hidden = needy.children.length === 0;
+  if (!byId("needy") || Date.now() - used < CALM_MS || document.querySelector(".farm .pick:checked, .farm :focus")) return;
+  const moved = [...document.querySelectorAll(".farm .tile")].filter((tile) => tile.parentElement !== listOf(tile));
+  moved.forEach(insertTile);
+  for (const id of ["needy", "idle"]) byId(id).parentElement.hidden = byId(id).children.length === 0;
 }
 
 function putPart(id, html) {
@@ -178,7 +190,10 @@ function follow() {
   on("tiles", (html) => takeTiles(html, true));
   on("others", (html) => takeTiles(html, false));
   on("gone", (ids) => { ids.split(" ").forEach(dropTile); showSelection(); });
-  on("strip", (html) => putPart("strip", html));
+  on("strip", (html) => {
+    for (const part of parse(html).children) putPart(part.id, part.outerHTML);
+    showTitle();
+  });
   on("batch", (html) => putPart("live", html));
   on("wall", (html) => { putPart("wall", html); turn(); });
   on("version", (version) => { if (version !== document.body.dataset.version) loadAnew(); });
@@ -195,10 +210,29 @@ function follow() {
   };
 }
 
+/** Shows the number of printers that need a person in the title. */
+function showTitle() {
+  const n = Number(byId("strip")?.dataset.needs ?? 0);
+  document.title = (n > 0 ? `(${n}) ` : "") + document.title.replace(/^\(\d+\) /, "");
+}
+
+/** Whether a reload would lose what the user has selected or typed. */
+const isInUse = () => Boolean(document.querySelector(".farm .pick:checked, dialog[open]"));
+let loggedOut = false;
+
 /** Reloads the page, if the server responds. A reload without a server would show the browser's error page for good. */
 async function loadAnew(onlyTheLogin = false) {
   const answer = await fetch(location, { method: "HEAD" }).catch(() => null);
-  if (answer?.ok && (answer.redirected || !onlyTheLogin)) location.reload();
+  if (!answer?.ok || (!answer.redirected && onlyTheLogin)) {
+    loggedOut = false;
+    return;
+  }
+  if (answer.redirected && isInUse()) {
+    // The login opens in another tab, and this page continues after it.
+    loggedOut = true;
+    return;
+  }
+  location.reload();
 }
 
 function leave() {
@@ -217,16 +251,30 @@ document.addEventListener("visibilitychange", () => {
 addEventListener("pagehide", leave);
 addEventListener("pageshow", follow);
 
+function showLost(lost) {
+  const [bar, text] = [byId("lost"), byId("lost-text")];
+  document.body.classList.toggle("stale", lost);
+  bar.hidden = !lost;
+  if (!lost) return;
+  const state = loggedOut ? "logged out" : "away";
+  if (bar.dataset.state !== state || !text.textContent) {
+    bar.dataset.state = state;
+    text.textContent = loggedOut ? say("script-logged-out") + " " : say("script-not-live-since", { time: clock.format(new Date(heard)) });
+    if (loggedOut) {
+      const link = document.createElement("a");
+      [link.href, link.target, link.textContent] = ["/login", "_blank", say("script-log-in")];
+      text.append(link);
+    }
+  }
+}
+
 setInterval(() => {
   if (!document.body.dataset.stream || document.hidden) return;
   const lost = Date.now() - heard > SILENCE_MS;
-  const bar = byId("lost");
-  if (lost && bar.hidden) {
-    byId("lost-since").dateTime = new Date(heard).toISOString();
-    localise(bar);
-  }
-  bar.hidden = !lost;
-  document.body.classList.toggle("stale", lost);
+  if (lost === document.body.classList.contains("stale") && !lost) return;
+  showLost(lost);
+  if (!lost) byId("lost-text").textContent = "";
+  allowCommands();
 }, 500);
 
 // --- The wall screen: shows one page at a time, and the time of day --------------------------------------------------
@@ -265,7 +313,7 @@ function showSelection() {
   const text = n === 0 ? say("script-select-printers") : say("script-selected", { n });
   // Only on a change, so that a screen reader reads it once.
   if (count.textContent !== text) count.textContent = text;
-  byId("act").classList.toggle("idle", n === 0);
+  byId("act").classList.toggle("idle", n === 0 && byId("done-line").hidden);
   const picker = byId("picker");
   const held = picker.contains(document.activeElement);
   picker.replaceChildren();
@@ -286,6 +334,7 @@ function showSelection() {
 function pickAll(on) {
   picks().forEach((box) => { box.checked = on; });
   stroke = null;
+  closeProgress();
   showSelection();
 }
 
@@ -333,11 +382,15 @@ document.addEventListener("click", (event) => {
     anchor = box;
   }
   stroke = null;
+  closeProgress();
   showSelection();
 });
 
 document.addEventListener("change", (event) => {
-  if (event.target.matches(".farm .pick")) showSelection();
+  if (event.target.matches(".farm .pick")) {
+    closeProgress();
+    showSelection();
+  }
   if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
 });
 
@@ -357,6 +410,11 @@ function beside(box, key) {
   const next = way.filter((one) => Math.abs(place(one).top - line) < 2);
   return next.reduce((best, one) => (best && across(best) <= across(one) ? best : one), undefined);
 }
+
+let lastTile = null;
+document.addEventListener("focusin", (event) => {
+  if (event.target.matches(".farm .pick")) lastTile = event.target;
+});
 
 function move(event) {
   const from = pickOf(event.target);
@@ -390,6 +448,10 @@ document.addEventListener("keydown", (event) => {
     move(event);
   } else if (event.key === "Enter" && event.target.matches(".pick")) {
     event.target.closest(".tile").querySelector(".name").click();
+  } else if (event.key === "b" && byId("act") && !byId("act").classList.contains("idle")) {
+    event.preventDefault();
+    if (byId("act").contains(document.activeElement)) (lastTile?.isConnected ? lastTile : picks()[0])?.focus();
+    else byId("act").querySelector(".acts .act:not([hidden]), .done-line a")?.focus();
   } else if (event.key === "/") {
     event.preventDefault();
     document.querySelector("input[type=search]")?.focus();
@@ -431,14 +493,42 @@ function refreshForecast(now = false) {
   }, now ? 120 : 1500);
 }
 
+/** Shows the buttons that act in the bar, and the others in the menu. Nothing moves while the pointer is over the bar. */
 function showForecast(command) {
+  const isHeld = document.querySelector(".bar:hover") || byId("act").contains(document.activeElement);
+  const room = matchMedia("(width < 700px)").matches ? 3 : 6;
+  const plates = picks().filter((box) => box.checked && box.closest(".tile").querySelector(".is-plate")).length;
+  let main = 0;
   for (const button of document.querySelectorAll(".bar .act")) {
-    const forecast = forecasts[button.value];
+    const forecast = button.matches("[data-plates]") ? { acts: plates, text: "" } : forecasts[button.value];
     button.querySelector(".n").textContent = forecast ? forecast.acts : "";
-    button.classList.toggle("nothing", forecast?.acts === 0);
     button.title = forecast?.text ?? "";
+    if (isHeld) continue;
+    const acts = !forecast || forecast.acts > 0;
+    const isMain = acts && button.dataset.main !== undefined && main < room;
+    main += Number(isMain);
+    const place = byId(isMain ? "acts" : "more");
+    if (button.parentElement !== place) {
+      const at = Number(button.dataset.main ?? 99);
+      place.insertBefore(button, [...place.children].find((one) => Number(one.dataset?.main ?? 100) > at || one.matches("hr")) ?? null);
+    }
+    button.hidden = Boolean(forecast) && forecast.acts === 0 && button.matches("[data-plates]");
   }
+  byId("forecast").classList.remove("bad");
   byId("forecast").textContent = forecasts[command]?.text ?? "";
+}
+
+document.querySelectorAll(".bar .acts .act").forEach((button, at) => { button.dataset.main = at; });
+
+/** Disables the commands while the page is not live: what they would act on is not known. */
+function allowCommands() {
+  const isLost = document.body.classList.contains("stale");
+  for (const button of document.querySelectorAll(".act, .farm .act-now button, .all-plates button")) button.disabled = isLost;
+  const count = byId("count");
+  if (!count) return;
+  count.classList.toggle("not-live", isLost);
+  if (isLost) count.textContent = say("script-not-live");
+  else showSelection();
 }
 
 document.addEventListener("pointerout", (event) => {
@@ -452,21 +542,214 @@ for (const kind of ["pointerover", "focusin"]) {
   });
 }
 
-// --- Buttons that need no new page -----------------------------------------------------------------------------------
+// --- Commands: sent without leaving the page. The bar shows their progress, and then their result --------------------
+
+/** The fields of a form, and of the button that sends it. */
+const fieldsOf = (form, submitter) => {
+  const fields = new URLSearchParams([...new FormData(form)].filter(([, value]) => typeof value === "string"));
+  if (submitter?.name) fields.append(submitter.name, submitter.value);
+  return fields;
+};
+
+/**
+ * Sends a form. Returns what the server answers: `{ done }` with the data of the result, `{ page }` with a page that asks
+ * or that names an error, or `{ error }` with a sentence.
+ */
+async function sendForm(address, fields) {
+  fields.set("quick", "1");
+  const answer = await fetch(address, { method: "POST", body: fields }).catch(() => null);
+  if (!answer) return { error: say("script-not-sent") };
+  if (answer.redirected && new URL(answer.url).pathname === "/login") {
+    loggedOut = true;
+    return { error: say("script-logged-out-not-sent") };
+  }
+  if (answer.headers.get("content-type")?.startsWith("application/json")) return { done: await answer.json().catch(() => ({})) };
+  return { page: parse(await answer.text().catch(() => "")) };
+}
+
+function showBarError(text) {
+  byId("forecast").textContent = text;
+  byId("forecast").classList.add("bad");
+}
+
+let progressTimer = 0;
+
+function closeProgress() {
+  const line = byId("done-line");
+  if (!line || line.hidden) return;
+  clearTimeout(progressTimer);
+  line.hidden = true;
+  line.replaceChildren();
+  byId("act").classList.remove("follows");
+}
+
+/** Shows something in the bar instead of the buttons. */
+function showInBar(content) {
+  const line = byId("done-line");
+  const close = document.createElement("button");
+  close.type = "button";
+  close.className = "button close";
+  close.textContent = say("script-close");
+  close.addEventListener("click", () => { closeProgress(); showSelection(); lastTile?.focus(); });
+  line.replaceChildren(content, close);
+  line.hidden = false;
+  byId("act").classList.add("follows");
+  byId("act").classList.remove("idle");
+  byId("others-menu").open = false;
+}
+
+/** Leaves only these printers selected. */
+function keepSelected(ids) {
+  const kept = new Set(ids);
+  picks().forEach((box) => { box.checked = kept.has(box.value); });
+}
+
+/** Follows a batch in the bar until it has ended. What failed stays selected. */
+async function followBatch(id) {
+  clearTimeout(progressTimer);
+  const answer = await fetch(`/batches/${id}/summary`).catch(() => null);
+  const part = answer?.ok && !answer.redirected ? parse(await answer.text().catch(() => "")).querySelector("#bar-batch") : null;
+  if (part) {
+    localise(part);
+    showInBar(part);
+    if (part.dataset.final === "true") {
+      keepSelected((part.dataset.failed ?? "").split(" ").filter(Boolean));
+      showSelection();
+      return;
+    }
+  }
+  progressTimer = setTimeout(() => followBatch(id), part ? 300 : 2000);
+}
+
+/** Follows a new batch here, or opens its page if this page has no bar. */
+function showBatch({ batch, href }) {
+  if (!byId("done-line")) return location.assign(href);
+  const line = document.createElement("span");
+  line.textContent = say("script-recorded");
+  showInBar(line);
+  followBatch(batch);
+}
+
+/** Shows a page that asks, as a dialog over this page. */
+function openDialog(content, heading, opener) {
+  const dialog = document.createElement("dialog");
+  dialog.className = "start-dialog";
+  dialog.setAttribute("aria-labelledby", heading);
+  dialog.append(content);
+  dialog.addEventListener("close", () => { dialog.remove(); if (opener?.isConnected) opener.focus(); });
+  document.body.append(dialog);
+  dialog.showModal();
+  return dialog;
+}
+
+async function sendCommand(form, button) {
+  const fields = fieldsOf(form, button);
+  fields.delete("plate");
+  button.disabled = true;
+  const { done, page, error } = await sendForm(button.formAction, fields);
+  button.disabled = false;
+  if (done) return showBatch(done);
+  const question = page?.getElementById("confirm");
+  if (question) {
+    const dialog = openDialog(question, "confirm-heading", button);
+    return (dialog.querySelector("[autofocus]") ?? dialog.querySelector("[data-close-sheet]"))?.focus();
+  }
+  showBarError(error ?? sentences(page?.querySelector("main")) ?? say("script-not-sent"));
+}
+
+/** Sends the answer to a question. The dialog stays open while something is missing. */
+async function sendConfirmation(form, button) {
+  const dialog = form.closest("dialog");
+  if (button) button.disabled = true;
+  const { done, page, error } = await sendForm(form.action, fieldsOf(form, button));
+  if (button) button.disabled = false;
+  if (done) {
+    dialog.close();
+    return showBatch(done);
+  }
+  const question = page?.getElementById("confirm");
+  if (question) {
+    dialog.replaceChildren(question);
+    return (question.querySelector("[aria-invalid]") ?? question.querySelector("[autofocus]"))?.focus();
+  }
+  const line = document.createElement("p");
+  line.className = "say bad";
+  line.setAttribute("role", "alert");
+  line.textContent = error ?? sentences(page?.querySelector("main")) ?? say("script-not-sent");
+  form.prepend(line);
+}
+
+/** Clears plates: those of the selected printers, or of all on this page. */
+async function clearPlates(form, button) {
+  button.disabled = true;
+  const { done, page, error } = await sendForm("/plates/clear", fieldsOf(form, button));
+  button.disabled = false;
+  if (!done) return showBarError(error ?? sentences(page?.querySelector("main")) ?? say("script-not-sent"));
+  const line = document.createElement("span");
+  line.setAttribute("role", "status");
+  line.textContent = done.text;
+  keepSelected(done.failed ?? []);
+  showInBar(line);
+  showSelection();
+}
 
 document.addEventListener("submit", async (event) => {
-  const button = event.submitter;
+  const [form, button] = [event.target, event.submitter];
+  if (button?.matches("[data-command]")) {
+    event.preventDefault();
+    return sendCommand(form, button);
+  }
+  if (button?.matches("[data-plates]")) {
+    event.preventDefault();
+    return clearPlates(form, button);
+  }
+  if (form.closest("dialog #confirm")) {
+    event.preventDefault();
+    return sendConfirmation(form, button);
+  }
+  // A retry in the bar.
+  if (form.closest("#bar-batch")) {
+    event.preventDefault();
+    const { done, page, error } = await sendForm(form.action, fieldsOf(form, button));
+    return done ? showBatch(done) : showBarError(error ?? sentences(page?.querySelector("main")) ?? say("script-not-sent"));
+  }
   if (!button?.matches("[data-quiet]")) return;
   event.preventDefault();
   const body = new URLSearchParams(button.name ? [[button.name, button.value]] : []);
   button.disabled = true;
-  const answer = await fetch(button.formAction || event.target.action, { method: "POST", body }).catch(() => null);
+  const answer = await fetch(button.formAction || form.action, { method: "POST", body }).catch(() => null);
   if (answer?.ok) {
-    button.textContent = say("script-marked-clear");
+    button.textContent = say("script-done");
   } else {
     button.disabled = false;
     button.textContent = say("script-failed-retry");
+    const why = answer ? sentences(parse(await answer.text().catch(() => "")).querySelector("main")) : null;
+    button.title = why ?? say("script-not-sent");
   }
+});
+
+document.addEventListener("click", (event) => {
+  const dialog = event.target.closest("dialog");
+  if (event.target.closest("[data-close-sheet]") && dialog) {
+    event.preventDefault();
+    dialog.close();
+  }
+});
+
+// A field that is empty is not part of the address.
+document.addEventListener("submit", (event) => {
+  if (event.target.method !== "get") return;
+  const empty = [...event.target.elements].filter((one) => one.name && !one.disabled && one.value === "");
+  empty.forEach((one) => { one.disabled = true; });
+  setTimeout(() => empty.forEach((one) => { one.disabled = false; }), 0);
+});
+
+// On a phone, the filters are folded. Without a script they are open.
+if (matchMedia("(width < 700px)").matches) document.querySelectorAll("[data-folded]").forEach((one) => one.removeAttribute("open"));
+
+// A menu closes when the user goes on elsewhere.
+document.addEventListener("pointerdown", (event) => {
+  for (const menu of document.querySelectorAll(".who[open], .others[open]")) if (!menu.contains(event.target)) menu.open = false;
 });
 
 // --- Frames: shown when they have content, as high as the content ----------------------------------------------------

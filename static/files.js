@@ -96,23 +96,15 @@ const PARTS = ["start-error", "start-selected", "start-files", "start-checks", "
 let asked = 0;
 let asking = 0;
 
-const fieldsOf = (form, submitter) => {
-  const fields = new URLSearchParams([...new FormData(form)].filter(([, value]) => typeof value === "string"));
-  if (submitter?.name) fields.append(submitter.name, submitter.value);
-  return fields;
-};
-
-/** Requests the sheet. Returns it, or the text of an error, or undefined if the browser goes to another page. */
+/** Requests the sheet. Returns it, or the text of an error, or undefined if the batch was created. */
 async function requestSheet(fields) {
-  const answer = await fetch("/batches/start", { method: "POST", body: fields }).catch(() => null);
-  if (answer?.redirected) {
-    location.assign(answer.url);
+  const { done, page, error } = await sendForm("/batches/start", fields);
+  if (done) {
+    document.querySelector("dialog[open]")?.close();
+    showBatch(done);
     return undefined;
   }
-  const page = answer ? parse(await answer.text().catch(() => "")) : null;
-  const sheet = page?.getElementById("start");
-  if (sheet) return sheet;
-  return sentences(page?.querySelector("main")) ?? say("script-not-sent");
+  return page?.getElementById("start") ?? error ?? sentences(page?.querySelector("main")) ?? say("script-not-sent");
 }
 
 function showError(place, text) {
@@ -132,26 +124,14 @@ function prepare(sheet) {
 /** Opens the sheet over the page. */
 async function openSheet(form, button) {
   button.disabled = true;
-  const sheet = await requestSheet(fieldsOf(form, button));
+  const fields = fieldsOf(form, button);
+  fields.delete("plate");
+  const sheet = await requestSheet(fields);
   button.disabled = false;
   if (sheet === undefined) return;
-  const dialog = document.createElement("dialog");
-  dialog.className = "start-dialog";
-  dialog.setAttribute("aria-labelledby", "start-heading");
-  if (typeof sheet === "string") {
-    const close = document.createElement("button");
-    close.className = "button";
-    close.textContent = say("script-close");
-    close.addEventListener("click", () => dialog.close());
-    showError(dialog, sheet);
-    dialog.append(close);
-  } else {
-    dialog.append(sheet);
-    prepare(sheet);
-  }
-  dialog.addEventListener("close", () => { dialog.remove(); button.focus(); });
-  document.body.append(dialog);
-  dialog.showModal();
+  if (typeof sheet === "string") return byId("forecast") ? showBarError(sheet) : showError(form, sheet);
+  prepare(sheet);
+  const dialog = openDialog(sheet, "start-heading", button);
   (dialog.querySelector("[name=file]:checked") ?? dialog.querySelector("[type=search]"))?.focus();
 }
 
@@ -218,14 +198,6 @@ document.addEventListener("change", async (event) => {
   const path = await uploadFile(file, "", form.querySelector("[data-uploads]"));
   event.target.value = "";
   if (path) refreshSheet(form, path.split("/").pop());
-});
-
-document.addEventListener("click", (event) => {
-  const dialog = event.target.closest("dialog");
-  if (event.target.closest("[data-close-sheet]") && dialog) {
-    event.preventDefault();
-    dialog.close();
-  }
 });
 
 document.querySelectorAll("#start").forEach(prepare);

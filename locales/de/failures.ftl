@@ -36,7 +36,6 @@ failure-nothing-selected = Es ist kein Drucker ausgewählt. Wählen Sie zuerst D
 failure-printer = Anfrage an den Drucker fehlgeschlagen
 failure-setup-link = Einrichtungslink nicht gültig
 failure-setup-link-text = Ein Einrichtungslink funktioniert nur einmal und nur eine Stunde lang. Falls es noch keinen Benutzer gibt, starten Sie den Server neu: Er gibt einen neuen Link aus.
-failure-status = Status
 failure-superseded = Ein anderer Server hat die Farm übernommen
 failure-superseded-text = Es wurde nichts ausgeführt. Benutzen Sie den anderen Server.
 failure-timeout = Der Server hat zu lange gebraucht

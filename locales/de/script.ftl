@@ -1,10 +1,16 @@
 script-close = Schließen
 script-connection-lost = Die Verbindung ist abgebrochen, deshalb wurde nichts hochgeladen. Versuchen Sie es erneut.
+script-done = Erledigt
 script-failed-retry = Fehler: erneut versuchen
-script-marked-clear = Frei gemeldet
+script-log-in = Anmelden
+script-logged-out = Ihre Sitzung ist beendet. Melden Sie sich in einem anderen Tab neu an: Die Auswahl bleibt.
+script-logged-out-not-sent = Nicht gesendet: Ihre Sitzung ist beendet. Melden Sie sich in einem anderen Tab neu an und wiederholen Sie den Befehl.
 script-minutes-ago = vor { $n } min
 script-none = keine
+script-not-live = Nicht live
+script-not-live-since = Letzter Stand: { $time }. Die Seite verbindet sich selbst neu, bis dahin sind Befehle aus.
 script-not-sent = Nicht gesendet: Der Server antwortet nicht. Ihre Auswahl bleibt erhalten.
+script-recorded = Aufgezeichnet…
 script-seconds = ({ $n } s)
 script-seconds-ago = vor { $n } s
 script-select-all = alle { $n }

@@ -36,7 +36,6 @@ failure-nothing-selected = No printer is selected. Select printers first, then c
 failure-printer = Request to the printer failed
 failure-setup-link = Setup link not valid
 failure-setup-link-text = A setup link works once, within one hour. If there is no user yet, restart the server: it prints a new link.
-failure-status = Status
 failure-superseded = Another server has taken over the farm
 failure-superseded-text = Nothing was done. Use that server.
 failure-timeout = The server took too long

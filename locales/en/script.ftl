@@ -1,10 +1,16 @@
 script-close = Close
 script-connection-lost = The connection was lost, so nothing was uploaded. Try again.
+script-done = Done
 script-failed-retry = Failed: try again
-script-marked-clear = Marked clear
+script-log-in = Log in
+script-logged-out = Your session has ended. Log in again in another tab: your selection is kept.
+script-logged-out-not-sent = Not sent: your session has ended. Log in again in another tab, then repeat.
 script-minutes-ago = { $n } min ago
 script-none = none
+script-not-live = Not live
+script-not-live-since = Last update: { $time }. The page reconnects by itself; commands are off until then.
 script-not-sent = Not sent: the server does not answer. Your selection is kept.
+script-recorded = Recorded…
 script-seconds = ({ $n } s)
 script-seconds-ago = { $n } s ago
 script-select-all = all { $n }

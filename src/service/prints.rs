@@ -1,5 +1,7 @@
 //! History of prints, including those that were not started by Printyard.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
 use super::{Services, access::Principal, error::Error};
@@ -20,6 +22,14 @@ impl Services {
         self.fleet.flush_observations().await;
         let filter = PrintFilter { visible_tags: who.visible_tags(), ..filter };
         Ok(storage::prints::list_page(&self.db, &filter, after, limit).await?)
+    }
+
+    /// Returns the paths of the files of these prints, by print, as their printers name them.
+    pub async fn file_paths_of_prints(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, String>, Error> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        Ok(storage::prints::list_file_paths(&self.db, ids).await?.into_iter().collect())
     }
 
     /// Returns one print of a visible printer.

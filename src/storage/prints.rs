@@ -121,6 +121,17 @@ impl SentStartRow {
     }
 }
 
+/// Returns the paths of the files of these prints, as their printers name them. A print whose file is not known is left
+/// out.
+pub async fn list_file_paths(db: &Db, ids: &[Uuid]) -> Result<Vec<(Uuid, String)>, Error> {
+    let sql =
+        format!("select id, file_path from prints where file_path is not null and id in {}", db.uuids_subquery(1));
+    let ids = bulk::uuid_list(ids.iter().copied());
+    let rows: Vec<(Uuid, String)> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?;
+    Ok(rows)
+}
+
 /// Returns one print.
 pub async fn get(db: &Db, id: Uuid) -> Result<Option<Print>, Error> {
     let sql = format!("select {COLUMNS} from prints where id = $1");

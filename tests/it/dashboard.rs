@@ -16,7 +16,7 @@ use std::time::Duration;
 use printyard::{
     Server,
     config::RawConfig,
-    domain::{audit::ActorKind, printer::PrinterDetails, printer_access::PrinterAccess},
+    domain::{audit::ActorKind, printer::PrinterDetails, printer_access::PrinterAccess, state::PrinterState},
     service::{access::Principal, tokens::NewToken},
     simulator::{Farm, FarmConfig},
 };
@@ -81,9 +81,17 @@ impl DashboardSite {
             site.ids.push(id);
         }
         site.cookie = site.log_in(ADMIN_TOKEN).await;
-        // Waits until each tile shows all data of an idle printer: its state, then its temperatures.
-        let known = |tile: &str| tile.contains("is-ready") && tile.contains('°');
-        let online = || async { site.get_page("/").await.split("<li").filter(|tile| known(tile)).count() >= printers };
+        // Waits until all data of an idle printer are read: its state, then its temperatures.
+        let principal = Principal::server_admin(ActorKind::AdminToken);
+        let online = || async {
+            for id in &site.ids {
+                let view = site.services.printer(&principal, id.parse().expect("an id")).await.expect("registered");
+                if view.live.state != PrinterState::Operational || view.live.temperatures.is_empty() {
+                    return Err(id.clone());
+                }
+            }
+            Ok(())
+        };
         wait::until("every printer is ready", DEADLINE, online).await;
         site
     }

@@ -19,6 +19,7 @@ pub(in crate::http) mod notice;
 mod page;
 mod printers;
 mod prints;
+mod settings;
 pub(super) mod standby;
 mod statistics;
 mod stream;
@@ -114,6 +115,7 @@ pub fn router(services: Services, server_limits: ServerLimits, stop: Cancellatio
         .route("/webhooks", get(webhooks::list).post(webhooks::create))
         .route("/webhooks/{id}", post(webhooks::change))
         .route("/webhooks/{id}/remove", post(webhooks::remove))
+        .route("/settings", get(settings::show))
         .route("/audit", get(audit::list))
         .route("/audit.csv", get(audit::download_csv))
         .route("/statistics.csv", get(statistics::download_csv))
@@ -134,6 +136,8 @@ pub fn router(services: Services, server_limits: ServerLimits, stop: Cancellatio
         .route("/printers/{id}/settings", get(printers::settings::show_form).post(printers::settings::change))
         .route("/printers/{id}/remove", post(printers::settings::remove))
         .route("/printers/{id}/plate", post(printers::clear_plate))
+        .route("/printers/{id}/act", post(farm::act))
+        .route("/plates/clear", post(farm::clear_plates))
         .route(
             "/printers/{id}/files",
             get(printers::files::list).merge(post(printers::files::upload).layer(DefaultBodyLimit::disable())),

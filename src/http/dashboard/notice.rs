@@ -6,7 +6,7 @@ use axum::{
     response::Response,
 };
 
-use super::messages::t;
+use super::{messages::t, page::remember_user_of};
 use crate::service::{
     Services,
     health::{DatabaseFailure, Notice},
@@ -18,7 +18,7 @@ tokio::task_local! {
 
 /// Makes the notice available to the page of a request.
 pub(super) async fn provide_notice(State(services): State<Services>, request: Request, next: Next) -> Response {
-    SERVICES.scope(services, next.run(request)).await
+    SERVICES.scope(services, remember_user_of(next.run(request))).await
 }
 
 /// Returns the notice in the language of the page. Empty while every part works.

@@ -1,5 +1,7 @@
 //! Shared parts of all pages: the user, the frame, rendering, and error pages.
 
+use std::cell::RefCell;
+
 use askama::Template;
 use axum::{
     extract::{FromRequestParts, Path},
@@ -27,7 +29,10 @@ impl FromRequestParts<Dashboard> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, dashboard: &Dashboard) -> Result<Self, Response> {
         match auth::authenticate_session(&dashboard.services, &parts.headers).await {
-            Ok(Some(principal)) => Ok(Self(Principal { origin: auth::request_origin(&parts.extensions), ..principal })),
+            Ok(Some(principal)) => {
+                remember_user(&principal);
+                Ok(Self(Principal { origin: auth::request_origin(&parts.extensions), ..principal }))
+            }
             Ok(None) => {
                 let requested_path =
                     parts.uri.path_and_query().map(|path| path.as_str()).filter(|_| parts.method.is_safe());
@@ -95,6 +100,21 @@ impl PageFrame {
     }
 }
 
+tokio::task_local! {
+    /// The user of the current request, so that an error page has the menu, too.
+    static CURRENT_USER: RefCell<Option<(String, Role)>>;
+}
+
+/// Handles a request. Its error page gets the menu of its user.
+pub(super) async fn remember_user_of<F: Future>(request: F) -> F::Output {
+    CURRENT_USER.scope(RefCell::default(), request).await
+}
+
+fn remember_user(who: &Principal) {
+    // Outside a request of a page there is nothing to remember.
+    let _ = CURRENT_USER.try_with(|user| user.replace(Some((who.name.clone(), who.role))));
+}
+
 /// Renders a template. An error is logged, and the user gets the page of an internal error.
 pub(super) fn render_html(template: &impl Template) -> Result<Html<String>, Failure> {
     template.render().map(Html).map_err(|error| {
@@ -115,6 +135,14 @@ pub(super) struct Failure {
 #[derive(Template)]
 #[template(path = "failure.html")]
 struct FailurePage<'a> {
+    frame: PageFrame,
+    failure: &'a Failure,
+}
+
+/// The page of a failure without a known user.
+#[derive(Template)]
+#[template(path = "failure_bare.html")]
+struct BareFailurePage<'a> {
     failure: &'a Failure,
 }
 
@@ -245,7 +273,14 @@ fn broken_rule(error: &FieldError) -> String {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         // If the error page itself cannot be rendered, the response is one line of text.
-        match (FailurePage { failure: &self }).render() {
+        let user = CURRENT_USER.try_with(|user| user.borrow().clone()).ok().flatten();
+        let page = match user {
+            Some((name, role)) => {
+                FailurePage { frame: PageFrame { name, role, menu_entry: "" }, failure: &self }.render()
+            }
+            None => BareFailurePage { failure: &self }.render(),
+        };
+        match page {
             Ok(page) => (self.status, Html(page)).into_response(),
             Err(_) => (self.status, self.title).into_response(),
         }
@@ -263,7 +298,10 @@ pub(super) async fn not_found(
         return (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
     }
     match auth::authenticate_session(&services, &headers).await {
-        Ok(Some(_)) => Failure::page_not_found().into_response(),
+        Ok(Some(principal)) => {
+            remember_user(&principal);
+            Failure::page_not_found().into_response()
+        }
         Ok(None) => redirect_to_login(None),
         Err(error) => Failure::from(error).into_response(),
     }

@@ -27,7 +27,7 @@ use crate::{
 
 /// Commands on the farm page, in the order of the buttons.
 pub(in crate::http::dashboard) const OFFERED_COMMANDS: [Command; 6] =
-    [Command::Start, Command::Pause, Command::Resume, Command::Toggle, Command::Restart, Command::Cancel];
+    [Command::Start, Command::Pause, Command::Resume, Command::Cancel, Command::Restart, Command::Connect];
 
 /// The batch that a form asks for.
 pub(in crate::http::dashboard) struct BatchPlan {

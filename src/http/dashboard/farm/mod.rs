@@ -1,33 +1,40 @@
 //! The farm page: printers that need attention, then all others, with selection and command buttons.
 
+mod act;
+mod order;
 pub(super) mod tile;
 pub(super) mod tile_cache;
+mod tile_parts;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use askama::Template;
 use axum::{
-    extract::{Query, State},
-    response::Html,
+    extract::{Query, RawQuery, State},
+    response::{IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
 use uuid::Uuid;
 
+pub(super) use self::act::{act, clear_plates};
 use self::{
-    tile::{SortOrder, StatusGroup},
+    order::{FarmSection, SortOrder, arrange, group_by_tag},
+    tile::StatusGroup,
     tile_cache::PrinterEntry,
 };
 use super::{
     Dashboard,
     batches::form::OFFERED_COMMANDS,
     filters, labels,
+    messages::t,
     page::{Failure, PageFrame, Visitor, render_html},
 };
-use crate::domain::state::Reachability;
+use crate::domain::command::Command;
 
 /// Density of the list, as in the URL.
 const VIEW_ROWS: &str = "rows";
 const VIEW_CAMERAS: &str = "cameras";
+const VIEW_DOTS: &str = "dots";
 
 /// Query parameters of the page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
@@ -52,7 +59,19 @@ impl FarmFilter {
 
     /// Returns the order.
     fn sort_order(&self) -> SortOrder {
-        SortOrder::parse(&self.sort).unwrap_or(SortOrder::NeedsAttention)
+        SortOrder::parse(self.sort.trim_start_matches('-')).unwrap_or(SortOrder::NeedsAttention)
+    }
+
+    fn is_descending(&self) -> bool {
+        self.sort.starts_with('-')
+    }
+
+    fn is_tiles(&self) -> bool {
+        !self.is_rows() && !self.has_cameras() && !self.is_dots()
+    }
+
+    fn is_dots(&self) -> bool {
+        self.view == VIEW_DOTS
     }
 
     fn is_rows(&self) -> bool {
@@ -75,6 +94,13 @@ impl FarmFilter {
     /// Returns the URL with another density.
     fn href_for_view(&self, view: &str) -> String {
         self.href("/", &self.show, view)
+    }
+
+    /// Returns the URL with another order. The current order is reversed.
+    fn href_for_sort(&self, sort: SortOrder) -> String {
+        let is_reversed = self.sort_order() == sort && !self.is_descending();
+        let sort = if is_reversed { format!("-{sort}") } else { sort.to_string() };
+        Self { sort, ..self.clone() }.href("/", &self.show, &self.view)
     }
 
     /// Returns the URL of all printers, with the same order and density.
@@ -109,49 +135,124 @@ struct FilterChip {
     is_current: bool,
 }
 
-/// The summary strip of the farm.
+/// The counters of the farm.
 #[derive(Template)]
 #[template(path = "farm/_strip.html")]
-pub(super) struct SummaryStrip {
+struct Counters {
     all: FilterChip,
-    attention: FilterChip,
-    attention_groups: Vec<FilterChip>,
-    normal_groups: Vec<FilterChip>,
+    broken: FilterChip,
+    to_do: FilterChip,
+    normal: Vec<FilterChip>,
+}
+
+/// The kinds of printers within the current counter.
+#[derive(Template)]
+#[template(path = "farm/_kinds.html")]
+struct KindLinks {
+    kinds: Vec<FilterChip>,
+}
+
+/// The numbers of the farm, as links to their printers.
+pub(super) struct SummaryStrip {
+    counters: Counters,
+    kind_links: KindLinks,
 }
 
 impl SummaryStrip {
     /// Counts the printers that match the tag and the search of the filter.
     pub fn from_entries(entries: &[Arc<PrinterEntry>], filter: &FarmFilter) -> Self {
-        let mut counts: BTreeMap<StatusGroup, usize> = StatusGroup::ALL.iter().map(|show| (*show, 0)).collect();
-        for entry in entries.iter().filter(|entry| entry.has_tag_and_text(&filter.tag, &filter.q)) {
+        let matching = entries.iter().filter(|entry| entry.has_tag_and_text(&filter.tag, &filter.q));
+        let mut counts: BTreeMap<StatusGroup, usize> = StatusGroup::ALL.iter().map(|group| (*group, 0)).collect();
+        for entry in matching {
             *counts.entry(entry.group).or_default() += 1;
-            *counts.entry(StatusGroup::All).or_default() += 1;
-            if entry.group.needs_attention() {
-                *counts.entry(StatusGroup::NeedsAttention).or_default() += 1;
+        }
+        let chip = |group: StatusGroup| {
+            let is_counted = |one: &StatusGroup| match group {
+                StatusGroup::All => true,
+                StatusGroup::NeedsAttention => one.needs_attention(),
+                StatusGroup::Broken => one.is_broken(),
+                StatusGroup::ToDo => one.is_to_do(),
+                exact => *one == exact,
+            };
+            FilterChip {
+                group,
+                count: counts.iter().filter(|(one, _)| is_counted(one)).map(|(_, n)| n).sum(),
+                href: filter.href_for_group(group),
+                is_current: filter.status_group() == group,
             }
-        }
-        let chip = |show: StatusGroup| FilterChip {
-            group: show,
-            count: counts.get(&show).copied().unwrap_or(0),
-            href: filter.href_for_group(show),
-            is_current: filter.status_group() == show,
         };
-        let attention_groups =
-            StatusGroup::ATTENTION.into_iter().map(chip).filter(|chip| chip.count > 0 || chip.is_current).collect();
-        Self {
+        let current = filter.status_group();
+        // The kinds stay in their places while their numbers change.
+        let kinds: &[StatusGroup] = match current {
+            StatusGroup::Broken => &StatusGroup::BROKEN,
+            StatusGroup::ToDo => &StatusGroup::TO_DO,
+            one if one.is_broken() => &StatusGroup::BROKEN,
+            one if one.is_to_do() => &StatusGroup::TO_DO,
+            StatusGroup::NeedsAttention => &StatusGroup::ATTENTION,
+            _ => &OTHER_KINDS,
+        };
+        let is_within = |group: StatusGroup| match group {
+            StatusGroup::Broken => current.is_broken(),
+            StatusGroup::ToDo => current.is_to_do(),
+            _ => false,
+        };
+        let counter = |group| FilterChip { is_current: current == group || is_within(group), ..chip(group) };
+        let counters = Counters {
             all: chip(StatusGroup::All),
-            attention: chip(StatusGroup::NeedsAttention),
-            attention_groups,
-            normal_groups: StatusGroup::NORMAL.map(chip).into(),
-        }
+            broken: counter(StatusGroup::Broken),
+            to_do: counter(StatusGroup::ToDo),
+            normal: [StatusGroup::Printing, StatusGroup::Ready].map(chip).into(),
+        };
+        Self { counters, kind_links: KindLinks { kinds: kinds.iter().copied().map(chip).collect() } }
+    }
+
+    /// Returns the number of printers that need a person.
+    pub fn needs(&self) -> usize {
+        self.counters.broken.count + self.counters.to_do.count
+    }
+
+    fn counters(&self) -> askama::Result<String> {
+        self.counters.render()
+    }
+
+    fn kind_links(&self) -> askama::Result<String> {
+        self.kind_links.render()
+    }
+
+    /// Returns both parts, which a live page replaces.
+    pub fn render(&self) -> askama::Result<String> {
+        Ok(self.counters()? + &self.kind_links()?)
     }
 }
+
+/// The colours of the dots.
+const LEGEND: [StatusGroup; 6] = [
+    StatusGroup::Printing,
+    StatusGroup::Ready,
+    StatusGroup::Paused,
+    StatusGroup::ToDo,
+    StatusGroup::Broken,
+    StatusGroup::Off,
+];
+
+/// Kinds of printers without a counter of their own.
+const OTHER_KINDS: [StatusGroup; 2] = [StatusGroup::Paused, StatusGroup::Off];
 
 /// A command button.
 struct FarmButton {
     command: &'static str,
     label: &'static str,
     icon: &'static str,
+    /// Has a place in the bar while it acts. The other buttons are in the menu.
+    is_main: bool,
+}
+
+/// A column of the rows, with the link that sorts by it.
+struct Column {
+    label: &'static str,
+    href: Option<String>,
+    is_current: bool,
+    is_descending: bool,
 }
 
 #[derive(Template)]
@@ -161,10 +262,12 @@ struct FarmPage {
     filter: FarmFilter,
     strip: SummaryStrip,
     tags: Vec<(String, bool)>,
-    /// The tiles of printers that need attention, if the order puts them first.
-    attention_tiles: Vec<Arc<str>>,
-    other_tiles: Vec<Arc<str>>,
+    sections: Vec<FarmSection<Arc<str>>>,
+    columns: Vec<Column>,
     total: usize,
+    shown: usize,
+    /// Number of plates on this page that wait to be cleared.
+    plates: usize,
     buttons: Vec<FarmButton>,
     stream: String,
     current_href: String,
@@ -174,7 +277,12 @@ pub(super) async fn show_farm(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
     Query(filter): Query<FarmFilter>,
-) -> Result<Html<String>, Failure> {
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    if query.is_some_and(|query| query.split('&').any(|pair| pair.ends_with('='))) {
+        // A form without a script sends its empty fields, too.
+        return Ok(Redirect::to(&filter.href("/", &filter.show, &filter.view)).into_response());
+    }
     let (version, entries) = dashboard.tile_cache.list_visible(&who).await?;
     let strip = SummaryStrip::from_entries(&entries, &filter);
     let total = entries.len();
@@ -185,58 +293,66 @@ pub(super) async fn show_farm(
     let matching = entries
         .into_iter()
         .filter(|entry| entry.matches(filter.status_group()) && entry.has_tag_and_text(&filter.tag, &filter.q));
-    let (attention, others) = sort_entries(matching.collect(), filter.sort_order());
-    let tiles = |entries: Vec<Arc<PrinterEntry>>| {
-        let tile =
-            |entry: Arc<PrinterEntry>| if filter.has_cameras() { entry.html_with_picture() } else { entry.html() };
-        entries.into_iter().map(tile).collect::<Vec<_>>()
+    let matching: Vec<_> = matching.collect();
+    let shown = matching.len();
+    let plates = matching.iter().filter(|entry| entry.group == StatusGroup::PlateOccupied).count();
+    let sections = if filter.is_dots() {
+        group_by_tag(matching)
+    } else {
+        arrange(matching, filter.sort_order(), filter.is_descending())
     };
-    let (attention_tiles, other_tiles) = (tiles(attention), tiles(others));
     let stream = filter.href("/stream", &filter.show, &filter.view);
     let join = if stream.contains('?') { '&' } else { '?' };
-    let buttons = OFFERED_COMMANDS.iter().map(|command| FarmButton {
-        command: command.as_str(),
-        label: labels::command_label(*command),
-        icon: labels::command_icon(*command),
-    });
-    render_html(&FarmPage {
+    let page = FarmPage {
         frame: PageFrame::new(&who, "farm"),
         strip,
         tags,
-        attention_tiles,
-        other_tiles,
+        sections: sections.into_iter().map(|section| render_tiles(section, &filter)).collect(),
+        columns: list_columns(&filter),
         total,
-        buttons: buttons.collect(),
+        shown,
+        plates,
+        buttons: OFFERED_COMMANDS.iter().map(|command| farm_button(*command)).collect(),
         stream: format!("{stream}{join}since={}", dashboard.tile_cache.format_stamp(version)),
         current_href: filter.href("/", &filter.show, &filter.view),
         filter,
-    })
+    };
+    Ok(render_html(&page)?.into_response())
 }
 
-/// Returns the printers that need attention, if they come first, and the others. Equal entries stay in the order of
-/// their names.
-fn sort_entries(
-    mut entries: Vec<Arc<PrinterEntry>>,
-    sort: SortOrder,
-) -> (Vec<Arc<PrinterEntry>>, Vec<Arc<PrinterEntry>>) {
-    match sort {
-        SortOrder::NeedsAttention => {
-            let (mut attention, others): (Vec<_>, _) =
-                entries.into_iter().partition(|entry| entry.group.needs_attention());
-            // The most urgent first.
-            attention.sort_by_key(|entry| StatusGroup::ATTENTION.iter().position(|kind| *kind == entry.group));
-            return (attention, others);
-        }
-        SortOrder::Name => {}
-        SortOrder::TimeLeft => entries.sort_by_key(|entry| {
-            let ends = entry.ends_at();
-            (ends.is_none(), ends)
-        }),
-        SortOrder::OldestObservation => {
-            let is_online = |entry: &PrinterEntry| entry.view.live.reachability == Reachability::Online;
-            let is_disabled = |entry: &PrinterEntry| !entry.view.printer.details.enabled;
-            entries.sort_by_key(|entry| (is_disabled(entry), is_online(entry), entry.view.live.observed_at()));
-        }
+fn render_tiles(section: FarmSection<Arc<PrinterEntry>>, filter: &FarmFilter) -> FarmSection<Arc<str>> {
+    let tile = |entry: Arc<PrinterEntry>| if filter.has_cameras() { entry.html_with_picture() } else { entry.html() };
+    FarmSection {
+        id: section.id,
+        heading: section.heading,
+        entries: section.entries.into_iter().map(tile).collect(),
     }
-    (Vec::new(), entries)
+}
+
+fn farm_button(command: Command) -> FarmButton {
+    FarmButton {
+        command: command.as_str(),
+        label: labels::command_label(command),
+        icon: labels::command_icon(command),
+        is_main: matches!(command, Command::Start | Command::Pause | Command::Resume | Command::Cancel),
+    }
+}
+
+fn list_columns(filter: &FarmFilter) -> Vec<Column> {
+    let column = |label, sort: Option<SortOrder>| Column {
+        label: t(label),
+        href: sort.map(|sort| filter.href_for_sort(sort)),
+        is_current: sort == Some(filter.sort_order()),
+        is_descending: filter.is_descending(),
+    };
+    vec![
+        column("word-printer", Some(SortOrder::Name)),
+        column("farm-column-state", Some(SortOrder::State)),
+        column("farm-column-file", Some(SortOrder::File)),
+        column("farm-column-progress", Some(SortOrder::Progress)),
+        column("farm-column-left", Some(SortOrder::TimeLeft)),
+        column("farm-column-done", None),
+        column("farm-column-material", Some(SortOrder::Material)),
+        column("farm-column-heaters", None),
+    ]
 }

@@ -4,17 +4,16 @@ use askama::Template;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use uuid::Uuid;
 
+use super::tile_parts::{Kit, TileAction, TileFile};
 use crate::{
     domain::{
         command::{CommandRow, Effect, Outcome, Reason, string_enum},
         plate::PlateState,
         print::ActorKind,
-        printer_content::shown_path,
         state::{PrinterState, Reachability},
     },
     http::dashboard::{
         batches::results::result_labels,
-        files::names::ContentName,
         filters, labels,
         messages::{t, t_with, text_of},
         time::{TimeElement, format_duration},
@@ -22,11 +21,17 @@ use crate::{
     service::printers::PrinterView,
 };
 
+/// A heater above this temperature, in °C, is too hot to touch.
+const HOT_C: f64 = 50.0;
+
 string_enum! {
     /// Which printers a filter shows. The order is that of the page.
     StatusGroup {
         All = "all",
+        /// Printers that need a person: broken, or with something to do.
         NeedsAttention = "need",
+        Broken = "broken",
+        ToDo = "todo",
         Printing = "printing",
         Paused = "paused",
         Ready = "ready",
@@ -37,28 +42,6 @@ string_enum! {
         AccessRefused = "key",
         PausedAtPrinter = "at_printer",
         PlateOccupied = "plate",
-    }
-}
-
-string_enum! {
-    /// The order of printers on a page.
-    SortOrder {
-        NeedsAttention = "need",
-        Name = "name",
-        TimeLeft = "left",
-        OldestObservation = "news",
-    }
-}
-
-impl SortOrder {
-    /// Returns the label.
-    pub fn label(self) -> &'static str {
-        t(match self {
-            Self::NeedsAttention => "farm-sort-attention",
-            Self::Name => "farm-sort-name",
-            Self::TimeLeft => "farm-sort-time-left",
-            Self::OldestObservation => "farm-sort-last-update",
-        })
     }
 }
 
@@ -94,11 +77,18 @@ impl StatusGroup {
         self.is_broken() || self.is_to_do()
     }
 
+    /// Returns whether the printer needs little space: nothing happens on it, and it needs no person.
+    pub fn is_idle(self) -> bool {
+        matches!(self, Self::Ready | Self::Off)
+    }
+
     /// Returns the label.
     pub fn label(self) -> &'static str {
         t(match self {
             Self::All => "farm-all",
             Self::NeedsAttention => "farm-attention",
+            Self::Broken => "farm-broken",
+            Self::ToDo => "farm-to-do",
             Self::Printing => "word-printing",
             Self::Paused => "word-paused",
             Self::Ready => "word-ready",
@@ -116,7 +106,7 @@ impl StatusGroup {
     pub fn icon(self) -> &'static str {
         match self {
             Self::All => "printer",
-            Self::NeedsAttention | Self::Error => "alert",
+            Self::NeedsAttention | Self::Broken | Self::Error => "alert",
             Self::Printing => "printing",
             Self::Paused => "paused",
             Self::Ready => "ready",
@@ -124,13 +114,14 @@ impl StatusGroup {
             Self::Stalled => "stalled",
             Self::Unreachable => "silent",
             Self::AccessRefused => "key",
-            Self::PausedAtPrinter => "hand",
+            Self::ToDo | Self::PausedAtPrinter => "hand",
             Self::PlateOccupied => "plate",
         }
     }
 }
 
-/// Returns the state under which a printer is counted: exactly one, never `All` or `NeedsAttention`.
+/// Returns the state under which a printer is counted: exactly one, never `All`, `NeedsAttention`, `Broken` or
+/// `ToDo`.
 pub(in crate::http::dashboard) fn status_group(view: &PrinterView, plate_gate: bool) -> StatusGroup {
     let live = &view.live;
     if !view.printer.details.enabled {
@@ -230,16 +221,23 @@ pub(in crate::http::dashboard) struct Tile {
     pub since: Option<TimeElement>,
     pub note: Option<String>,
     pub job: Option<TileJob>,
+    /// What the printer can print: material, nozzle and model.
+    pub kit: Option<Kit>,
+    /// Heaters that heat up or cool down.
     pub heaters: Vec<String>,
+    /// What a person can do about a printer that needs one.
+    pub action: Option<TileAction>,
     /// The plate needs clearing: the id of the print on it, if known.
     pub plate_print_id: Option<String>,
     pub in_flight: Option<&'static str>,
-    pub last_command: Option<LastCommand>,
+    /// The last command, if it did not succeed.
+    pub last_failure: Option<LastCommand>,
 }
 
 impl Tile {
-    /// Creates the tile from the last observation of a printer. `library` names the file of its job.
-    pub fn from_view(view: &PrinterView, group: StatusGroup, library: Option<&ContentName>) -> Self {
+    /// Creates the tile from the last observation of a printer. `file` is the file of its job, or of the print on its
+    /// plate.
+    pub fn from_view(view: &PrinterView, group: StatusGroup, file: Option<&TileFile>) -> Self {
         let (live, details) = (&view.live, &view.printer.details);
         let (headline, since) = tile_headline(view, group);
         let plate_print_id = (group == StatusGroup::PlateOccupied)
@@ -253,15 +251,18 @@ impl Tile {
             headline,
             since,
             note: tile_note(view, group),
-            job: tile_job(view, group, library),
+            job: tile_job(view, group, file),
+            kit: Kit::from_profile(&details.profile),
             heaters: heater_texts(view),
+            action: TileAction::for_group(group),
             plate_print_id,
             in_flight: live.in_flight.map(labels::in_progress_label),
-            last_command: live
+            last_failure: live
                 .last_command
                 .as_deref()
                 .filter(|_| live.in_flight.is_none())
-                .and_then(LastCommand::from_row),
+                .and_then(LastCommand::from_row)
+                .filter(|last| matches!(last.class, "bad" | "maybe")),
         }
     }
 
@@ -319,15 +320,13 @@ fn completion_percent(view: &PrinterView) -> Option<u8> {
     completion.is_finite().then(|| completion.clamp(0.0, 100.0).floor() as u8)
 }
 
-fn tile_job(view: &PrinterView, group: StatusGroup, library: Option<&ContentName>) -> Option<TileJob> {
-    let live = &view.live;
-    let job = live.job.as_ref()?;
-    let file = job.file.as_ref()?;
+fn tile_job(view: &PrinterView, group: StatusGroup, file: Option<&TileFile>) -> Option<TileJob> {
+    let (live, file) = (&view.live, file?);
     let active = live.state.is_active();
     let seconds_left = remaining_seconds(view).filter(|_| group != StatusGroup::PausedAtPrinter);
     Some(TileJob {
-        file: library.map_or_else(|| shown_path(&file.path), |library| library.name.as_str()).to_owned(),
-        thumbnail: library.filter(|_| active).and_then(|library| library.thumbnail.clone()),
+        file: file.name().to_owned(),
+        thumbnail: file.thumbnail().filter(|_| active).cloned(),
         percent: completion_percent(view).filter(|_| active),
         time_left: seconds_left.map(format_duration),
         // Rounded to whole minutes, as it is shown: estimates vary by seconds.
@@ -349,16 +348,21 @@ pub(in crate::http::dashboard) fn ends_at(view: &PrinterView) -> Option<DateTime
     view.live.observed_at()?.checked_add_signed(TimeDelta::try_seconds(remaining_seconds(view)?)?)
 }
 
-/// Returns nozzles, then the bed, with the target while it is not reached.
+/// Returns the heaters that heat up, and those that are hot without a target: nozzles, then the bed. A printer that is not
+/// connected has none: its last reading says nothing about now.
 fn heater_texts(view: &PrinterView) -> Vec<String> {
-    if view.live.reachability != Reachability::Online {
+    if view.live.reachability != Reachability::Online || !view.live.state.is_operational() {
         return Vec::new();
     }
     let mut heaters: Vec<_> = view.live.temperatures.iter().collect();
     heaters.sort_by_key(|(name, _)| (!name.starts_with("tool"), name.as_str()));
     let shown = heaters.into_iter().filter_map(|(name, heater)| {
         let actual = heater.actual?;
+        let is_cooling = heater.target.is_none_or(|target| target <= 0.0) && actual > HOT_C;
         let target = heater.target.filter(|_| heater.is_heating()).map(|target| format!("/{target:.0}"));
+        if target.is_none() && !is_cooling {
+            return None;
+        }
         let name = match name.as_str() {
             "tool0" => "",
             "bed" => t("farm-bed"),

@@ -15,12 +15,19 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::tile::{StatusGroup, Tile, ends_at, status_group};
+use super::{
+    tile::{StatusGroup, Tile, ends_at, status_group},
+    tile_parts::TileFile,
+};
 use crate::{
     clock,
-    domain::printer_content::{content_of_path, shown_path},
+    domain::{
+        plate::{Plate, PlateState},
+        printer_content::content_of_path,
+        state::PrinterState,
+    },
     http::dashboard::{
-        files::names::{ContentName, ContentNames},
+        files::names::ContentNames,
         messages::{self, Language},
         page::Failure,
     },
@@ -36,8 +43,8 @@ pub(in crate::http::dashboard) struct PrinterEntry {
     /// The farm version of the last visible change.
     pub version: u64,
     pub group: StatusGroup,
-    /// The library file of its job.
-    library: Option<Arc<ContentName>>,
+    /// The file of its job, or the file of the print that lies on its plate.
+    file: Option<TileFile>,
     /// The tile's contents in English, to detect visible changes.
     contents: Tile,
     /// The rendered tile per language, rendered on first use.
@@ -49,16 +56,15 @@ pub(in crate::http::dashboard) struct PrinterEntry {
 }
 
 impl PrinterEntry {
-    fn new(view: PrinterView, version: u64, plate_gate: bool, library: Option<Arc<ContentName>>) -> Self {
+    fn new(view: PrinterView, version: u64, plate_gate: bool, file: Option<TileFile>) -> Self {
         let group = status_group(&view, plate_gate);
         let details = &view.printer.details;
-        let path = view.live.job.as_ref().and_then(|job| job.file.as_ref()).map_or("", |file| file.path.as_str());
-        let file = library.as_ref().map_or(shown_path(path), |library| &library.name);
+        let name = file.as_ref().map_or("", TileFile::name);
         let search_text =
-            [&details.name, details.profile.model.as_deref().unwrap_or_default(), file].join("\n").to_lowercase();
+            [&details.name, details.profile.model.as_deref().unwrap_or_default(), name].join("\n").to_lowercase();
         let sort_key = natural_sort_key(&details.name);
-        let contents = messages::with_language(Language::English, || Tile::from_view(&view, group, library.as_deref()));
-        Self { version, group, library, contents, html: Default::default(), sort_key, search_text, view }
+        let contents = messages::with_language(Language::English, || Tile::from_view(&view, group, file.as_ref()));
+        Self { version, group, file, contents, html: Default::default(), sort_key, search_text, view }
     }
 
     /// Returns whether the tile looks the same as the old one.
@@ -74,7 +80,7 @@ impl PrinterEntry {
 
     /// Returns the contents of the tile in the current language.
     pub fn tile(&self) -> Tile {
-        Tile::from_view(&self.view, self.group, self.library.as_deref())
+        Tile::from_view(&self.view, self.group, self.file.as_ref())
     }
 
     /// Returns the tile with the camera image, if the printer is enabled.
@@ -87,13 +93,17 @@ impl PrinterEntry {
 
     /// Returns the name of the active or selected file, as pages show it.
     pub fn shown_file(&self) -> Option<&str> {
-        let path = &self.view.live.job.as_ref()?.file.as_ref()?.path;
-        Some(self.library.as_ref().map_or(shown_path(path), |library| library.name.as_str()))
+        self.file.as_ref().map(TileFile::name)
     }
 
     /// Returns when the job will end if it continues.
     pub fn ends_at(&self) -> Option<DateTime<Utc>> {
         ends_at(&self.view)
+    }
+
+    /// Returns the progress of the job, from 0 to 100.
+    pub fn percent(&self) -> Option<u8> {
+        self.contents.job.as_ref()?.percent
     }
 
     /// Returns the id of the printer.
@@ -106,6 +116,8 @@ impl PrinterEntry {
         match show {
             StatusGroup::All => true,
             StatusGroup::NeedsAttention => self.group.needs_attention(),
+            StatusGroup::Broken => self.group.is_broken(),
+            StatusGroup::ToDo => self.group.is_to_do(),
             one => self.group == one,
         }
     }
@@ -115,6 +127,11 @@ impl PrinterEntry {
         (tag.is_empty() || self.view.printer.details.tags.iter().any(|one| one == tag))
             && (q.is_empty() || self.search_text.contains(&q.to_lowercase()))
     }
+}
+
+/// Returns the print that lies on a plate, if the printer does not print.
+fn print_on_plate(plate: &Plate, state: PrinterState) -> Option<Uuid> {
+    plate.print_id.filter(|_| plate.state == PlateState::Occupied && !state.is_active())
 }
 
 fn render_tile(tile: &Tile) -> Arc<str> {
@@ -231,20 +248,26 @@ impl TileCache {
         let ids: Vec<Uuid> = changes.changed.iter().map(|live| live.id).collect();
         let registered = self.services.registered_printers(&ids).await?;
         let mut registered: HashMap<_, _> = registered.into_iter().map(|printer| (printer.id, printer)).collect();
-        let job_contents = changes.changed.iter().map(|live| {
-            let file = live.job.as_ref().and_then(|job| job.file.as_ref());
-            file.and_then(|file| content_of_path(&file.path)).map(str::to_owned)
+        let prints = changes.changed.iter().filter_map(|live| print_on_plate(&live.plate, live.state));
+        let mut plate_files = self.services.file_paths_of_prints(&prints.collect::<Vec<_>>()).await?;
+        let files = changes.changed.iter().map(|live| {
+            let on_plate = print_on_plate(&live.plate, live.state).and_then(|print| plate_files.remove(&print));
+            on_plate.or_else(|| Some(live.job.as_ref()?.file.as_ref()?.path.clone()))
         });
-        let job_contents: Vec<Option<String>> = job_contents.collect();
-        let distinct: BTreeSet<String> = job_contents.iter().flatten().cloned().collect();
+        let files: Vec<Option<String>> = files.collect();
+        let distinct: BTreeSet<String> =
+            files.iter().flatten().filter_map(|path| content_of_path(path)).map(str::to_owned).collect();
         let names = self.content_names.look_up(&self.services, distinct.into_iter().collect()).await?;
-        for (live, content) in changes.changed.into_iter().zip(job_contents) {
+        for (live, path) in changes.changed.into_iter().zip(files) {
             // The printer is no longer registered. Its removal follows.
             let Some(printer) = registered.remove(&live.id) else { continue };
             let (id, version) = (live.id, live.version);
-            let library = content.and_then(|sha256| names.get(&sha256)).cloned();
+            let file = path.map(|path| {
+                let library = content_of_path(&path).and_then(|sha256| names.get(sha256)).cloned();
+                TileFile { path, library }
+            });
             let view = PrinterView { printer, live };
-            let entry = PrinterEntry::new(view, version, self.services.plate_gate(), library);
+            let entry = PrinterEntry::new(view, version, self.services.plate_gate(), file);
             if let Some(old) = state.entries.get(&id).filter(|old| entry.looks_like(old)) {
                 let same = PrinterEntry { version: old.version, html: old.html.clone(), ..entry };
                 state.entries.insert(id, Arc::new(same));

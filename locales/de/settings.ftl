@@ -1,0 +1,11 @@
+settings-account-hint = Passwort, Sitzungen und Sprache.
+settings-api = REST-API
+settings-api-hint = Alle Endpunkte zum Lesen und Ausprobieren.
+settings-audit-hint = Wer was wann geändert hat.
+settings-people = Personen
+settings-printers = Drucker
+settings-programs = Programme
+settings-title = Einstellungen
+settings-users-hint = Wer sich anmelden darf, und mit welcher Rolle.
+settings-webhooks-hint = Ereignisse an andere Programme senden.
+settings-yours = Ihr Konto

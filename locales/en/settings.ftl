@@ -1,0 +1,11 @@
+settings-account-hint = Password, sessions and language.
+settings-api = REST API
+settings-api-hint = Every endpoint, to read and to try.
+settings-audit-hint = Who changed what, and when.
+settings-people = People
+settings-printers = Printers
+settings-programs = Programs
+settings-title = Settings
+settings-users-hint = Who may log in, and with which role.
+settings-webhooks-hint = Send events to other programs.
+settings-yours = Yours

@@ -1,0 +1,127 @@
+//! The order of printers on the farm page, and the sections that they are shown in.
+
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
+
+use super::{tile::StatusGroup, tile_cache::PrinterEntry};
+use crate::{
+    domain::{command::string_enum, state::Reachability},
+    http::dashboard::messages::t,
+};
+
+string_enum! {
+    /// The order of printers on a page.
+    SortOrder {
+        NeedsAttention = "need",
+        Name = "name",
+        State = "state",
+        File = "file",
+        Progress = "progress",
+        TimeLeft = "left",
+        Material = "material",
+        OldestObservation = "news",
+    }
+}
+
+impl SortOrder {
+    /// Returns the orders of the menu. The heads of the columns offer the others.
+    pub fn menu() -> impl Iterator<Item = Self> {
+        let is_column = |sort: &Self| matches!(sort, Self::State | Self::File | Self::Progress | Self::Material);
+        Self::ALL.iter().copied().filter(move |sort| !is_column(sort))
+    }
+
+    /// Returns the label.
+    pub fn label(self) -> &'static str {
+        t(match self {
+            Self::NeedsAttention => "farm-sort-attention",
+            Self::Name => "farm-sort-name",
+            Self::State => "farm-column-state",
+            Self::File => "farm-column-file",
+            Self::Progress => "farm-column-progress",
+            Self::TimeLeft => "farm-sort-time-left",
+            Self::Material => "farm-column-material",
+            Self::OldestObservation => "farm-sort-last-update",
+        })
+    }
+
+    fn compare(self, a: &PrinterEntry, b: &PrinterEntry) -> Ordering {
+        match self {
+            Self::NeedsAttention | Self::State => rank(a.group).cmp(&rank(b.group)),
+            // The entries are ordered by name already.
+            Self::Name => Ordering::Equal,
+            Self::File => compare_known(a.shown_file(), b.shown_file()),
+            Self::Progress => compare_known(a.percent(), b.percent()),
+            Self::TimeLeft => compare_known(a.ends_at(), b.ends_at()),
+            Self::Material => compare_known(material(a), material(b)),
+            Self::OldestObservation => news(a).cmp(&news(b)),
+        }
+    }
+}
+
+/// Compares two values. An unknown one comes last.
+fn compare_known<T: Ord>(a: Option<T>, b: Option<T>) -> Ordering {
+    a.is_none().cmp(&b.is_none()).then_with(|| a.cmp(&b))
+}
+
+/// Returns the position of a group: the most urgent first.
+fn rank(group: StatusGroup) -> usize {
+    StatusGroup::ATTENTION.iter().chain(&StatusGroup::NORMAL).position(|one| *one == group).unwrap_or(usize::MAX)
+}
+
+fn material(entry: &PrinterEntry) -> Option<&str> {
+    entry.view.printer.details.profile.material.as_deref()
+}
+
+fn news(entry: &PrinterEntry) -> impl Ord + use<> {
+    let live = &entry.view.live;
+    let is_disabled = !entry.view.printer.details.enabled;
+    (is_disabled, live.reachability == Reachability::Online, live.observed_at())
+}
+
+/// Printers that are shown together.
+pub(super) struct FarmSection<T> {
+    /// The id of its list on the page.
+    pub id: &'static str,
+    pub heading: String,
+    pub entries: Vec<T>,
+}
+
+/// Returns the sections of a page, for entries that are ordered by name. An empty section stays on the page, because
+/// printers may move into it.
+pub(super) fn arrange(
+    mut entries: Vec<Arc<PrinterEntry>>,
+    sort: SortOrder,
+    is_descending: bool,
+) -> Vec<FarmSection<Arc<PrinterEntry>>> {
+    if sort != SortOrder::NeedsAttention {
+        entries.sort_by(|a, b| sort.compare(a, b));
+        if is_descending {
+            entries.reverse();
+        }
+        return vec![FarmSection { id: "others", heading: String::new(), entries }];
+    }
+    let (mut needy, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.group.needs_attention());
+    needy.sort_by(|a, b| sort.compare(a, b));
+    let (idle, active) = rest.into_iter().partition(|entry| entry.group.is_idle());
+    let section =
+        |id, heading: &'static str, entries: Vec<_>| FarmSection { id, heading: t(heading).to_owned(), entries };
+    vec![
+        section("needy", "farm-attention", needy),
+        section("others", "farm-active", active),
+        section("idle", "farm-idle", idle),
+    ]
+}
+
+/// Returns a section for each first tag, in the order of the tags. Printers without a tag come last.
+pub(super) fn group_by_tag(entries: Vec<Arc<PrinterEntry>>) -> Vec<FarmSection<Arc<PrinterEntry>>> {
+    let mut groups: BTreeMap<(bool, String), Vec<Arc<PrinterEntry>>> = BTreeMap::new();
+    for entry in entries {
+        let tag = entry.view.printer.details.tags.first().cloned().unwrap_or_default();
+        groups.entry((tag.is_empty(), tag)).or_default().push(entry);
+    }
+    let sections = groups.into_iter().map(|((is_untagged, tag), entries)| FarmSection {
+        id: "",
+        heading: if is_untagged { t("farm-untagged").to_owned() } else { tag },
+        entries,
+    });
+    sections.collect()
+}
