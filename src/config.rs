@@ -5,12 +5,15 @@
 
 mod oidc;
 mod parse;
+mod start_stagger;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use chrono::TimeDelta;
 use ipnet::IpNet;
 use serde::Deserialize;
+
+pub use self::start_stagger::StartStagger;
 
 use self::parse::{parse_days, parse_networks, parse_number, parse_switch};
 use crate::domain::{oidc::OidcProvider, webhook::RetrySchedule};
@@ -80,6 +83,9 @@ pub struct RawConfig {
     /// [default: off]
     #[arg(long, env = "PRINTYARD_TRANSFER_WHILE_PRINTING")]
     pub transfer_while_printing: Option<String>,
+    /// Stagger that the start sheet proposes, as `at_once=10,delay_s=30,heating=4` [default: none, all at once]
+    #[arg(long, env = "PRINTYARD_START_STAGGER")]
+    pub start_stagger: Option<String>,
     /// Certificate of the server, with its chain, as a PEM file; the server then accepts HTTPS only
     #[arg(long, env = "PRINTYARD_TLS_CERT")]
     pub tls_cert: Option<PathBuf>,
@@ -138,6 +144,8 @@ pub struct Settings {
     pub max_transfers: usize,
     /// Whether files of the library may be sent to a printer that prints.
     pub transfer_while_printing: bool,
+    /// The stagger that the start sheet proposes.
+    pub start_stagger: StartStagger,
 }
 
 impl Default for Settings {
@@ -153,6 +161,7 @@ impl Default for Settings {
             files_quota: 50_000_000_000,
             max_transfers: 8,
             transfer_while_printing: false,
+            start_stagger: StartStagger::default(),
         }
     }
 }
@@ -227,6 +236,7 @@ impl RawConfig {
             files_quota_gb: text(self.files_quota_gb, other.files_quota_gb),
             max_transfers: text(self.max_transfers, other.max_transfers),
             transfer_while_printing: text(self.transfer_while_printing, other.transfer_while_printing),
+            start_stagger: text(self.start_stagger, other.start_stagger),
             tls_cert: path(self.tls_cert, other.tls_cert),
             tls_key: path(self.tls_key, other.tls_key),
             trusted_proxies: text(self.trusted_proxies, other.trusted_proxies),
@@ -276,6 +286,9 @@ impl RawConfig {
             None => false,
             given => parse_switch("PRINTYARD_TRANSFER_WHILE_PRINTING", given)?,
         };
+        if let Some(text) = &raw.start_stagger {
+            settings.start_stagger = StartStagger::parse(text)?;
+        }
         if raw.admin_token.as_ref().is_some_and(|token| token.len() < MIN_ADMIN_TOKEN_LEN) {
             let rule = format!("must be at least {MIN_ADMIN_TOKEN_LEN} characters long");
             return Err(ConfigError { name: "PRINTYARD_ADMIN_TOKEN", rule });

@@ -1,4 +1,8 @@
 # Der Startdialog.
+start-at-once = { $n ->
+    [one] { $n } Drucker heizt auf.
+   *[other] Alle auf einmal: { $n } Drucker heizen gleichzeitig auf.
+}
 start-button = { $n ->
     [one] { $n } Druck starten
    *[other] { $n } Drucke starten

@@ -1,4 +1,8 @@
 # The start sheet.
+start-at-once = { $n ->
+    [one] { $n } printer heats up.
+   *[other] All at once: { $n } printers heat up at the same time.
+}
 start-button = { $n ->
     [one] Start { $n } print
    *[other] Start { $n } prints

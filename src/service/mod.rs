@@ -303,4 +303,11 @@ impl Services {
     pub fn plate_gate(&self) -> bool {
         self.settings.plate_gate
     }
+
+    /// Returns the stagger that the start sheet proposes: commands at once, seconds between two, and heating printers per
+    /// power group. 0 is no limit.
+    pub fn proposed_stagger(&self) -> [u32; 3] {
+        let stagger = self.settings.start_stagger;
+        [stagger.max_in_flight, stagger.interval_s, stagger.max_heating]
+    }
 }

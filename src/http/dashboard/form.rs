@@ -51,6 +51,14 @@ impl FormData {
         self.0.iter()
     }
 
+    /// Adds fields, if the form has none of these names. An empty field counts: the user has emptied it.
+    pub fn with_defaults(mut self, names: &[&str], defaults: impl Iterator<Item = (String, String)>) -> Self {
+        if !self.0.iter().any(|(name, _)| names.contains(&name.as_str())) {
+            self.0.extend(defaults);
+        }
+        self
+    }
+
     /// Replaces the address if the button `use_url` was pressed, so that the form is shown again with that address.
     pub fn with_suggestion(mut self) -> Self {
         if let Some(url) = self.text("use_url").map(str::to_owned) {

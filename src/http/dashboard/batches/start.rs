@@ -92,6 +92,11 @@ impl StartSheet {
         self.preview.as_ref().map_or(0, |preview| preview.starting)
     }
 
+    /// Returns whether several printers would heat up at the same time.
+    fn starts_at_once(&self) -> bool {
+        self.starting() > 1 && !self.has_limits()
+    }
+
     fn has_limits(&self) -> bool {
         self.limits.iter().any(|(_, limit)| !limit.is_empty())
     }
@@ -125,6 +130,7 @@ pub(in crate::http::dashboard) async fn show_or_start(
         Some(id) => id.parse().ok().map(Some),
         None => (!selected_paths.is_empty()).then_some(None),
     };
+    let form = with_proposed_stagger(form, dashboard.services.proposed_stagger());
     let mut spec = BatchSpec::new(Command::Start);
     parse_stagger(&form, &mut spec)?;
     spec.reason = form.text("reason").map(str::to_owned);
@@ -161,6 +167,15 @@ pub(in crate::http::dashboard) async fn show_or_start(
     Ok((status, render_html(&StartPage { frame: PageFrame::new(&who, "farm"), sheet })?).into_response())
 }
 
+/// Fields of the stagger.
+const STAGGER: [&str; 3] = ["max_in_flight", "interval_s", "max_heating"];
+
+/// Fills in the stagger that the settings propose, before the user has seen the fields.
+fn with_proposed_stagger(form: FormData, proposed: [u32; 3]) -> FormData {
+    let proposed = STAGGER.into_iter().zip(proposed).filter(|(_, limit)| *limit > 0);
+    form.with_defaults(&STAGGER, proposed.map(|(name, limit)| (name.to_owned(), limit.to_string())))
+}
+
 async fn build_sheet(
     dashboard: &Dashboard,
     who: &Principal,
@@ -190,7 +205,7 @@ async fn build_sheet(
         plates_clear: plan.spec.plate == PlatePolicy::AssumeClear,
         reason: plan.spec.reason.unwrap_or_default(),
         ignores_fit: plan.spec.fit == FitPolicy::Ignore,
-        limits: ["max_in_flight", "interval_s", "max_heating"].map(limit),
+        limits: STAGGER.map(limit),
         error: None,
         is_reason_missing: false,
         ids: plan.ids,
