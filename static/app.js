@@ -747,6 +747,10 @@ document.addEventListener("submit", (event) => {
 // On a phone, the filters are folded. Without a script they are open.
 if (matchMedia("(width < 700px)").matches) document.querySelectorAll("[data-folded]").forEach((one) => one.removeAttribute("open"));
 
+// The way back to the farm keeps its filter.
+if (byId("farm")) sessionStorage.setItem("farm", location.pathname + location.search);
+else for (const link of document.querySelectorAll(".crumb a[href='/']")) link.href = sessionStorage.getItem("farm") ?? "/";
+
 // A menu closes when the user goes on elsewhere.
 document.addEventListener("pointerdown", (event) => {
   for (const menu of document.querySelectorAll(".who[open], .others[open]")) if (!menu.contains(event.target)) menu.open = false;

@@ -77,7 +77,6 @@ farm-plates-cleared = { $n ->
 farm-plates-partly-cleared = { $n } von { $total } Platten sind frei.
 farm-printer-count = Die Farm hat { $n } Drucker.
 farm-printing-percent = Druckt, { $percent } %
-farm-progress-of = Fortschritt von { $name }
 farm-rows = Zeilen
 farm-search = Suchen
 farm-search-field = Suche

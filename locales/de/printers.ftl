@@ -44,6 +44,7 @@ printer-import-added = { $n ->
    *[other] { $n } Drucker werden hinzugefügt
 }
 printer-import-another = Andere Liste wählen
+printer-import-answers = Antworten der Drucker
 printer-import-count = { $n } Drucker importieren
 printer-import-disabled = deaktiviert
 printer-import-existing = { $n } bereits vorhanden
@@ -54,6 +55,10 @@ printer-import-invalid = { $n ->
     [one] { $n } Zeile lässt sich nicht importieren
    *[other] { $n } Zeilen lassen sich nicht importieren
 }
+printer-import-left-out = { $n ->
+    [one] { $n } Zeile ausgelassen
+   *[other] { $n } Zeilen ausgelassen
+}
 printer-import-line = Zeile
 printer-import-link = eine Liste importieren
 printer-import-preview = Vorschau anzeigen
@@ -61,6 +66,10 @@ printer-import-row-added = wird hinzugefügt
 printer-import-row-exists = bereits vorhanden
 printer-import-row-skipped = wird übersprungen
 printer-import-text = Oder Zeilen einfügen
+printer-import-waiting = { $n ->
+    [one] { $n } Drucker hat noch nicht geantwortet…
+   *[other] { $n } Drucker haben noch nicht geantwortet…
+}
 printer-import-with-access = mit Proxy-, TLS- oder Kamera-Einstellungen
 printer-import-with-key = mit API-Schlüssel
 printer-import-without-key = ohne API-Schlüssel

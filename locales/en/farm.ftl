@@ -80,7 +80,6 @@ farm-printer-count = { $n ->
    *[other] The farm has { $n } printers.
 }
 farm-printing-percent = Printing { $percent } %
-farm-progress-of = Progress of { $name }
 farm-rows = Rows
 farm-search = Search
 farm-search-field = Search

@@ -44,6 +44,7 @@ printer-import-added = { $n ->
    *[other] { $n } printers will be added
 }
 printer-import-another = Choose another list
+printer-import-answers = How the printers answered
 printer-import-count = { $n ->
     [one] Import { $n } printer
    *[other] Import { $n } printers
@@ -60,6 +61,10 @@ printer-import-invalid = { $n ->
     [one] { $n } row cannot be imported
    *[other] { $n } rows cannot be imported
 }
+printer-import-left-out = { $n ->
+    [one] { $n } row left out
+   *[other] { $n } rows left out
+}
 printer-import-line = Line
 printer-import-link = import a list
 printer-import-preview = Show preview
@@ -67,6 +72,10 @@ printer-import-row-added = will be added
 printer-import-row-exists = already exists
 printer-import-row-skipped = will be skipped
 printer-import-text = Or paste the rows
+printer-import-waiting = { $n ->
+    [one] { $n } printer has not answered yet…
+   *[other] { $n } printers have not answered yet…
+}
 printer-import-with-access = with proxy, TLS or camera settings
 printer-import-with-key = with API key
 printer-import-without-key = without API key

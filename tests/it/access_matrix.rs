@@ -127,6 +127,7 @@ pub const ROUTE_ROLES: &[(&str, &str, &str)] = &[
     ("GET", "/printers/import", "manager"),
     ("POST", "/printers/import", "manager"),
     ("POST", "/printers/import/confirm", "manager"),
+    ("GET", "/printers/import/answers", "manager"),
     ("GET", "/printers/{id}", "viewer"),
     ("GET", "/printers/{id}/settings", "manager"),
     ("POST", "/printers/{id}/settings", "manager"),

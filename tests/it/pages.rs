@@ -3,6 +3,7 @@
 use crate::support::{browser::Browser, server::TestServer};
 
 mod axe;
+mod days;
 mod farm;
 mod files;
 mod no_script;

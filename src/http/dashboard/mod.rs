@@ -130,6 +130,7 @@ pub fn router(services: Services, server_limits: ServerLimits, stop: Cancellatio
             "/printers/import/confirm",
             post(printers::import::confirm).layer(DefaultBodyLimit::max(MAX_SEALED_LIST_BYTES)),
         )
+        .route("/printers/import/answers", get(printers::import_result::show_answers))
         .route("/printers/discover", get(printers::discover::start_search))
         .route("/printers/tags", post(printers::tags::edit))
         .route("/printers/keys/{id}", get(printers::api_key_field::show_key_request))

@@ -65,7 +65,7 @@ async fn render_page(dashboard: &Dashboard, who: &Principal, problems: Vec<Strin
     });
     let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = UserListPage {
-        frame: PageFrame::new(who, "users"),
+        frame: PageFrame::new(who, "settings"),
         users: users.collect(),
         roles: Role::ALL,
         problems,

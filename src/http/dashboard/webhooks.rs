@@ -155,7 +155,7 @@ async fn render_page(dashboard: &Dashboard, who: &Principal, feedback: FormFeedb
     }
     let status = if feedback.problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let event_types = EventType::ALL.iter().map(|kind| kind.as_str()).collect();
-    let page = WebhookListPage { frame: PageFrame::new(who, "webhooks"), webhooks, event_types, feedback };
+    let page = WebhookListPage { frame: PageFrame::new(who, "settings"), webhooks, event_types, feedback };
     Ok((status, render_html(&page)?).into_response())
 }
 

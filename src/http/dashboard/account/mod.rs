@@ -71,7 +71,7 @@ async fn render_page(
     });
     let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = AccountPage {
-        frame: PageFrame::new(who, "account"),
+        frame: PageFrame::new(who, "settings"),
         tags: who.tags.join(", "),
         is_user: who.user_id.is_some(),
         issuer: dashboard.services.sign_on_issuer(who).await?,

@@ -120,7 +120,7 @@ pub(super) async fn list(
     let mut printers: Vec<String> = names.printers.values().cloned().collect();
     printers.sort_unstable();
     render_html(&AuditPage {
-        frame: PageFrame::new(&who, "audit"),
+        frame: PageFrame::new(&who, "settings"),
         rows: found.into_iter().map(|found| audit_row(found, &names)).collect(),
         actions: Action::ALL.iter().map(|action| (action.as_str(), text::action_label(*action))).collect(),
         printers,

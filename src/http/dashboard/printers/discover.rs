@@ -30,7 +30,7 @@ pub(in crate::http::dashboard) async fn start_search(
     Visitor(who): Visitor,
 ) -> Result<([(HeaderName, &'static str); 1], Html<String>), Failure> {
     who.require(Role::Manager)?;
-    let page = render_html(&DiscoverPage { frame: PageFrame::new(&who, "new"), result: None })?;
+    let page = render_html(&DiscoverPage { frame: PageFrame::new(&who, "settings"), result: None })?;
     Ok(([(header::REFRESH, "0; url=/printers/discover/found")], page))
 }
 
@@ -40,7 +40,7 @@ pub(in crate::http::dashboard) async fn show_results(
 ) -> Result<Html<String>, Failure> {
     who.require(Role::Manager)?;
     render_html(&DiscoverPage {
-        frame: PageFrame::new(&who, "new"),
+        frame: PageFrame::new(&who, "settings"),
         result: Some(dashboard.services.discover(&who).await?),
     })
 }

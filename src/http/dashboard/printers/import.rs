@@ -10,6 +10,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 
+use super::import_result::{ImportAnswers, ImportResultPage};
 use crate::{
     domain::{access::Role, printer_profile::FieldKind, validation::ValidationErrors},
     http::dashboard::{
@@ -21,7 +22,7 @@ use crate::{
     service::{
         Error,
         access::Principal,
-        import::{ImportPreview, ImportResult, RowResult, decode_text, list_columns},
+        import::{ImportPreview, ImportResult, ImportRow, RowResult, decode_text, list_columns},
         sealed_form::FormPurpose,
     },
 };
@@ -32,7 +33,6 @@ struct ImportPage {
     frame: PageFrame,
     columns: String,
     errors: Vec<String>,
-    done: Option<String>,
 }
 
 #[derive(Template)]
@@ -51,19 +51,19 @@ struct PreviewPage {
 }
 
 /// A row on the page.
-struct PreviewRow {
-    line_number: u64,
-    name: String,
+pub(super) struct PreviewRow {
+    pub line_number: u64,
+    pub name: String,
     url: String,
     /// The other values of the row.
     other_values: String,
     result: RowResult,
-    errors: Vec<String>,
+    pub errors: Vec<String>,
 }
 
 impl ImportPage {
     fn new(who: &Principal) -> Self {
-        Self { frame: PageFrame::new(who, "new"), columns: list_columns().join(", "), errors: Vec::new(), done: None }
+        Self { frame: PageFrame::new(who, "settings"), columns: list_columns().join(", "), errors: Vec::new() }
     }
 
     fn render_error(who: &Principal, error: Error) -> Result<Response, Failure> {
@@ -111,10 +111,22 @@ pub(in crate::http::dashboard) async fn confirm(
         return ImportPage::render_error(&who, lost.into());
     };
     let expected = form.number("number").and_then(|number| usize::try_from(number).ok()).unwrap_or_default();
+    let preview = match dashboard.services.preview_import(&who, &list).await {
+        Ok(preview) => preview,
+        Err(error) => return ImportPage::render_error(&who, error),
+    };
     match dashboard.services.import_printers(&who, &list, expected).await {
         Ok(ImportResult::Done(n)) => {
-            let done = t_with("printer-imported", &[("n", &n)]);
-            Ok(render_html(&ImportPage { done: Some(done), ..ImportPage::new(&who) })?.into_response())
+            let (added, left_out): (Vec<_>, Vec<_>) =
+                preview.rows.into_iter().partition(|row| row.result == RowResult::Added);
+            let names: Vec<String> = added.into_iter().map(|row| row.details.name).collect();
+            let page = ImportResultPage {
+                frame: PageFrame::new(&who, "settings"),
+                done: t_with("printer-imported", &[("n", &n)]),
+                answers: ImportAnswers::of_names(&dashboard, &who, &names).await?,
+                left_out: left_out.into_iter().map(PreviewRow::from_row).collect::<Result<_, Failure>>()?,
+            };
+            Ok(render_html(&page)?.into_response())
         }
         Ok(ImportResult::Changed(preview)) => {
             let page = PreviewPage::from_preview(&who, preview, sealed.to_owned(), true)?;
@@ -160,28 +172,30 @@ impl PreviewPage {
         if invalid > 0 {
             summary.push(t_with("printer-import-invalid", &[("n", &invalid)]));
         }
-        let rows = preview.rows.into_iter().map(|row| {
-            let details = row.details;
-            let mut other_values = vec![
-                if row.has_key { t("printer-import-with-key") } else { t("printer-import-without-key") }.to_owned(),
-            ];
-            if row.has_access {
-                other_values.push(t("printer-import-with-access").to_owned());
-            }
-            other_values.extend(details.tags);
-            let lines = details.profile.values().filter(|(field, _)| matches!(field.kind, FieldKind::Line { .. }));
-            other_values.extend(lines.map(|(_, value)| value.to_string()).filter(|text| !text.is_empty()));
-            if !details.enabled {
-                other_values.push(t("printer-import-disabled").to_owned());
-            }
-            let errors = match &row.result {
-                RowResult::Invalid(invalid) => form_errors(Error::Invalid(invalid.clone()))?,
-                RowResult::Added | RowResult::Registered => Vec::new(),
-            };
-            let (name, url, more) = (details.name, details.url, other_values.join(" · "));
-            Ok(PreviewRow { line_number: row.line, name, url, other_values: more, result: row.result, errors })
-        });
-        let rows = rows.collect::<Result<_, Failure>>()?;
-        Ok(Self { frame: PageFrame::new(who, "new"), import_rows: rows, summary, added, sealed_list, changed })
+        let rows = preview.rows.into_iter().map(PreviewRow::from_row).collect::<Result<_, Failure>>()?;
+        Ok(Self { frame: PageFrame::new(who, "settings"), import_rows: rows, summary, added, sealed_list, changed })
+    }
+}
+
+impl PreviewRow {
+    fn from_row(row: ImportRow) -> Result<Self, Failure> {
+        let details = row.details;
+        let mut other_values =
+            vec![if row.has_key { t("printer-import-with-key") } else { t("printer-import-without-key") }.to_owned()];
+        if row.has_access {
+            other_values.push(t("printer-import-with-access").to_owned());
+        }
+        other_values.extend(details.tags);
+        let lines = details.profile.values().filter(|(field, _)| matches!(field.kind, FieldKind::Line { .. }));
+        other_values.extend(lines.map(|(_, value)| value.to_string()).filter(|text| !text.is_empty()));
+        if !details.enabled {
+            other_values.push(t("printer-import-disabled").to_owned());
+        }
+        let errors = match &row.result {
+            RowResult::Invalid(invalid) => form_errors(Error::Invalid(invalid.clone()))?,
+            RowResult::Added | RowResult::Registered => Vec::new(),
+        };
+        let (name, url, more) = (details.name, details.url, other_values.join(" · "));
+        Ok(Self { line_number: row.line, name, url, other_values: more, result: row.result, errors })
     }
 }

@@ -8,6 +8,7 @@ pub(super) mod discover;
 pub(super) mod files;
 pub(super) mod history;
 pub(super) mod import;
+pub(super) mod import_result;
 pub(super) mod new;
 pub(super) mod profile_text;
 pub(super) mod settings;

@@ -79,7 +79,7 @@ pub(in crate::http::dashboard) async fn show_form(
 ) -> Result<Html<String>, Failure> {
     who.require(Role::Manager)?;
     render_html(&NewPrinterPage {
-        frame: PageFrame::new(&who, "new"),
+        frame: PageFrame::new(&who, "settings"),
         name: params.name,
         url: hide_credentials(&params.url),
         key: ApiKeyField::default(),
@@ -114,7 +114,7 @@ pub(in crate::http::dashboard) async fn create(
     }
     let fields = AccessFields::from_form(&dashboard, &who, &form, None)?;
     let mut page = NewPrinterPage::from_form(
-        PageFrame::new(&who, "new"),
+        PageFrame::new(&who, "settings"),
         &form,
         ApiKeyField::from_form(&dashboard, &who, &form)?,
         fields,
