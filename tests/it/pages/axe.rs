@@ -70,7 +70,7 @@ async fn no_page_violates_an_axe_rule_in_either_theme() {
     let shows_failures = "return document.querySelectorAll('.tile .needs').length >= 3";
     browser.until_true("the tiles show the failures", shows_failures).await;
     let mut checked = 0;
-    let more = ["/?view=rows", "/?view=cameras", "/?q=nobody", "/nowhere", "/files?folder=parts", &file_page];
+    let more = ["/?view=rows", "/?view=dots", "/?show=todo", "/?view=cameras", "/?q=nobody", "/nowhere", "/files?folder=parts", &file_page];
     let more = more.map(str::to_owned);
     let pages = routes::list_page_routes()
         .into_iter()
@@ -93,9 +93,9 @@ async fn no_page_violates_an_axe_rule_in_either_theme() {
     browser.until_true("the start sheet", "return Boolean(document.querySelector('dialog[open] #start'))").await;
     found.extend(find_violations(&browser, "the start sheet").await);
     browser.evaluate("document.querySelector('dialog[open]').close()").await;
-    leave_page(&browser, "document.querySelector('#act [value=cancel]').click()", "location.pathname === '/batches'")
-        .await;
-    found.extend(find_violations(&browser, "the page that asks").await);
+    browser.evaluate("document.querySelector('#act [value=cancel]').click()").await;
+    browser.until_true("the question", "return Boolean(document.querySelector('dialog[open] #confirm'))").await;
+    found.extend(find_violations(&browser, "the question").await);
     browser.open(&format!("{}/", server.url)).await;
     browser.evaluate("document.querySelectorAll('.farm .pick').forEach((box) => box.click())").await;
     leave_page(&browser, "document.querySelector('.retag').click()", "location.pathname === '/printers/tags'").await;

@@ -111,7 +111,7 @@ async fn four_actions_print_a_library_file_on_the_whole_farm() {
     until_includes(&browser, "dialog #start-summary", "20 printers get the file first").await;
     until_includes(&browser, "dialog #start-acts", "Start 20 prints").await;
     click(&browser, "dialog [name=confirm]").await;
-    until_started(&browser, 20).await;
+    until_includes(&browser, "#bar-batch", "All 20 started").await;
     browser.close().await;
     server.stop().await;
 }
@@ -135,7 +135,7 @@ async fn a_file_is_uploaded_in_the_start_sheet_and_the_sheet_survives_a_lost_ser
     let server = server.start_again().await;
     click(&browser, "dialog [name=confirm]").await;
     browser
-        .until_true("the batch or the changed sheet", "return location.pathname.startsWith('/batches/') || document.querySelector('#start-error').innerText.includes('changed')")
+        .until_true("the batch or the changed sheet", "return Boolean(document.querySelector('#bar-batch')) || document.querySelector('#start-error')?.innerText.includes('changed')")
         .await;
     browser.close().await;
     server.stop().await;
