@@ -195,7 +195,7 @@ function follow() {
     showTitle();
   });
   on("batch", (html) => putPart("live", html));
-  on("wall", (html) => { putPart("wall", html); turn(); });
+  on("wall", (html) => { putPart("wall", html); dispatchEvent(new Event("wall")); });
   on("version", (version) => { if (version !== document.body.dataset.version) loadAnew(); });
   on("notice", (line) => { byId("notice").textContent = line; byId("notice").hidden = !line; });
   on("heat", (text) => dispatchEvent(new CustomEvent("heat", { detail: JSON.parse(text) })));
@@ -276,23 +276,6 @@ setInterval(() => {
   if (!lost) byId("lost-text").textContent = "";
   allowCommands();
 }, 500);
-
-// --- The wall screen: shows one page at a time, and the time of day --------------------------------------------------
-
-const LEAF_MS = 10000;
-
-function turn() {
-  const leaves = document.querySelectorAll(".wall .leaf");
-  const at = Math.floor(Date.now() / LEAF_MS) % leaves.length;
-  leaves.forEach((leaf, n) => { leaf.hidden = n !== at; });
-  byId("now").dateTime = new Date().toISOString();
-  localise(byId("now").parentElement);
-}
-
-if (byId("wall")) {
-  turn();
-  setInterval(turn, 1000);
-}
 
 // --- Selection ------------------------------------------------------------------------------------------------------
 

@@ -1,9 +1,11 @@
+wall-all-finished = All finished
 wall-all-running = All running
-wall-attention = { $n ->
-    [one] needs attention
-   *[other] need attention
-}
+wall-broken = Broken
 wall-finishing-next = Finishing next
 wall-more = And { $n } more
+wall-next-free = Next free
 wall-no-printers = No printers to show
+wall-plates = Plates occupied
 wall-screen = Wall screen
+wall-state-count = Printers by state
+wall-to-do = To do

@@ -1,5 +1,8 @@
-//! The wall screen: readable from five metres and never operated. It shows printers that need attention first, then the
-//! next prints to end. It shows few rows at a time and turns its pages automatically.
+//! The wall screen: readable from a distance and never operated.
+//!
+//! It shows broken printers first, then what there is to do, then the next prints to end, in columns of the screen's
+//! height. What does not fit is on further pages, which turn automatically. A farm that needs no attention is shown whole,
+//! as one square per printer.
 
 use std::sync::Arc;
 
@@ -9,16 +12,17 @@ use axum::{
     http::{Extensions, HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
+use chrono::{DurationRound, TimeDelta};
 
 use super::{
     Dashboard, assets,
     farm::{
         FarmFilter,
+        dots::Dots,
         tile::{StatusGroup, Tile},
         tile_cache::PrinterEntry,
     },
     filters,
-    messages::t,
     page::{Failure, Visitor, render_html},
     time::TimeElement,
 };
@@ -29,17 +33,13 @@ use crate::{
     service::access::{Principal, SESSION_LIFETIME},
 };
 
-/// Rows per page. More rows would be too small to read from five metres.
-const ROWS_PER_SLIDE: usize = 6;
-/// Maximum number of rows of each kind. For longer lists, users go to the farm page.
-const MAX_ATTENTION_ROWS: usize = 5 * ROWS_PER_SLIDE;
-const MAX_ENDING_ROWS: usize = 2 * ROWS_PER_SLIDE;
-
-/// One page of printers.
-struct Slide {
-    title: &'static str,
-    rows: Vec<Tile>,
-}
+/// Maximum number of rows and chips of each kind. For longer lists, users go to the farm page. The script turns the pages
+/// of a screen that shows fewer.
+const MAX_BROKEN: usize = 60;
+const MAX_PAUSED: usize = 60;
+const MAX_PLATES: usize = 150;
+/// Rows of prints that end next. They fill the space that is left, so 3 columns of a page are enough.
+const MAX_ENDING: usize = 36;
 
 /// Number of printers in a state.
 struct GroupCount {
@@ -47,15 +47,33 @@ struct GroupCount {
     count: usize,
 }
 
+/// When the prints in progress end, if nothing stops them.
+#[derive(Default)]
+struct PrintEnds {
+    next_free: Option<TimeElement>,
+    all_finished: Option<TimeElement>,
+    /// The end of some prints is not known, so all are finished at this time or later.
+    is_lower_bound: bool,
+}
+
 /// Contents of the wall screen at a moment.
 #[derive(Template)]
 #[template(path = "wall/_wall.html")]
 pub(super) struct Wall {
     total: usize,
-    attention_count: usize,
+    broken_count: usize,
+    to_do_count: usize,
     group_counts: Vec<GroupCount>,
-    slides: Vec<Slide>,
+    broken: Vec<Tile>,
+    paused: Vec<Tile>,
+    /// Printers with an occupied plate.
+    plates: Vec<Tile>,
+    ending: Vec<Tile>,
+    /// Printers that need attention and have neither row nor chip.
     more: usize,
+    ends: PrintEnds,
+    /// The whole farm, while it needs no attention.
+    dots: Option<Dots>,
 }
 
 #[derive(Template)]
@@ -73,39 +91,60 @@ impl Wall {
     pub fn from_entries(entries: &[Arc<PrinterEntry>], filter: &FarmFilter) -> Self {
         let matching: Vec<&PrinterEntry> =
             entries.iter().map(Arc::as_ref).filter(|entry| entry.has_tag_and_text(&filter.tag, &filter.q)).collect();
-        let count = |show: StatusGroup| matching.iter().filter(|entry| entry.group == show).count();
-        let groups =
-            StatusGroup::ATTENTION.into_iter().chain([StatusGroup::Paused, StatusGroup::Printing, StatusGroup::Ready]);
-        let group_counts = groups.map(|show| GroupCount { group: show, count: count(show) });
-        let group_counts =
-            group_counts.filter(|number| number.count > 0 || number.group == StatusGroup::Printing).collect();
-        let mut attention: Vec<&PrinterEntry> =
-            matching.iter().copied().filter(|entry| entry.group.needs_attention()).collect();
-        attention.sort_by_key(|entry| StatusGroup::ATTENTION.iter().position(|kind| *kind == entry.group));
-        let mut ending: Vec<&PrinterEntry> = matching
-            .iter()
-            .copied()
-            .filter(|entry| entry.group == StatusGroup::Printing && entry.ends_at().is_some())
-            .collect();
-        ending.sort_by_key(|entry| entry.ends_at());
-        let mut slides = Vec::new();
-        for (title, entries, most) in [
-            (t("farm-attention"), &attention, MAX_ATTENTION_ROWS),
-            (t("wall-finishing-next"), &ending, MAX_ENDING_ROWS),
-        ] {
-            let rows: Vec<&PrinterEntry> = entries.iter().copied().take(most).collect();
-            slides.extend(rows.chunks(ROWS_PER_SLIDE).map(|rows| {
-                let rows = rows.iter().map(|entry| entry.tile());
-                Slide { title, rows: rows.collect() }
-            }));
-        }
+        let count = |group: StatusGroup| matching.iter().filter(|entry| entry.group == group).count();
+        let broken_count = StatusGroup::BROKEN.into_iter().map(count).sum();
+        let to_do_count = StatusGroup::TO_DO.into_iter().map(count).sum();
+        // The most urgent first.
+        let broken = StatusGroup::BROKEN.into_iter().flat_map(|group| entries_of(&matching, group));
+        let broken = tiles(broken, MAX_BROKEN);
+        let paused = tiles(entries_of(&matching, StatusGroup::PausedAtPrinter), MAX_PAUSED);
+        let plates = tiles(entries_of(&matching, StatusGroup::PlateOccupied), MAX_PLATES);
+        let is_calm = broken_count + to_do_count == 0;
+        let dots = (is_calm && !matching.is_empty()).then(|| Dots::from_entries(matching.iter().copied()));
         Self {
             total: matching.len(),
-            attention_count: attention.len(),
-            group_counts,
-            slides,
-            more: attention.len().saturating_sub(MAX_ATTENTION_ROWS),
+            broken_count,
+            to_do_count,
+            group_counts: StatusGroup::NORMAL.map(|group| GroupCount { group, count: count(group) }).into(),
+            more: broken_count + to_do_count - broken.len() - paused.len() - plates.len(),
+            broken,
+            paused,
+            plates,
+            ending: if is_calm { Vec::new() } else { tiles(next_to_end(&matching).into_iter(), MAX_ENDING) },
+            ends: print_ends(&matching),
+            dots,
         }
+    }
+}
+
+fn entries_of<'a>(entries: &[&'a PrinterEntry], group: StatusGroup) -> impl Iterator<Item = &'a PrinterEntry> {
+    entries.iter().copied().filter(move |entry| entry.group == group)
+}
+
+fn tiles<'a>(entries: impl Iterator<Item = &'a PrinterEntry>, most: usize) -> Vec<Tile> {
+    entries.take(most).map(PrinterEntry::tile).collect()
+}
+
+/// Returns the printers whose print has a known end, by that end.
+fn next_to_end<'a>(entries: &[&'a PrinterEntry]) -> Vec<&'a PrinterEntry> {
+    let mut ending: Vec<&PrinterEntry> =
+        entries_of(entries, StatusGroup::Printing).filter(|entry| entry.ends_at().is_some()).collect();
+    ending.sort_by_key(|entry| entry.ends_at());
+    ending
+}
+
+fn print_ends(entries: &[&PrinterEntry]) -> PrintEnds {
+    let ending = next_to_end(entries);
+    let active = entries.iter().filter(|entry| entry.view.live.state.is_active()).count();
+    // Whole minutes, as it is shown: estimates vary by seconds, and each change is sent to all screens.
+    let time = |entry: &&PrinterEntry| {
+        let at = entry.ends_at()?.duration_round(TimeDelta::minutes(1)).ok()?;
+        Some(TimeElement::time_of_day(at))
+    };
+    PrintEnds {
+        next_free: ending.first().and_then(time),
+        all_finished: ending.last().and_then(time),
+        is_lower_bound: ending.len() < active,
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
 
 /// Width and height, in CSS pixels.
 const SCREENS: [(u32, u32); 3] = [(390, 844), (1280, 800), (3840, 2160)];
+const WALL_SCREENS: [(u32, u32); 4] = [(390, 844), (1280, 720), (1920, 1080), (3840, 2160)];
 const THEMES: [&str; 2] = ["light", "dark"];
 /// For pictures of all texts of a page.
 const TALL_SCREENS: [(u32, u32); 2] = [(390, 2400), (1280, 1600)];
@@ -139,6 +140,40 @@ fn file_name(path: &str) -> String {
     let parts = path.split(['/', '?', '=', '&']).filter(|part| !part.is_empty());
     let name = parts.map(|part| if part.len() == 36 { "one" } else { part }).collect::<Vec<_>>().join("-");
     if name.is_empty() { "farm".to_owned() } else { name }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes, and is for looking: `tests/run --quick screenshots --ignored`"]
+async fn screenshots_of_walls() {
+    let browser = needs!(Browser::start().await);
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/pictures");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let scenes = [
+        ("empty-0", 0, false, false),
+        ("calm-3", 3, true, false),
+        ("trouble-3", 3, true, true),
+        ("calm-60", 60, true, false),
+        ("trouble-60", 60, true, true),
+        ("calm-1000", 1_000, true, false),
+        ("trouble-1000", 1_000, true, true),
+    ];
+    for (name, printers, busy, with_failures) in scenes {
+        let scene = ScreenshotScene::start(name, printers, busy, with_failures).await;
+        visit(&browser, &scene.server, "admin", "/").await;
+        let tags = ["hall-1", "hall-2", "hall-10", "petg"];
+        for (at, id) in scene.ids.iter().enumerate().filter(|(at, _)| at % 5 < 4 && printers < 500 && *at > 2) {
+            let tag = json!({"tags": [tags[at % 4]]});
+            scene.server.patch(&format!("/api/v1/printers/{id}"), tag).await;
+        }
+        for size in WALL_SCREENS {
+            for theme in THEMES {
+                scene.save_page(&browser, &folder, "/wall", "en", size, theme).await;
+            }
+            scene.save_page(&browser, &folder, "/wall", "de", size, "light").await;
+        }
+        scene.server.stop().await;
+    }
+    browser.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,33 @@ use crate::support::{
     server::{ServerOptions, TestServer, start_server_with_farm},
 };
 
-const WALL_TEXT: &str = "return document.querySelector('.wall .much').textContent.replace(/\\s+/g, ' ').trim()";
+const BROKEN_COUNT: &str = "return document.querySelector('.counter.is-broken b').textContent";
+const TO_DO_COUNT: &str = "return document.querySelector('.counter.is-to-do b').textContent";
+/// Returns what sticks out of the screen: the page itself, and each element of the summary and of the current page.
+const OVERFLOWING: &str = "const flow = document.querySelector('.flow');
+    const page = flow?.parentElement.getBoundingClientRect();
+    const isShown = (box) => box.left < page.right && box.right > page.left;
+    const inside = (box) => box.right <= innerWidth + 1 && box.bottom <= innerHeight + 1 && box.left >= -1 && box.width > 0;
+    const shown = [...document.querySelectorAll('.sum > *, .row, .plate-chip, .spot')]
+        .filter((one) => !flow?.contains(one) || isShown(one.getBoundingClientRect()));
+    const root = document.documentElement;
+    return [
+        ...(root.scrollWidth > innerWidth || root.scrollHeight > innerHeight ? ['the page scrolls'] : []),
+        ...shown.filter((one) => !inside(one.getBoundingClientRect())).map((one) => one.className + ' ' + one.textContent),
+    ]";
+const SCREENS: [(u32, u32); 4] = [(390, 844), (1280, 720), (1920, 1080), (3840, 2160)];
+
+/// Fails if parts of the page have moved, as the browser measures it.
+async fn assert_steady(browser: &Browser) {
+    let shift = browser.evaluate("return window.shift").await.as_f64().expect("a number");
+    assert!(shift <= 0.02, "the wall shifts by {shift}");
+}
+
+/// Waits until a script returns a text.
+async fn until_equal(browser: &Browser, script: &str, expected: &str) {
+    let expression = script.strip_prefix("return ").expect("a script that returns a value");
+    browser.until_true(expected, &format!("return ({expression}) === '{expected}'")).await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser, which tests/run provides"]
@@ -29,17 +55,17 @@ async fn a_wall_counts_failures_changes_pages_and_survives_a_restart() {
     let browser = needs!(Browser::start().await);
     let (mut server, farm, ids) = start_server_with_farm(8).await;
     visit(&browser, &server, "viewer", "/wall").await;
-    assert_eq!(browser.evaluate(WALL_TEXT).await, "All running");
+    assert_eq!(browser.evaluate("return document.querySelector('.much').textContent.trim()").await, "All running");
+    assert_eq!(browser.evaluate("return document.querySelectorAll('.dots .spot.is-ready').length").await, 8);
     for printer in farm.printers() {
         printer.perform(MachineAction::FirmwareError("Thermal runaway".to_owned()));
     }
-    browser.until_true("the wall counts them", &WALL_TEXT.replace(".trim()", ".trim() === '8need attention'")).await;
-    let one = "return document.querySelectorAll('.leaf').length === 2 && document.querySelectorAll('.leaf:not([hidden])').length === 1";
-    assert_eq!(browser.evaluate(one).await, true, "six printers per page, one page at a time");
-    browser.evaluate("window.first = document.querySelector('.leaf:not([hidden])').innerText").await;
-    browser
-        .until_true("it turns", "return document.querySelector('.leaf:not([hidden])').innerText !== window.first")
-        .await;
+    until_equal(&browser, BROKEN_COUNT, "8").await;
+    assert_eq!(browser.evaluate("return document.getElementById('place').hidden").await, true, "all rows fit");
+    browser.set_screen_size(390, 500).await;
+    until_equal(&browser, "return String(document.getElementById('place').hidden)", "false").await;
+    browser.evaluate("window.first = document.querySelector('.flow').style.transform").await;
+    browser.until_true("it turns", "return document.querySelector('.flow').style.transform !== window.first").await;
 
     // The server stops, and returns as another version.
     browser.evaluate("document.body.dataset.version = 'another'").await;
@@ -51,7 +77,7 @@ async fn a_wall_counts_failures_changes_pages_and_survives_a_restart() {
         .until_true("the wall reloads", "return window.first === undefined && document.querySelector('.wall') !== null")
         .await;
     farm.printers()[0].perform(MachineAction::Connect);
-    browser.until_true("the wall is live", &WALL_TEXT.replace(".trim()", ".trim() === '7need attention'")).await;
+    until_equal(&browser, BROKEN_COUNT, "7").await;
     assert_eq!(browser.evaluate("return document.getElementById('lost').hidden").await, true);
     assert_eq!(ids.len(), 8);
 
@@ -61,6 +87,58 @@ async fn a_wall_counts_failures_changes_pages_and_survives_a_restart() {
         server.delete(&format!("/api/v1/tokens/{}", token["id"].as_str().expect("an id"))).await;
     }
     browser.until_true("the wall redirects to the login", "return location.pathname === '/login'").await;
+    browser.close().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser, which tests/run provides"]
+async fn a_wall_fits_every_screen_and_only_broken_printers_make_it_red() {
+    let browser = needs!(Browser::start().await);
+    let (server, farm, ids) = start_server_with_farm(60).await;
+    let fits = async |what: &str| {
+        for (width, height) in SCREENS {
+            browser.set_screen_size(width, height).await;
+            let overflowing = browser.evaluate(OVERFLOWING).await;
+            assert_eq!(overflowing, json!([]), "{what}, {width} px");
+        }
+    };
+    let counter_class = |name: &str| format!("return document.querySelector('.counter.{name}').className");
+    visit(&browser, &server, "viewer", "/wall").await;
+    fits("calm").await;
+
+    // Every print ends with an occupied plate. That is something to do, and nothing is broken.
+    let file = json!({"path": "long/vase.gcode"});
+    let start = json!({"command": "start", "select": {"all": true}, "file": file});
+    server.post_and_wait("/api/v1/batches", start).await;
+    until_equal(&browser, "return String(document.querySelectorAll('.spot.is-printing').length)", "60").await;
+    let known = "return String(document.querySelectorAll('.until time').length)";
+    until_equal(&browser, known, "2").await;
+    let shifts = "window.shift = 0; new PerformanceObserver((list) => {
+        for (const one of list.getEntries()) window.shift += one.value;
+    }).observe({ type: 'layout-shift' })";
+    browser.set_screen_size(1280, 720).await;
+    browser.evaluate(shifts).await;
+    let cancel = json!({"command": "cancel", "select": {"printer_ids": ids[..30]}, "reason": "end of the shift"});
+    server.post_and_wait("/api/v1/batches", cancel).await;
+    until_equal(&browser, TO_DO_COUNT, "30").await;
+    let plates = "return document.querySelectorAll('.plate-chip .what').length";
+    assert_eq!(browser.evaluate(plates).await, 30, "a chip per plate, with its file");
+    assert_eq!(browser.evaluate(&counter_class("is-broken")).await, "counter is-broken");
+    assert_eq!(browser.evaluate(&counter_class("is-to-do")).await, "counter is-to-do on");
+    assert_steady(&browser).await;
+    fits("plates").await;
+    browser.set_screen_size(1280, 720).await;
+    browser.evaluate("window.shift = 0").await;
+
+    for printer in &farm.printers()[30..50] {
+        printer.perform(MachineAction::FirmwareError("Thermal runaway on heater 0, the printer was halted".to_owned()));
+    }
+    until_equal(&browser, BROKEN_COUNT, "20").await;
+    assert_eq!(browser.evaluate(&counter_class("is-broken")).await, "counter is-broken on");
+    assert_eq!(browser.evaluate("return document.querySelectorAll('.row.is-ending').length").await, 10);
+    assert_steady(&browser).await;
+    fits("trouble").await;
     browser.close().await;
     server.stop().await;
 }

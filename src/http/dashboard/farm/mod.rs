@@ -1,6 +1,7 @@
 //! The farm page: printers that need attention, then all others, with selection and command buttons.
 
 mod act;
+pub(super) mod dots;
 mod order;
 pub(super) mod tile;
 pub(super) mod tile_cache;

@@ -144,7 +144,7 @@ fn render_tile(tile: &Tile) -> Arc<str> {
 }
 
 /// Returns a key that sorts numbers in a name by their value.
-fn natural_sort_key(name: &str) -> String {
+pub(super) fn natural_sort_key(name: &str) -> String {
     let mut sort_key = String::with_capacity(name.len() + 16);
     let mut digits = String::new();
     for character in name.to_lowercase().chars().chain(['\0']) {
