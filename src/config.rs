@@ -15,8 +15,8 @@ use serde::Deserialize;
 
 pub use self::start_stagger::StartStagger;
 
-use self::parse::{parse_days, parse_networks, parse_number, parse_switch};
-use crate::domain::{oidc::OidcProvider, webhook::RetrySchedule};
+use self::parse::{parse_days, parse_networks, parse_number, parse_switch, parse_time_zone};
+use crate::domain::{calendar::Calendar, oidc::OidcProvider, webhook::RetrySchedule};
 
 /// The settings file in the working directory.
 const CONFIG_FILE: &str = "printyard.toml";
@@ -86,6 +86,10 @@ pub struct RawConfig {
     /// Stagger that the start sheet proposes, as `at_once=10,delay_s=30,heating=4` [default: none, all at once]
     #[arg(long, env = "PRINTYARD_START_STAGGER")]
     pub start_stagger: Option<String>,
+    /// Time zone of the days in statistics and of the dates in the list of prints, as an IANA name like Europe/Berlin
+    /// [default: UTC]
+    #[arg(long, env = "PRINTYARD_TIME_ZONE")]
+    pub time_zone: Option<String>,
     /// Certificate of the server, with its chain, as a PEM file; the server then accepts HTTPS only
     #[arg(long, env = "PRINTYARD_TLS_CERT")]
     pub tls_cert: Option<PathBuf>,
@@ -146,6 +150,8 @@ pub struct Settings {
     pub transfer_while_printing: bool,
     /// The stagger that the start sheet proposes.
     pub start_stagger: StartStagger,
+    /// The days of statistics.
+    pub calendar: Calendar,
 }
 
 impl Default for Settings {
@@ -162,6 +168,7 @@ impl Default for Settings {
             max_transfers: 8,
             transfer_while_printing: false,
             start_stagger: StartStagger::default(),
+            calendar: Calendar::UTC,
         }
     }
 }
@@ -237,6 +244,7 @@ impl RawConfig {
             max_transfers: text(self.max_transfers, other.max_transfers),
             transfer_while_printing: text(self.transfer_while_printing, other.transfer_while_printing),
             start_stagger: text(self.start_stagger, other.start_stagger),
+            time_zone: text(self.time_zone, other.time_zone),
             tls_cert: path(self.tls_cert, other.tls_cert),
             tls_key: path(self.tls_key, other.tls_key),
             trusted_proxies: text(self.trusted_proxies, other.trusted_proxies),
@@ -288,6 +296,9 @@ impl RawConfig {
         };
         if let Some(text) = &raw.start_stagger {
             settings.start_stagger = StartStagger::parse(text)?;
+        }
+        if let Some(name) = &raw.time_zone {
+            settings.calendar = parse_time_zone("PRINTYARD_TIME_ZONE", name)?;
         }
         if raw.admin_token.as_ref().is_some_and(|token| token.len() < MIN_ADMIN_TOKEN_LEN) {
             let rule = format!("must be at least {MIN_ADMIN_TOKEN_LEN} characters long");

@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use ipnet::IpNet;
 
 use super::ConfigError;
+use crate::domain::calendar::Calendar;
 
 pub(super) fn parse_days(name: &'static str, text: &str) -> Result<TimeDelta, ConfigError> {
     let days = text.trim().parse().ok().filter(|days| (1..=36_500).contains(days));
@@ -19,6 +20,12 @@ pub(super) fn parse_number(name: &'static str, text: &str, least: u64, most: u64
         name,
         rule: format!("must be a whole number from {least} to {most}, and is {text}"),
     })
+}
+
+/// Parses the name of a time zone.
+pub(super) fn parse_time_zone(setting: &'static str, name: &str) -> Result<Calendar, ConfigError> {
+    let rule = || format!("must be the IANA name of a time zone like Europe/Berlin, and is {name}");
+    Calendar::parse(name.trim()).ok_or_else(|| ConfigError { name: setting, rule: rule() })
 }
 
 /// Parses a switch. It is on by default.
@@ -40,4 +47,17 @@ pub(super) fn parse_networks(name: &'static str, text: &str) -> Result<Vec<IpNet
             parse_network(part).map(|network| network.trunc()).ok_or_else(|| ConfigError { name, rule: rule() })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_time_zone_names_its_setting() {
+        let parse = |name: &str| parse_time_zone("PRINTYARD_TIME_ZONE", name).map_err(|error| error.to_string());
+        assert_eq!(parse("America/New_York").map(Calendar::name), Ok("America/New_York"));
+        let expected = "PRINTYARD_TIME_ZONE: must be the IANA name of a time zone like Europe/Berlin, and is Mars/Base";
+        assert_eq!(parse("Mars/Base"), Err(expected.to_owned()));
+    }
 }

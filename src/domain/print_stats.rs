@@ -1,4 +1,4 @@
-//! Print statistics by day (UTC): results and printed time.
+//! Print statistics by day of a calendar: results and printed time.
 //!
 //! A print is counted by its result on the day on which it ended. Its printed time runs from its start to its end,
 //! pauses included, and is split over the days. If the end of a print was not observed, its printed time is unknown:
@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::print::PrintResult;
+use super::{calendar::Calendar, print::PrintResult};
 
 const DAY_S: i64 = 86_400;
 /// The longest plausible print. A longer one has a wrong clock.
@@ -63,33 +63,25 @@ pub fn share(part: i64, whole: i64) -> Option<f64> {
     (whole > 0).then(|| (part as f64 / whole as f64).clamp(0.0, 1.0))
 }
 
-/// Returns the day of a time, counted from 1970-01-01.
-pub fn day_number(at: DateTime<Utc>) -> i64 {
-    at.timestamp().div_euclid(DAY_S)
-}
-
-/// Returns the seconds of a day that lie between two times.
-pub fn seconds_within_day(day: i64, from: DateTime<Utc>, until: DateTime<Utc>) -> i64 {
-    let begin = day.saturating_mul(DAY_S);
-    (until.timestamp().min(begin.saturating_add(DAY_S)) - from.timestamp().max(begin)).max(0)
-}
-
 /// Returns what a print adds to each day. `result` is `None` for a print that has not ended and is known until `until`.
 pub fn tallies_by_day(
+    calendar: Calendar,
     started: DateTime<Utc>,
     until: DateTime<Utc>,
     result: Option<PrintResult>,
 ) -> Vec<(i64, PrintTally)> {
-    let last = day_number(until);
+    let last = calendar.day_number(until);
     let mut days = Vec::new();
     if let Some(result) = result {
         days.push((last, PrintTally::for_result(result)));
     }
     let length = until.timestamp() - started.timestamp();
     if result != Some(PrintResult::Unknown) && length > 0 && length <= MAX_PRINT_S {
-        let timed =
-            |day| (day, PrintTally { printed_s: seconds_within_day(day, started, until), ..PrintTally::default() });
-        days.extend((day_number(started)..=last).map(timed).filter(|(_, tally)| tally.printed_s > 0));
+        let timed = |day| {
+            let printed_s = calendar.seconds_within_day(day, started, until);
+            (day, PrintTally { printed_s, ..PrintTally::default() })
+        };
+        days.extend((calendar.day_number(started)..=last).map(timed).filter(|(_, tally)| tally.printed_s > 0));
     }
     days
 }
@@ -105,25 +97,46 @@ mod tests {
     #[test]
     fn printed_time_is_split_over_the_days() {
         let (started, ended) = (at("2026-03-01T22:00:00"), at("2026-03-03T01:30:00"));
-        let first = day_number(started);
+        let first = Calendar::UTC.day_number(started);
         let timed = |s| PrintTally { printed_s: s, ..PrintTally::default() };
         let whole = [(first, timed(7_200)), (first + 1, timed(86_400)), (first + 2, timed(5_400))];
-        assert_eq!(tallies_by_day(started, ended, None), whole);
-        let done = tallies_by_day(started, ended, Some(PrintResult::Done));
+        assert_eq!(tallies_by_day(Calendar::UTC, started, ended, None), whole);
+        let done = tallies_by_day(Calendar::UTC, started, ended, Some(PrintResult::Done));
         assert_eq!(done[0], (first + 2, PrintTally { done: 1, ..PrintTally::default() }));
         assert_eq!(done[1..], whole);
         let midnight = at("2026-03-02T00:00:00");
-        assert_eq!(tallies_by_day(started, midnight, None), [(first, timed(7_200))]);
+        assert_eq!(tallies_by_day(Calendar::UTC, started, midnight, None), [(first, timed(7_200))]);
+    }
+
+    #[test]
+    fn a_print_counts_on_the_local_day_of_its_end() {
+        let berlin = Calendar::parse("Europe/Berlin").expect("a zone");
+        // The clocks change in this night, so the print takes the last hour of one day and the first two of the next.
+        let (started, ended) = (at("2026-03-28T22:00:00"), at("2026-03-29T01:00:00"));
+        let last = berlin.day_number(ended);
+        let timed = |s| PrintTally { printed_s: s, ..PrintTally::default() };
+        let done = (last, PrintTally::for_result(PrintResult::Done));
+        let whole = [done, (last - 1, timed(3_600)), (last, timed(7_200))];
+        assert_eq!(tallies_by_day(berlin, started, ended, Some(PrintResult::Done)), whole);
+        let day = berlin.day_start(last);
+        let two_days = tallies_by_day(berlin, day, day + chrono::TimeDelta::hours(24), None);
+        assert_eq!(two_days, [(last, timed(23 * 3_600)), (last + 1, timed(3_600))]);
     }
 
     #[test]
     fn unobserved_and_implausible_prints_have_no_time() {
         let (started, ended) = (at("2026-03-01T22:00:00"), at("2026-03-03T01:30:00"));
         let unknown = PrintTally { unknown: 1, ..PrintTally::default() };
-        assert_eq!(tallies_by_day(started, ended, Some(PrintResult::Unknown)), [(day_number(ended), unknown)]);
+        assert_eq!(
+            tallies_by_day(Calendar::UTC, started, ended, Some(PrintResult::Unknown)),
+            [(Calendar::UTC.day_number(ended), unknown)]
+        );
         let failed = PrintTally { failed: 1, ..PrintTally::default() };
         for began in [at("1970-01-01T00:00:00"), at("2027-01-01T00:00:00")] {
-            assert_eq!(tallies_by_day(began, ended, Some(PrintResult::Failed)), [(day_number(ended), failed)]);
+            assert_eq!(
+                tallies_by_day(Calendar::UTC, began, ended, Some(PrintResult::Failed)),
+                [(Calendar::UTC.day_number(ended), failed)]
+            );
         }
     }
 

@@ -88,7 +88,10 @@ impl Services {
             storage::idempotency::delete_outdated(&db, now).await
         });
         self.add_catch_up("audit_index", |db| async move { storage::audit::index_new_rows(&db).await });
-        self.add_catch_up("print_statistics", |db| async move { storage::print_days::count_ended_prints(&db).await });
+        let calendar = self.settings.calendar;
+        self.add_catch_up("print_statistics", move |db| async move {
+            storage::print_days::count_ended_prints(&db, calendar).await
+        });
     }
 
     /// Adds a task that removes rows. `remove` returns their number.

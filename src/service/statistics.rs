@@ -12,7 +12,9 @@ use super::{Services, access::Principal, error::Error};
 use crate::{
     clock,
     domain::{
-        print_stats::{PrintTally, seconds_within_day, share},
+        calendar::Calendar,
+        print_reasons::{ReasonCount, group_reasons},
+        print_stats::{PrintTally, share},
         printer::Printer,
     },
     storage::{self, printers::PrinterFilter},
@@ -21,7 +23,7 @@ use crate::{
 /// Query for statistics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StatisticsQuery {
-    /// Days since 1970-01-01, UTC.
+    /// Days of the farm's calendar.
     pub days: Range<i64>,
     /// Number of days that are combined into one step.
     pub step: i64,
@@ -86,14 +88,46 @@ pub struct Statistics {
     /// Printers that are no longer registered, if the principal may see all printers. Their registered time is not counted,
     /// so they have no utilisation.
     pub removed: Vec<(Uuid, UsageSeries)>,
-    /// Old prints are still being counted after an upgrade, so the totals are too low.
+    /// Prints are still being counted, after an upgrade or for another time zone, so the totals are not final.
     pub is_behind: bool,
+    /// The last day with sums of deleted prints by days of an earlier time zone.
+    pub kept_until: Option<i64>,
 }
 
 impl Services {
     /// Returns the statistics of visible printers for a range of days.
     pub async fn statistics(&self, who: &Principal, query: &StatisticsQuery) -> Result<Statistics, Error> {
+        let calendar = self.calendar();
         self.fleet.flush_observations().await;
+        let (printers, only) = self.find_subjects(who, query).await?;
+        let (days, step) = (query.days.clone(), query.step.max(1));
+        let printed = storage::print_days::sum_printed(&self.db, days, step, only.as_deref(), calendar).await?;
+        let statistics = build_statistics(query, printers, printed.by_printer_and_step, calendar, clock::now());
+        Ok(Statistics { is_behind: printed.is_behind, kept_until: printed.kept_until, ..statistics })
+    }
+
+    /// Returns why prints of visible printers failed or were cancelled in a range of days, the most frequent reason
+    /// first.
+    pub async fn failure_reasons(&self, who: &Principal, query: &StatisticsQuery) -> Result<Vec<ReasonCount>, Error> {
+        let calendar = self.calendar();
+        let (_, only) = self.find_subjects(who, query).await?;
+        let (from, until) = (calendar.day_start(query.days.start), calendar.day_start(query.days.end));
+        let counts = storage::prints::count_reasons(&self.db, from, until, only.as_deref()).await?;
+        Ok(group_reasons(counts))
+    }
+
+    /// Returns the calendar whose days statistics have.
+    pub fn calendar(&self) -> Calendar {
+        self.settings.calendar
+    }
+
+    /// Returns the visible printers of a query, and the ids to which the prints are limited. None: all prints, also
+    /// those of removed printers.
+    async fn find_subjects(
+        &self,
+        who: &Principal,
+        query: &StatisticsQuery,
+    ) -> Result<(Vec<Printer>, Option<Vec<Uuid>>), Error> {
         let filter =
             PrinterFilter { tag: query.tag.clone(), visible_tags: who.visible_tags(), ..PrinterFilter::default() };
         let mut printers = storage::printers::list_page(&self.db, &filter, None, i64::MAX).await?;
@@ -104,10 +138,7 @@ impl Services {
             Some(id) if is_all => vec![id],
             _ => printers.iter().map(|printer| printer.id).collect(),
         };
-        let only = (!is_all || query.printer_id.is_some()).then_some(ids.as_slice());
-        let printed = storage::print_days::sum_printed(&self.db, query.days.clone(), query.step.max(1), only).await?;
-        let statistics = build_statistics(query, printers, printed.by_printer_and_step, clock::now());
-        Ok(Statistics { is_behind: printed.is_behind, ..statistics })
+        Ok((printers, (!is_all || query.printer_id.is_some()).then_some(ids)))
     }
 }
 
@@ -116,6 +147,7 @@ fn build_statistics(
     query: &StatisticsQuery,
     printers: Vec<Printer>,
     counted: BTreeMap<(Uuid, i64), PrintTally>,
+    calendar: Calendar,
     now: DateTime<Utc>,
 ) -> Statistics {
     let step = query.step.max(1);
@@ -129,12 +161,15 @@ fn build_statistics(
     }
     let mut statistics =
         Statistics { all: UsageSeries::from_steps(vec![Usage::default(); length]), ..Statistics::default() };
+    let midnights: Vec<i64> =
+        (query.days.start..=query.days.end).map(|day| calendar.day_start(day).timestamp()).collect();
     for printer in printers {
         let mut steps = by_printer.remove(&printer.id).unwrap_or_else(|| vec![Usage::default(); length]);
-        for day in query.days.clone() {
-            let at = usize::try_from((day - query.days.start) / step).ok();
-            if let Some(step) = at.and_then(|at| steps.get_mut(at)) {
-                step.registered_s += seconds_within_day(day, printer.created_at, now);
+        let (from, until) = (printer.created_at.timestamp(), now.timestamp());
+        let step_days = usize::try_from(step).unwrap_or(usize::MAX);
+        for (at, day) in midnights.windows(2).enumerate() {
+            if let ([begin, end], Some(step)) = (day, steps.get_mut(at / step_days)) {
+                step.registered_s += (until.min(*end) - from.max(*begin)).max(0);
             }
         }
         for step in &mut steps {
@@ -161,7 +196,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::domain::{print_stats::day_number, printer::PrinterDetails};
+    use crate::domain::printer::PrinterDetails;
 
     #[test]
     fn print_time_is_compared_with_the_registered_time() {
@@ -177,8 +212,8 @@ mod tests {
         // The first printer was always registered, the second was added on the fourth day, the third is removed.
         let printers = vec![printer(1, 0, &["a", "b"]), printer(2, 103, &["b"])];
         let counted = [((id(1), 0), printed(12)), ((id(2), 1), printed(6)), ((id(3), 2), printed(5))].into();
-        let statistics = build_statistics(&query, printers, counted, noon(104));
-        assert_eq!(day_number(noon(104)), 104);
+        let statistics = build_statistics(&query, printers, counted, Calendar::UTC, noon(104));
+        assert_eq!(Calendar::UTC.day_number(noon(104)), 104);
         let hours = |course: &UsageSeries| -> Vec<(i64, i64, i64)> {
             let steps = course.steps.iter();
             steps.map(|step| (step.prints.printed_s / 3_600, step.used_s / 3_600, step.registered_s / 3_600)).collect()

@@ -3,6 +3,11 @@
 //! SQLite needs seconds to sum up a million prints, which is too slow for a page. So a background task counts the
 //! prints that have ended, many at once, and marks them in `prints.counted`. A reader adds the few prints that are not
 //! counted yet. Retention deletes a print only after it was counted, and its sums stay.
+//!
+//! The days are those of a calendar, whose time zone is stored beside the sums. If the setting has changed, `rezone.rs`
+//! takes the prints out of the sums, and they are counted again.
+
+mod rezone;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -14,12 +19,14 @@ use serde_json::json;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
+use self::rezone::{StoredZone, rezone};
 use super::{
     Db, Error,
-    bulk::{self, ColumnType},
+    bulk::{self, ColumnType, JsonParameter},
     reading, snapshot, transaction,
 };
 use crate::domain::{
+    calendar::Calendar,
     print::PrintResult,
     print_stats::{PrintTally, tallies_by_day},
 };
@@ -50,22 +57,12 @@ impl EndedPrintRow {
     }
 }
 
-/// Counts the prints that ended since the last call. Returns their number.
-pub async fn count_ended_prints(db: &Db) -> Result<u64, Error> {
+/// Counts the prints that ended since the last call, by day of the calendar. Returns their number.
+pub async fn count_ended_prints(db: &Db, calendar: Calendar) -> Result<u64, Error> {
+    rezone(db, calendar).await?;
     let next = format!("{UNCOUNTED} order by id limit $1");
     let found = format!("{next}{}", db.for_update());
-    let columns: Vec<(&str, ColumnType)> = [("day", ColumnType::BigInt), ("printer_id", ColumnType::Uuid)]
-        .into_iter()
-        .chain(COUNT_COLUMNS.map(|name| (name, ColumnType::BigInt)))
-        .collect();
-    let names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-    let sums = COUNT_COLUMNS.map(|name| format!("{name} = print_days.{name} + excluded.{name}")).join(", ");
-    let add = format!(
-        "insert into print_days ({names}) select {names} from {} order by day, printer_id
-         on conflict (day, printer_id) do update set {sums}",
-        db.records_source(&columns)
-    );
-    let mark = format!("update prints set counted = true where id in {}", db.uuids_subquery(1));
+    let (add, mark) = (add_sql(db), mark_sql(db, true));
     let mut counted = 0;
     loop {
         // Checked without a lock first: usually there is little to do.
@@ -77,12 +74,7 @@ pub async fn count_ended_prints(db: &Db) -> Result<u64, Error> {
         counted += transaction!(db, |tx| {
             let ended: Vec<EndedPrintRow> =
                 sqlx::query_as(AssertSqlSafe(found.clone())).bind(MAX_PRINTS).fetch_all(&mut *tx).await?;
-            let records = bulk::json_parameter(tally_days(&ended).into_iter().map(|((day, printer_id), tally)| {
-                json!({
-                    "day": day, "printer_id": printer_id, "printed_s": tally.printed_s, "done": tally.done,
-                    "failed": tally.failed, "cancelled": tally.cancelled, "unknown": tally.unknown,
-                })
-            }))?;
+            let records = day_records(&ended, calendar, 1)?;
             sqlx::query(AssertSqlSafe(add.clone())).bind(records).execute(&mut *tx).await?;
             let ids = bulk::uuid_list(ended.iter().map(|print| print.id));
             sqlx::query(AssertSqlSafe(mark.clone())).bind(ids).execute(&mut *tx).await?.rows_affected()
@@ -90,14 +82,40 @@ pub async fn count_ended_prints(db: &Db) -> Result<u64, Error> {
     }
 }
 
-fn tally_days(prints: &[EndedPrintRow]) -> BTreeMap<(i64, Uuid), PrintTally> {
+/// Returns the statement that adds the records of [`day_records`] to the sums.
+fn add_sql(db: &Db) -> String {
+    let columns: Vec<(&str, ColumnType)> = [("day", ColumnType::BigInt), ("printer_id", ColumnType::Uuid)]
+        .into_iter()
+        .chain(COUNT_COLUMNS.map(|name| (name, ColumnType::BigInt)))
+        .collect();
+    let names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let sums = COUNT_COLUMNS.map(|name| format!("{name} = print_days.{name} + excluded.{name}")).join(", ");
+    format!(
+        "insert into print_days ({names}) select {names} from {} order by day, printer_id
+         on conflict (day, printer_id) do update set {sums}",
+        db.records_source(&columns)
+    )
+}
+
+/// Returns the statement that marks prints as counted or not.
+fn mark_sql(db: &Db, counted: bool) -> String {
+    format!("update prints set counted = {counted} where id in {}", db.uuids_subquery(1))
+}
+
+/// Returns what prints add to each day, times `sign`, as a parameter.
+fn day_records(prints: &[EndedPrintRow], calendar: Calendar, sign: i64) -> Result<JsonParameter, sqlx::Error> {
     let mut days: BTreeMap<(i64, Uuid), PrintTally> = BTreeMap::new();
     for print in prints {
-        for (day, tally) in tallies_by_day(print.started_at, print.ended_at, Some(print.result())) {
+        for (day, tally) in tallies_by_day(calendar, print.started_at, print.ended_at, Some(print.result())) {
             *days.entry((day, print.printer_id)).or_default() += tally;
         }
     }
-    days
+    bulk::json_parameter(days.into_iter().map(|((day, printer_id), tally)| {
+        json!({
+            "day": day, "printer_id": printer_id, "printed_s": sign * tally.printed_s, "done": sign * tally.done,
+            "failed": sign * tally.failed, "cancelled": sign * tally.cancelled, "unknown": sign * tally.unknown,
+        })
+    }))
 }
 
 #[derive(sqlx::FromRow)]
@@ -122,11 +140,13 @@ struct OpenPrintRow {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PrintedTotals {
     pub by_printer_and_step: BTreeMap<(Uuid, i64), PrintTally>,
-    /// More prints are not counted yet than a reader adds. Only the newest of them are included.
+    /// More prints are not counted yet than a reader adds, or some are counted by days of another time zone.
     pub is_behind: bool,
+    /// The last day with sums of deleted prints by days of an earlier time zone.
+    pub kept_until: Option<i64>,
 }
 
-/// Returns what printers printed within `days`, by printer and by step of `step` days from the first day. With `printer_ids`,
+/// Returns what printers printed within `days` of the calendar, by printer and by step of `step` days from the first day. With `printer_ids`,
 /// the result has these printers. Otherwise it has all printers, including removed ones. A print that has not ended
 /// counts until the last observation of its printer.
 pub async fn sum_printed(
@@ -134,6 +154,7 @@ pub async fn sum_printed(
     days: Range<i64>,
     step: i64,
     printer_ids: Option<&[Uuid]>,
+    calendar: Calendar,
 ) -> Result<PrintedTotals, Error> {
     let condition = if printer_ids.is_some() {
         format!("printer_id in {}", db.uuids_subquery(4))
@@ -153,13 +174,15 @@ pub async fn sum_printed(
     let ids = bulk::uuid_list(printer_ids.unwrap_or_default().iter().copied());
     // Read from one snapshot. Otherwise a print that is counted between two statements would be missing, or counted
     // twice.
-    let (counted, rest, open): (Vec<DaySumsRow>, Vec<EndedPrintRow>, Vec<OpenPrintRow>) = snapshot!(db, |tx| {
+    type ReadRows = (Vec<DaySumsRow>, Vec<EndedPrintRow>, Vec<OpenPrintRow>, StoredZone);
+    let (counted, rest, open, zone): ReadRows = snapshot!(db, |tx| {
         let counted = sqlx::query_as(AssertSqlSafe(counted)).bind(days.start).bind(days.end).bind(step).bind(ids);
         let counted = counted.fetch_all(&mut *tx).await?;
         let rest = sqlx::query_as(AssertSqlSafe(rest)).bind(MAX_UNCOUNTED).fetch_all(&mut *tx).await?;
-        (counted, rest, sqlx::query_as(open).fetch_all(&mut *tx).await?)
+        let zone = sqlx::query_as(rezone::READ_ZONE).fetch_one(&mut *tx).await?;
+        (counted, rest, sqlx::query_as(open).fetch_all(&mut *tx).await?, zone)
     });
-    let is_behind = i64::try_from(rest.len()).is_ok_and(|rest| rest == MAX_UNCOUNTED);
+    let is_behind = i64::try_from(rest.len()).is_ok_and(|rest| rest == MAX_UNCOUNTED) || zone.calendar()? != calendar;
     let mut steps: BTreeMap<(Uuid, i64), PrintTally> = counted
         .into_iter()
         .map(|sums| {
@@ -175,9 +198,11 @@ pub async fn sum_printed(
     let wanted_ids: Option<HashSet<&Uuid>> = printer_ids.map(|ids| ids.iter().collect());
     let is_wanted = |id: &Uuid| wanted_ids.as_ref().is_none_or(|among| among.contains(id));
     for (printer_id, started, until, result) in ended.chain(open).filter(|(id, ..)| is_wanted(id)) {
-        for (day, tally) in tallies_by_day(started, until, result).into_iter().filter(|(day, _)| days.contains(day)) {
+        for (day, tally) in
+            tallies_by_day(calendar, started, until, result).into_iter().filter(|(day, _)| days.contains(day))
+        {
             *steps.entry((printer_id, (day - days.start) / step)).or_default() += tally;
         }
     }
-    Ok(PrintedTotals { by_printer_and_step: steps, is_behind })
+    Ok(PrintedTotals { by_printer_and_step: steps, is_behind, kept_until: zone.kept_until })
 }

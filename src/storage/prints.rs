@@ -12,6 +12,7 @@ use super::{
 use crate::domain::{
     command::FileRef,
     print::{ActorKind, Print, PrintActor, PrintFilter, PrintResult, PrintState, SentStart},
+    print_reasons::ReasonCount,
     reading::LOCAL_ORIGIN,
 };
 
@@ -179,6 +180,48 @@ pub async fn list_page(db: &Db, filter: &PrintFilter, after: Option<Uuid>, limit
         .fetch_all(pool)
         .await)?;
     rows.into_iter().map(PrintRow::into_print).collect()
+}
+
+/// Maximum number of different reasons that [`count_reasons`] returns.
+const MAX_REASONS: i64 = 1_000;
+
+#[derive(sqlx::FromRow)]
+struct ReasonRow {
+    result: String,
+    reason: Option<String>,
+    count: i64,
+}
+
+/// Counts the prints that ended from `from` to `until` without success, by result and reason. With `printer_ids`, only
+/// prints of these printers.
+pub async fn count_reasons(
+    db: &Db,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+    printer_ids: Option<&[Uuid]>,
+) -> Result<Vec<ReasonCount>, Error> {
+    let printer = if printer_ids.is_some() {
+        format!("printer_id in {}", db.uuids_subquery(3))
+    } else {
+        "$3 is not null".to_owned()
+    };
+    let sql = format!(
+        "select result, reason, count(*) as count from prints
+         where result in ('failed', 'cancelled', 'unknown') and ended_at >= $1 and ended_at < $2 and {printer}
+         group by result, reason order by count(*) desc limit $4"
+    );
+    let ids = bulk::uuid_list(printer_ids.unwrap_or_default().iter().copied());
+    let rows: Vec<ReasonRow> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
+        .bind(from)
+        .bind(until)
+        .bind(ids)
+        .bind(MAX_REASONS)
+        .fetch_all(pool)
+        .await)?;
+    let counts = rows.into_iter().filter_map(|ReasonRow { result, reason, count }| {
+        Some(ReasonCount { result: PrintResult::parse(&result)?, reason, count })
+    });
+    Ok(counts.collect())
 }
 
 /// Prints that one statement of [`delete_older_than`] deletes.

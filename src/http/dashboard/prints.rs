@@ -14,8 +14,10 @@ use super::{
     Dashboard, filters, labels, list_filters,
     page::{Failure, PageFrame, Visitor, render_html},
     printers::history::PrintRow,
+    statistics::epoch_day,
 };
 use crate::{
+    domain::calendar::Calendar,
     domain::print::{PrintFilter, PrintResult, PrintState},
     service::access::Principal,
 };
@@ -50,11 +52,11 @@ impl PrintsParams {
         self.href("")
     }
 
-    fn to_filter(&self, choices: &FilterChoices) -> (PrintFilter, Vec<String>) {
+    fn to_filter(&self, choices: &FilterChoices, calendar: Calendar) -> (PrintFilter, Vec<String>) {
         let mut problems = Vec::new();
-        let since =
-            list_filters::parse_day(&self.from, &mut problems).and_then(|day| list_filters::start_of_day(day, 0));
-        let until = list_filters::parse_day(&self.to, &mut problems).and_then(|day| list_filters::start_of_day(day, 1));
+        let since = list_filters::parse_day(&self.from, &mut problems).map(epoch_day);
+        let until = list_filters::parse_day(&self.to, &mut problems).map(|day| epoch_day(day) + 1);
+        let (since, until) = (since.map(|day| calendar.day_start(day)), until.map(|day| calendar.day_start(day)));
         let names = choices.printers.iter().map(|(id, name)| (*id, name.as_str()));
         let printer_id = list_filters::find_printer(&self.printer, names, &mut problems);
         let state = match self.result.as_str() {
@@ -110,7 +112,7 @@ pub(super) async fn list(
     Query(params): Query<PrintsParams>,
 ) -> Result<Html<String>, Failure> {
     let choices = FilterChoices::load(&dashboard, &who).await?;
-    let (filter, problems) = params.to_filter(&choices);
+    let (filter, problems) = params.to_filter(&choices, dashboard.services.calendar());
     let mut prints = Vec::new();
     if problems.is_empty() {
         let one_more = i64::try_from(ROWS_PER_PAGE + 1).unwrap_or(i64::MAX);

@@ -5,6 +5,7 @@ use printyard::{
     clock,
     domain::{
         audit::ActorKind,
+        calendar::Calendar,
         print::{JobMark, PrintActor, PrintFact, PrintResult},
         printer::PrinterDetails,
         printer_access::PrinterAccess,
@@ -64,7 +65,7 @@ async fn statistics_are_shown_as_charts_and_totals() {
     // The totals are the same before and after the background task has counted the prints.
     for counted in [false, true] {
         if counted {
-            assert_eq!(print_days::count_ended_prints(&db).await.expect("counted"), 6);
+            assert_eq!(print_days::count_ended_prints(&db, Calendar::UTC).await.expect("counted"), 6);
         }
         let page = site.get_page("/statistics?days=7").await;
         assert_eq!(
@@ -83,7 +84,18 @@ async fn statistics_are_shown_as_charts_and_totals() {
     assert!(page.contains(&title) && page.contains("class=\"bar-failed\""), "{page}");
     assert!(page.contains(&format!("<tr><th scope=\"row\">{day}</th><td class=\"num\">5</td>")), "{page}");
     assert!(page.contains("/statistics?printer=P-1\"") && page.contains("/statistics?tag=all\""), "{page}");
-    assert!(page.contains("Days begin at midnight UTC"), "{page}");
+    assert!(page.contains("Days begin at midnight, UTC."), "{page}");
+    assert!(page.contains("<td class=\"path\">No reason reported</td>"), "{page}");
+    assert!(
+        page.contains("/prints?printer=P-1&amp;result=failed")
+            || page.contains("/prints?printer=P-1&#38;result=failed"),
+        "{page}"
+    );
+    // No print in the 30 days before, and one in the 7 days before those that are shown.
+    assert!(page.contains("nothing in the 30 days before"), "{page}");
+    let two_weeks = (noon - TimeDelta::days(14)).date_naive();
+    let page = site.get_page(&format!("/statistics?from={two_weeks}")).await;
+    assert!(page.contains("+400 % vs. the 15 days before"), "{page}");
 
     let count_prints = async |query: &str| {
         let page = site.get_page(&format!("/statistics?{query}")).await;
@@ -128,11 +140,14 @@ async fn the_statistics_file_contains_no_formulas() {
     assert!(name.starts_with("attachment; filename=\"printyard-20"), "{name}");
     let text = answer.text().await.expect("a file");
     let lines: Vec<&str> = text.split("\r\n").collect();
-    assert_eq!(lines[0], "day,printer,printer_id,tags,done,failed,cancelled,not_watched,printed_h,registered_h");
+    assert_eq!(
+        lines[0],
+        "day,printer,printer_id,tags,done,failed,cancelled,not_watched,printed_h,registered_h,time_zone"
+    );
     let day = (noon - TimeDelta::days(10)).date_naive();
-    let evil = format!("{day},'=cmd|'/c calc'!A1,{id},,1,1,0,0,2.000,0.000");
+    let evil = format!("{day},'=cmd|'/c calc'!A1,{id},,1,1,0,0,2.000,0.000,UTC");
     assert!(lines.contains(&evil.as_str()), "{text}");
-    assert!(lines.contains(&format!("{day},,{removed},,1,1,0,0,2.000,0.000").as_str()), "{text}");
+    assert!(lines.contains(&format!("{day},,{removed},,1,1,0,0,2.000,0.000,UTC").as_str()), "{text}");
     let only = send(site.get("/statistics.csv?tag=all")).await.text().await.expect("a file");
     assert!(!only.contains("cmd") && !only.contains(&removed) && only.contains("P-1"), "{only}");
     let bad = send(site.get("/statistics.csv?from=2020-01-01")).await;

@@ -8,6 +8,7 @@ use printyard::{
         access::{Role, Session, Token},
         audit::{AuditFilter, CheckedRecord},
         batch::{Batch, BatchCounts, BatchSpec, BatchState, OnFailure, OutcomeCounts, PlatePolicy, WhenUnreachable},
+        calendar::Calendar,
         clock_check::{STEADY_FOR, StoredClock},
         command::{Command, CommandRow, Effect, ExpectedJob, FileRef, Outcome, Reason, SettledEffect, StartFile, Step},
         event::{Cursor, EventType},
@@ -309,7 +310,9 @@ async fn check_prints(db: &Db) {
     for print in [open, done, failed] {
         assert_eq!(prints::get(db, print.id).await.expect("read"), Some(print));
     }
-    let printed = print_days::sum_printed(db, 20_717..20_718, 1, Some(&[id(1), id(2), id(3)])).await.expect("read");
+    let printed = print_days::sum_printed(db, 20_717..20_718, 1, Some(&[id(1), id(2), id(3)]), Calendar::UTC)
+        .await
+        .expect("read");
     let tally = |printed_s| PrintTally { printed_s, ..PrintTally::default() };
     let expected = [
         ((id(1), 0), tally(38)),

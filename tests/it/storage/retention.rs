@@ -7,6 +7,7 @@ use printyard::{
         access::{Role, Token},
         audit::{Action, AuditEntry},
         batch::{Batch, BatchState},
+        calendar::Calendar,
         clock_check::{STEADY_FOR, StoredClock},
         command::Command,
         print::{JobMark, PrintActor, PrintFact, PrintResult},
@@ -159,7 +160,7 @@ async fn counted_prints_are_removed_by_position_unless_they_are_on_a_plate() {
         }
         occupy_plate(&db, printer.id, ids[2], now).await;
         assert_eq!(prints::delete_older_than(&db, now - KEPT, now).await.expect("removed"), 0, "not counted yet");
-        print_days::count_ended_prints(&db).await.expect("counted");
+        print_days::count_ended_prints(&db, Calendar::UTC).await.expect("counted");
         assert_eq!(prints::delete_older_than(&db, now - KEPT, now).await.expect("removed"), 2);
         for (n, id) in ids.iter().enumerate() {
             let is_there = prints::get(&db, *id).await.expect("read").is_some();

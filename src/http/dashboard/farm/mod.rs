@@ -323,11 +323,7 @@ pub(super) async fn show_farm(
 
 fn render_tiles(section: FarmSection<Arc<PrinterEntry>>, filter: &FarmFilter) -> FarmSection<Arc<str>> {
     let tile = |entry: Arc<PrinterEntry>| if filter.has_cameras() { entry.html_with_picture() } else { entry.html() };
-    FarmSection {
-        id: section.id,
-        heading: section.heading,
-        entries: section.entries.into_iter().map(tile).collect(),
-    }
+    FarmSection { id: section.id, heading: section.heading, entries: section.entries.into_iter().map(tile).collect() }
 }
 
 fn farm_button(command: Command) -> FarmButton {

@@ -67,8 +67,7 @@ impl ImportAnswers {
         let (_, entries) = dashboard.tile_cache.list_visible(who).await?;
         let is_imported = |id: Uuid| range.is_some_and(|range| (range.first..=range.last).contains(&id));
         let imported: Vec<_> = entries.into_iter().filter(|entry| is_imported(entry.id())).collect();
-        let is_waiting =
-            |one: Reachability, is_enabled: bool| is_enabled && one == Reachability::Unknown;
+        let is_waiting = |one: Reachability, is_enabled: bool| is_enabled && one == Reachability::Unknown;
         let waiting = imported
             .iter()
             .filter(|entry| is_waiting(entry.view.live.reachability, entry.view.printer.details.enabled))

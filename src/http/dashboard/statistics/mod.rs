@@ -1,41 +1,44 @@
 //! The statistics page: prints, success rate and utilisation in a period, as charts, tables and a file.
 
+mod change;
 pub(super) mod chart;
+mod csv;
 
 use std::{collections::BTreeSet, ops::Range};
 
 use askama::Template;
 use axum::{
-    body::Body,
     extract::{Query, State},
-    http::{StatusCode, header},
-    response::{Html, IntoResponse, Response},
+    response::Html,
 };
 use chrono::{NaiveDate, TimeDelta};
-use futures_util::stream;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use self::chart::{BarChart, format_hours, format_number, format_percent, sparkline};
+pub(super) use self::csv::download_csv;
+
+use self::{
+    change::{Change, compare_counts, compare_shares},
+    chart::{BarChart, format_hours, format_number, format_percent, sparkline},
+};
 use super::{
-    Dashboard, filters, list_filters,
+    Dashboard, filters, labels, list_filters,
     messages::{t, t_with},
     page::{Failure, PageFrame, Visitor, render_html},
     prints::FilterChoices,
 };
 use crate::{
     clock,
-    domain::print_stats::day_number,
-    http::csv,
+    domain::{calendar::Calendar, print::PrintResult, print_reasons::ReasonCount},
     service::statistics::{Statistics, StatisticsQuery, Usage, UsageSeries},
 };
 
 /// The longest period, in days.
 const MAX_PERIOD_DAYS: i64 = 366;
-/// Number of days per database read for the file.
-const DAYS_PER_READ: i64 = 7;
 /// Number of printers on the page; the file has all.
 const MAX_LISTED: usize = 100;
+/// Number of reasons of failures, and of printers with failures.
+const MAX_FAILURES: usize = 10;
 /// The periods with a button, in days.
 const PERIOD_CHOICES: [i64; 3] = [7, 30, 90];
 const DEFAULT_PERIOD_DAYS: i64 = 30;
@@ -84,6 +87,11 @@ impl StatisticsParams {
         list_filters::href("/prints", &fields)
     }
 
+    /// Returns the URL of the prints of one printer that started within these days and failed.
+    fn failed_prints_href(&self, name: &str, first: &str, last: &str) -> String {
+        Self { printer: name.to_owned(), tag: String::new(), ..self.clone() }.prints_href(first, last, "failed")
+    }
+
     fn is_filtered(&self) -> bool {
         list_filters::non_empty(&self.printer).is_some() || list_filters::non_empty(&self.tag).is_some()
     }
@@ -108,7 +116,8 @@ impl StatisticsParams {
     }
 }
 
-fn epoch_day(day: NaiveDate) -> i64 {
+/// Returns the number of a day, counted from 1970-01-01.
+pub(super) fn epoch_day(day: NaiveDate) -> i64 {
     (day - NaiveDate::default()).num_days()
 }
 
@@ -166,6 +175,48 @@ impl StatisticsRow {
     }
 }
 
+/// The changes of the totals against the period before.
+struct Changes {
+    prints: Change,
+    success: Change,
+    print_time: Change,
+    utilisation: Change,
+}
+
+impl Changes {
+    /// Both periods have `days` days.
+    fn new(now: &Usage, before: &Usage, days: i64) -> Self {
+        let (tally, earlier) = (&now.prints, &before.prints);
+        Self {
+            prints: compare_counts(tally.prints(), earlier.prints(), days),
+            success: compare_shares(tally.success_rate(), earlier.success_rate(), days)
+                .with_judgement(tally.prints().min(earlier.prints())),
+            print_time: compare_counts(tally.printed_s, earlier.printed_s, days),
+            utilisation: compare_shares(now.utilisation(), before.utilisation(), days),
+        }
+    }
+}
+
+/// Prints that did not succeed for the same reason.
+struct ReasonRow {
+    result: PrintResult,
+    label: &'static str,
+    reason: String,
+    count: String,
+}
+
+impl ReasonRow {
+    fn new(one: ReasonCount) -> Self {
+        let (label, _) = labels::print_result_label(Some(one.result));
+        let reason = match (one.reason, one.result) {
+            (Some(reason), _) => reason,
+            (None, PrintResult::Failed) => t("statistics-no-reason").to_owned(),
+            (None, PrintResult::Done | PrintResult::Cancelled | PrintResult::Unknown) => label.to_owned(),
+        };
+        Self { result: one.result, label, reason, count: format_number(one.count) }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "statistics/show.html")]
 struct StatisticsPage {
@@ -178,6 +229,15 @@ struct StatisticsPage {
     /// Number of days per bar.
     days_per_bar: i64,
     total: StatisticsRow,
+    changes: Changes,
+    /// The time zone of the days.
+    time_zone: &'static str,
+    /// The last day of the period with sums by days of an earlier time zone.
+    kept_until: Option<String>,
+    reason_rows: Vec<ReasonRow>,
+    more_reasons: usize,
+    failure_rows: Vec<StatisticsRow>,
+    more_failures: usize,
     prints: BarChart,
     utilisation: BarChart,
     step_rows: Vec<StatisticsRow>,
@@ -197,20 +257,29 @@ pub(super) async fn show(
     Visitor(who): Visitor,
     Query(params): Query<StatisticsParams>,
 ) -> Result<Html<String>, Failure> {
+    let calendar = dashboard.services.calendar();
     let filter_choices = FilterChoices::load(&dashboard, &who).await?;
-    let (request, problems) = parse_params(&params, &filter_choices);
+    let (request, problems) = parse_params(&params, &filter_choices, calendar);
     let statistics = dashboard.services.statistics(&who, &request).await?;
+    let length = request.days.end - request.days.start;
+    let before =
+        StatisticsQuery { days: request.days.start - length..request.days.start, step: length, ..request.clone() };
+    let before = dashboard.services.statistics(&who, &before).await?.all.total;
+    let reasons = dashboard.services.failure_reasons(&who, &request).await?;
     let StatisticsQuery { days, step, printer_id, .. } = request;
     let labels: Vec<String> = days.clone().step_by(usize::try_from(step).unwrap_or(1)).map(day_name).collect();
     let all = &statistics.all;
     let (printer_rows, more_printers) = printer_rows(&statistics);
+    let (failure_rows, more_failures) = failure_rows(&statistics);
+    let kept_until =
+        statistics.kept_until.filter(|kept| *kept >= days.start).map(|kept| day_name(kept.min(days.end - 1)));
     let step_rows = labels.iter().zip(&all.steps).map(|(label, step)| StatisticsRow::new(label.clone(), step, &[]));
     render_html(&StatisticsPage {
         frame: PageFrame::new(&who, "statistics"),
         choices: PERIOD_CHOICES
             .iter()
             .map(|n| {
-                let is_shown = days.end - days.start == *n && days.end == day_number(clock::now()) + 1;
+                let is_shown = days.end - days.start == *n && days.end == calendar.day_number(clock::now()) + 1;
                 (*n, params.href("/statistics", &n.to_string()), is_shown)
             })
             .collect(),
@@ -218,6 +287,13 @@ pub(super) async fn show(
         last: day_name(days.end - 1),
         days_per_bar: step,
         total: StatisticsRow::from_series(String::new(), all),
+        changes: Changes::new(&all.total, &before, length),
+        time_zone: calendar.name(),
+        kept_until,
+        more_reasons: reasons.len().saturating_sub(MAX_FAILURES),
+        reason_rows: reasons.into_iter().take(MAX_FAILURES).map(ReasonRow::new).collect(),
+        failure_rows,
+        more_failures,
         prints: BarChart::from_prints(&labels, &all.steps),
         utilisation: BarChart::from_utilisation(&labels, &all.steps),
         step_rows: step_rows.collect(),
@@ -234,9 +310,13 @@ pub(super) async fn show(
 }
 
 /// Returns the request, and the errors of invalid parameters.
-fn parse_params(params: &StatisticsParams, choices: &FilterChoices) -> (StatisticsQuery, Vec<String>) {
+fn parse_params(
+    params: &StatisticsParams,
+    choices: &FilterChoices,
+    calendar: Calendar,
+) -> (StatisticsQuery, Vec<String>) {
     let mut problems = Vec::new();
-    let days = params.period(day_number(clock::now()), &mut problems);
+    let days = params.period(calendar.day_number(clock::now()), &mut problems);
     let names = choices.printers.iter().map(|(id, name)| (*id, name.as_str()));
     let printer_id = list_filters::find_printer(&params.printer, names, &mut problems);
     let tag = list_filters::non_empty(&params.tag).map(str::to_owned);
@@ -261,91 +341,20 @@ fn printer_rows(statistics: &Statistics) -> (Vec<StatisticsRow>, usize) {
     (rows, more)
 }
 
-/// Returns the same data as a file: a row for each printer and day, read while it is sent.
-pub(super) async fn download_csv(
-    State(dashboard): State<Dashboard>,
-    Visitor(who): Visitor,
-    Query(params): Query<StatisticsParams>,
-) -> Result<Response, Failure> {
-    let (request, problems) = parse_params(&params, &FilterChoices::load(&dashboard, &who).await?);
-    if let Some(problem) = problems.into_iter().next() {
-        return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "failure-invalid", problem + "."));
-    }
-    let first = request.days.start..request.days.start + 1;
-    if dashboard
-        .services
-        .statistics(&who, &StatisticsQuery { days: first, step: 1, ..request.clone() })
-        .await?
-        .is_behind
-    {
-        let text = t("statistics-csv-not-ready-text");
-        return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "statistics-csv-not-ready", text));
-    }
-    let name = format!("printyard-{}-{}.csv", day_name(request.days.start), day_name(request.days.end - 1));
-    let services = dashboard.services.clone();
-    let rest = stream::try_unfold(request.days.start, move |first| {
-        let (services, who, request) = (services.clone(), who.clone(), request.clone());
-        async move {
-            if first >= request.days.end {
-                return Ok(None);
-            }
-            let days = first..(first + DAYS_PER_READ).min(request.days.end);
-            let end = days.end;
-            let part = services.statistics(&who, &StatisticsQuery { days, step: 1, ..request }).await?;
-            Ok::<_, crate::service::Error>(Some((csv_rows(first, &part), end)))
-        }
-    });
-    let head = csv::format_row(&[
-        "day",
-        "printer",
-        "printer_id",
-        "tags",
-        "done",
-        "failed",
-        "cancelled",
-        "not_watched",
-        "printed_h",
-        "registered_h",
-    ]);
-    let body = Body::from_stream(futures_util::StreamExt::chain(stream::once(async { Ok(head) }), rest));
-    let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
-    ];
-    Ok((headers, body).into_response())
-}
-
-fn csv_rows(first: i64, statistics: &Statistics) -> String {
-    let registered = statistics
-        .printers
-        .iter()
-        .map(|(printer, course)| (printer.id, printer.details.name.as_str(), printer.details.tags.join(" "), course));
-    let removed = statistics.removed.iter().map(|(id, course)| (*id, "", String::new(), course));
-    let all: Vec<_> = registered.chain(removed).collect();
-    let mut text = String::new();
-    for (i, day) in (first..).take(statistics.all.steps.len()).enumerate() {
-        for (id, name, tags, course) in &all {
-            // A printer has no data before its registration.
-            let Some(step) = course.steps.get(i).filter(|step| **step != Usage::default()) else { continue };
-            let tally = &step.prints;
-            let counts = [tally.done, tally.failed, tally.cancelled, tally.unknown].map(|n| n.to_string());
-            let times = [tally.printed_s, step.registered_s].map(decimal_hours);
-            let named = [day_name(day), (*name).to_owned(), id.to_string(), tags.clone()];
-            text.push_str(&csv::format_row(&[&named[..], &counts, &times].concat()));
-        }
-    }
-    text
-}
-
-/// Formats hours for spreadsheets.
-fn decimal_hours(seconds: i64) -> String {
-    format!("{}.{:03}", seconds / 3_600, seconds % 3_600 * 1_000 / 3_600)
+/// Returns the printers with the most failures, and the number of further ones.
+fn failure_rows(statistics: &Statistics) -> (Vec<StatisticsRow>, usize) {
+    let without_success = |course: &UsageSeries| course.total.prints.prints() - course.total.prints.done;
+    let mut failing: Vec<_> = statistics.printers.iter().filter(|(_, course)| without_success(course) > 0).collect();
+    failing.sort_by_key(|(_, course)| std::cmp::Reverse((course.total.prints.failed, without_success(course))));
+    let more = failing.len().saturating_sub(MAX_FAILURES);
+    let listed = failing.into_iter().take(MAX_FAILURES);
+    let rows = listed.map(|(printer, course)| StatisticsRow::from_series(printer.details.name.clone(), course));
+    (rows.collect(), more)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::printer::{Printer, PrinterDetails};
 
     #[test]
     fn an_invalid_period_is_reported_and_replaced_by_the_default() {
@@ -375,25 +384,5 @@ mod tests {
         for days in 1..=MAX_PERIOD_DAYS {
             assert!((days + days_per_bar(&(0..days)) - 1) / days_per_bar(&(0..days)) <= 31, "{days}");
         }
-    }
-
-    #[test]
-    fn the_csv_lists_idle_printers_but_no_days_before_their_registration() {
-        let details = PrinterDetails::new("a,b", "http://x.test");
-        let at = chrono::DateTime::UNIX_EPOCH;
-        let printer = Printer { id: Uuid::nil(), details, version: 1, created_at: at, updated_at: at };
-        let steps = vec![Usage::default(), Usage { registered_s: 1_800, ..Usage::default() }];
-        let course = UsageSeries { total: Usage::default(), steps };
-        let statistics = Statistics { all: course.clone(), printers: vec![(printer, course)], ..Statistics::default() };
-        let line = format!("1970-01-03,\"a,b\",{},,0,0,0,0,0.000,0.500\r\n", Uuid::nil());
-        assert_eq!(csv_rows(1, &statistics), line);
-    }
-
-    #[test]
-    fn hours_have_a_point_and_three_digits() {
-        assert_eq!(
-            (decimal_hours(5_400), decimal_hours(36), decimal_hours(0)),
-            ("1.500".into(), "0.010".into(), "0.000".into())
-        );
     }
 }
