@@ -120,10 +120,11 @@ pub(in crate::http::dashboard) async fn confirm(
             let (added, left_out): (Vec<_>, Vec<_>) =
                 preview.rows.into_iter().partition(|row| row.result == RowResult::Added);
             let names: Vec<String> = added.into_iter().map(|row| row.details.name).collect();
+            let answers = ImportAnswers::of_names(&dashboard, &who, &names).await?;
             let page = ImportResultPage {
                 frame: PageFrame::new(&who, "settings"),
                 done: t_with("printer-imported", &[("n", &n)]),
-                answers: ImportAnswers::of_names(&dashboard, &who, &names).await?,
+                answers,
                 left_out: left_out.into_iter().map(PreviewRow::from_row).collect::<Result<_, Failure>>()?,
             };
             Ok(render_html(&page)?.into_response())
