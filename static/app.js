@@ -104,6 +104,7 @@ function putTile(html, mayAdd) {
     before.replaceWith(body);
     old.querySelector(".pick").setAttribute("aria-label", tile.querySelector(".pick").getAttribute("aria-label"));
     if (focused) body.querySelector("." + CSS.escape(focused.split(" ")[0]))?.focus();
+    if (document.body.dataset.only) dispatchEvent(new Event("tile"));
   } else if (mayAdd && !document.body.dataset.only) {
     insertTile(tile);
     showPicture(tile);

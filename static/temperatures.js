@@ -110,6 +110,8 @@
       write(heater);
     }
     chart.setData(data());
+    const read = box.querySelector("[data-read]");
+    if (read) [read.dateTime, read.textContent] = [new Date(time * 1000).toISOString(), at(time)];
   });
 
   draw();

@@ -11,5 +11,6 @@ temperature-no-answer = Temperaturen werden angezeigt, sobald der Drucker antwor
 temperature-none = Keine Temperaturen: OctoPrint ist nicht mit seinem Drucker verbunden oder erst seit wenigen Sekunden. Verbinden Sie ihn, oder warten Sie kurz.
 temperature-nozzle = Düse { $n }
 temperature-off = aus
+temperature-read-at = Gelesen um
 temperature-target = Soll
 temperature-title = Temperaturen

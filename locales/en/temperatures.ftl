@@ -11,5 +11,6 @@ temperature-no-answer = Temperatures are shown when the printer answers.
 temperature-none = No temperatures: OctoPrint is not connected to its printer, or was connected a moment ago. Connect it, or wait a few seconds.
 temperature-nozzle = Nozzle { $n }
 temperature-off = off
+temperature-read-at = Read at
 temperature-target = Target
 temperature-title = Temperatures

@@ -117,7 +117,7 @@ pub fn parse_tags(text: &str) -> Vec<String> {
 /// The input may be an address that a browser shows. A missing `http://` is added. Query, fragment and line breaks are
 /// removed. The error is the broken rule.
 pub fn normalise_url(text: &str) -> Result<String, Message> {
-    let mut text = clean_pasted_line(text);
+    let mut text = drop_repeated_scheme(&clean_pasted_line(text)).to_owned();
     if text.len() > MAX_URL {
         return Err(Message::new("rule-max-length").with("max", MAX_URL));
     }
@@ -129,7 +129,7 @@ pub fn normalise_url(text: &str) -> Result<String, Message> {
         }
         text.insert_str(0, "http://");
     }
-    let url = Url::parse(&text).map_err(|error| Message::new("rule-url").with("error", error))?;
+    let url = Url::parse(&text).map_err(|_| Message::new("rule-url-example"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(Message::new("rule-url-scheme"));
     }
@@ -152,6 +152,21 @@ pub fn normalise_url(text: &str) -> Result<String, Message> {
     Ok(format!("{}://{host}{port}{path}", url.scheme()))
 }
 
+/// Returns the address without a scheme in front of another one: a form may have had `http://` before a pasted address.
+fn drop_repeated_scheme(text: &str) -> &str {
+    let scheme_end = |text: &str| {
+        let end = text.find("://").filter(|end| matches!(text[..*end].to_ascii_lowercase().as_str(), "http" | "https"));
+        end.map(|end| end + "://".len())
+    };
+    let mut rest = text;
+    while let Some(end) = scheme_end(rest)
+        && scheme_end(&rest[end..]).is_some()
+    {
+        rest = &rest[end..];
+    }
+    rest
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::{prop_assert, prop_assert_eq, proptest};
@@ -165,6 +180,12 @@ mod tests {
         }
         for pasted in ["http://pi.local/#temp", "pi.local", " pi.local/\n", "http://pi.local/?#files", "pi.local:80"] {
             assert_eq!(normalise_url(pasted).as_deref(), Ok("http://pi.local"), "{pasted:?}");
+        }
+        for doubled in ["http://http://pi.local", "https://http://pi.local/", "HTTP://http://http://pi.local"] {
+            assert_eq!(normalise_url(doubled).as_deref(), Ok("http://pi.local"), "{doubled}");
+        }
+        for broken in ["://pi.local", "http://[::1", "http://pi local.test"] {
+            assert_eq!(normalise_url(broken), Err(Message::new("rule-url-example")), "{broken}");
         }
         assert_eq!(normalise_url("10.0.3.17:5000/#temp").as_deref(), Ok("http://10.0.3.17:5000"));
         assert_eq!(normalise_url("https://h:8443/octo/one/").as_deref(), Ok("https://h:8443/octo/one"));

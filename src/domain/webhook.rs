@@ -89,7 +89,7 @@ fn normalise_receiver_url(text: &str) -> Result<String, Message> {
     if text.len() > MAX_URL {
         return Err(Message::new("rule-max-length").with("max", MAX_URL));
     }
-    let url = Url::parse(text).map_err(|error| Message::new("rule-url").with("error", error))?;
+    let url = Url::parse(text).map_err(|_| Message::new("rule-receiver-example"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(Message::new("rule-url-scheme"));
     }

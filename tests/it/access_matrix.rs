@@ -121,6 +121,7 @@ pub const ROUTE_ROLES: &[(&str, &str, &str)] = &[
     ("GET", "/printers/new", "manager"),
     ("POST", "/printers/new", "manager"),
     ("GET", "/printers/keys/{id}", "manager"),
+    ("GET", "/printers/{id}/commands", "viewer"),
     ("POST", "/printers/tags", "manager"),
     ("GET", "/printers/discover", "manager"),
     ("GET", "/printers/discover/found", "manager"),

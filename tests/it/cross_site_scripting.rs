@@ -168,8 +168,8 @@ pub fn list_page_paths(
         "/printers/{id}/settings" => {
             [sample, other_printers].concat().iter().map(|id| format!("/printers/{id}/settings")).collect()
         }
-        // These return a picture and a fragment of a page.
-        "/printers/{id}/camera" | "/printers/keys/{id}" => Vec::new(),
+        // These return a picture and fragments of pages.
+        "/printers/{id}/camera" | "/printers/{id}/commands" | "/printers/keys/{id}" => Vec::new(),
         // The tests that upload a file visit its page.
         "/files/{id}" => Vec::new(),
         // A download, a picture, and a fragment of a page.

@@ -97,6 +97,7 @@ pub fn router(services: Services, server_limits: ServerLimits, stop: Cancellatio
         .route("/files/{id}/remove", post(files::change::remove))
         .route("/files/{id}/content", get(files::content::download))
         .route("/files/{id}/places", get(files::show::show_places))
+        .route("/printers/{id}/commands", get(printers::commands::show))
         .route("/printers/{id}/camera", get(printers::camera::show_picture))
         .route("/stream", get(stream::stream_farm))
         .route("/wall", get(wall::show))

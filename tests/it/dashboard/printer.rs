@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use printyard::simulator::Fault;
+use printyard::simulator::{Fault, MachineAction};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -165,34 +165,91 @@ async fn the_page_of_a_printer_lists_its_commands_and_prints_back_to_the_oldest(
     let site = DashboardSite::start(2).await;
     let path = format!("/printers/{}", site.ids[1]);
     let page = site.get_page(&path).await;
-    assert!(page.contains("No commands yet.") && page.contains("No prints yet."), "{page}");
+    assert!(page.contains("No commands yet."), "{page}");
     // In a batch of both printers, the row of the second printer is not the first one.
     site.run_command(&[("printer_id", site.ids[0].as_str()), ("printer_id", &site.ids[1]), ("command", "start")]).await;
     let page = site.get_page(&path).await;
-    let commands = &page[page.find("id=\"commands\"").expect("a list")..page.find("id=\"prints\"").expect("a list")];
+    let commands = &page[page.find("id=\"history\"").expect("a list")..];
     assert!(commands.contains(">Start</a>") && commands.contains(">Started</span>"), "{commands}");
     assert!(
-        commands.contains("href=\"/batches/") && commands.contains("<span class=\"hint path\">admin</span>"),
+        commands.contains("href=\"/batches/") && commands.contains("<span class=\"from hint\">admin</span>"),
         "{commands}"
     );
-    assert!(page.contains("bracket.gcode</td>") && page.contains(">Printing</span>"), "{page}");
+    assert!(commands.contains("bracket.gcode <span") && commands.contains(">Printing</span>"), "{page}");
     let again = site.run_command(&[("printer_id", site.ids[1].as_str()), ("command", "start")]).await;
     assert!(again.contains("Nothing was done"), "{again}");
     let page = site.get_page(&path).await;
     assert!(page.contains(">Refused</span> <span class=\"hint\">"), "the refusal has a reason: {page}");
 
-    for _ in 0..16 {
+    for _ in 0..20 {
         let fields = [("printer_id", site.ids[1].as_str()), ("command", "connect")];
         assert_eq!(site.submit("/batches", &fields).await.status(), StatusCode::SEE_OTHER);
     }
     let page = site.get_page(&path).await;
     let older =
-        page.split('"').find(|part| part.starts_with(&format!("{path}?commands="))).expect("a link to older ones");
-    assert_eq!(page.matches(">Connect</a>").count(), 15);
+        page.split('"').find(|part| part.starts_with(&format!("{path}?before="))).expect("a link to older ones");
+    assert_eq!(page.matches(">Connect</a>").count(), 20);
+    // The two starts and the print between them.
     let page = site.get_page(older.split('#').next().expect("an address")).await;
-    assert_eq!((page.matches(">Connect</a>").count(), page.matches(">Start</a>").count()), (1, 2), "{page}");
-    assert!(!page.contains("Older commands") && page.contains(&format!("href=\"{path}#commands\"")), "{page}");
-    assert!(site.get_page(&format!("{path}?commands=0&prints=nonsense")).await.contains("No older entries."));
+    assert_eq!((page.matches(">Connect</a>").count(), page.matches(">Start</a>").count()), (0, 2), "{page}");
+    assert_eq!(page.matches("class=\"a-print\"").count(), 1, "{page}");
+    assert!(!page.contains("Older entries") && page.contains(&format!("href=\"{path}#history\"")), "{page}");
+    assert!(site.get_page(&format!("{path}?before=2000-01-01T00:00:00Z")).await.contains("No older entries."));
+    assert!(site.get_page(&format!("{path}?before=nonsense")).await.contains(">Connect</a>"));
+}
+
+/// Returns the codes of the commands that the page offers, and of those under *More*.
+fn offered_commands(page: &str) -> [Vec<&str>; 2] {
+    let part = page.split("id=\"commands\"").nth(1).and_then(|rest| rest.split("</details>").next()).expect("commands");
+    let (acting, others) = part.split_once("<details").unwrap_or((part, ""));
+    [acting, others].map(|part| {
+        part.split("name=\"command\" value=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_a_printer_offers_the_commands_that_act_now_and_gives_reasons_for_the_others() {
+    let site = DashboardSite::start(1).await;
+    let path = format!("/printers/{}", site.ids[0]);
+    let page = site.get_page(&path).await;
+    assert_eq!(offered_commands(&page)[0], ["start", "disconnect"]);
+    assert!(page.contains("rel=\"noreferrer noopener\">Open OctoPrint</a>") && page.contains("Print a file"), "{page}");
+    site.run_command(&[("printer_id", site.ids[0].as_str()), ("command", "start")]).await;
+    let fragment = site.get_page(&format!("{path}/commands")).await;
+    let [acting, others] = offered_commands(&fragment);
+    assert!(acting.contains(&"pause") && acting.contains(&"cancel") && !acting.contains(&"start"), "{fragment}");
+    assert!(others.contains(&"start") && others.contains(&"resume"), "{fragment}");
+    assert!(!fragment.contains("<span class=\"hint\"></span>") && !fragment.contains("<html"), "{fragment}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_printer_that_cannot_be_commanded_has_a_next_step() {
+    let site = DashboardSite::start(3).await;
+    let [wrong_key, silent, halted] = [0, 1, 2].map(|n| format!("/printers/{}", site.ids[n]));
+    site.farm.printers()[0].set_fault(Some(Fault::WrongKey));
+    site.farm.printers()[1].set_fault(Some(Fault::Refuse));
+    site.farm.printers()[2].perform(MachineAction::FirmwareError("Thermal runaway".to_owned()));
+    let shows = async |path: &str, texts: &[&str]| {
+        wait::until(path, DEADLINE, async || {
+            let page = site.get_page(path).await;
+            let missing: Vec<_> = texts.iter().filter(|text| !page.contains(**text)).collect();
+            if missing.is_empty() { Ok(()) } else { Err(format!("{missing:?} {page}")) }
+        })
+        .await;
+    };
+    let settings = |path: &str, focus: &str| format!("{path}/settings?focus={focus}");
+    let (ask, key, url) = (settings(&wrong_key, "ask"), settings(&wrong_key, "key"), settings(&silent, "url"));
+    shows(&wrong_key, &[&ask, ">Request a key</a>", &key, ">Enter a key</a>"]).await;
+    shows(&silent, &[">Test again</button>", &url, ">Change address</a>", "Open OctoPrint"]).await;
+    shows(&halted, &["name=\"command\" value=\"connect\"", "OctoPrint is not connected to its printer"]).await;
+    assert!(!site.get_page(&halted).await.contains("data-heater"), "no temperatures of a halted printer");
+    for (page, field) in [(key, "id=\"api-key\" autofocus"), (url, "name=\"url\" autofocus")] {
+        assert!(site.get_page(&page).await.contains(field), "{page}");
+    }
+    // The test of the stored address and key needs no typed values.
+    let fields = [("act", "test"), ("url", site.farm.printers()[2].url())];
+    let tested = site.submit(&format!("{halted}/settings"), &fields).await.text().await.expect("a page");
+    assert!(tested.contains("say good"), "{tested}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,7 +23,7 @@ const FILL_FIELD: &str = "const field = document.querySelector(`[name=${argument
 /// Clicks the button of a command on a printer's page, and confirms it.
 async fn run_command(browser: &Browser, page: &str, word: &str, shown: &str) {
     browser.open(page).await;
-    browser.evaluate(&format!("document.querySelector('#act [value={word}]').click()")).await;
+    browser.evaluate(&format!("document.querySelector('[name=command][value={word}]').click()")).await;
     let is_batch_page = "return location.pathname.startsWith('/batches')";
     browser.until_true("the page of the batch or its confirmation", is_batch_page).await;
     if browser.evaluate("return !document.getElementById('live')").await == true {
@@ -72,17 +72,17 @@ async fn a_printer_is_added_and_controlled_with_the_pages_only() {
     browser.open(&page).await;
     browser.until_true("the page shows the pause", &state("Paused")).await;
     run_command(&browser, &page, "resume", "Resumed").await;
-    run_command(&browser, &page, "toggle", "Paused").await;
+    run_command(&browser, &page, "pause", "Paused").await;
     run_command(&browser, &page, "cancel", "Cancelled").await;
     browser.open(&page).await;
     browser.until_true("the plate is occupied", &state("Plate occupied")).await;
-    browser.evaluate("document.querySelector('.plate button').click()").await;
+    browser.evaluate("document.querySelector('.act-now button').click()").await;
     browser.until_true("the plate is clear", &state("Ready")).await;
 
     browser.open(&page).await;
-    let count_rows = "return document.querySelectorAll('#commands tbody tr').length";
+    let count_rows = "return document.querySelectorAll('#history .log > li:not(.a-print)').length";
     assert_eq!(browser.evaluate(count_rows).await, 5, "each command is in the history");
-    let print = browser.evaluate("return document.querySelector('#prints tbody').innerText").await;
+    let print = browser.evaluate("return document.querySelector('#history .a-print').innerText").await;
     let print = print.as_str().expect("a text");
     assert!(print.contains("part.gcode") && print.contains("Cancelled"), "{print}");
     browser.close().await;

@@ -1,5 +1,6 @@
-//! History of one printer: its commands and its prints, each newest first and with pagination.
+//! History of one printer: its commands and its prints in one list, newest first and with pagination.
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -20,26 +21,29 @@ use crate::{
     service::access::Principal,
 };
 
-/// Number of rows per list.
-const ROWS_PER_LIST: usize = 15;
+/// Number of rows per page.
+const ROWS_PER_PAGE: usize = 20;
 
-/// Where each list starts. An invalid value starts at the newest.
+/// Where the list starts. An invalid value starts at the newest.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::http::dashboard) struct HistoryParams {
-    commands: String,
-    prints: String,
+    /// Only rows before this time.
+    before: String,
 }
 
-/// Both lists of a printer.
+/// A page of the history.
 pub(in crate::http::dashboard) struct History {
-    pub commands: Vec<CommandHistoryRow>,
-    pub prints: Vec<PrintRow>,
+    pub rows: Vec<HistoryRow>,
     /// Links to older rows, and back to the newest.
-    pub older_commands: Option<String>,
-    pub older_prints: Option<String>,
-    pub newest_commands: Option<String>,
-    pub newest_prints: Option<String>,
+    pub older: Option<String>,
+    pub newest: Option<String>,
+}
+
+/// One entry of the history.
+pub(in crate::http::dashboard) enum HistoryRow {
+    Command(CommandHistoryRow),
+    Print(PrintRow),
 }
 
 /// A command with its result.
@@ -93,7 +97,7 @@ impl From<Print> for PrintRow {
 }
 
 impl History {
-    /// Returns the lists of a printer, from the requested positions.
+    /// Returns the history of a printer before the requested time.
     pub async fn load(
         dashboard: &Dashboard,
         who: &Principal,
@@ -101,28 +105,22 @@ impl History {
         params: &HistoryParams,
     ) -> Result<Self, Failure> {
         let services = &dashboard.services;
-        let found = services.list_printer_commands(who, id, params.commands.parse().ok(), ROWS_PER_LIST).await?;
-        let filter = PrintFilter { printer_id: Some(id), ..PrintFilter::default() };
-        let one_more = i64::try_from(ROWS_PER_LIST + 1).unwrap_or(i64::MAX);
-        let mut prints = services.list_prints(who, filter, params.prints.parse().ok(), one_more).await?;
-        let has_more = prints.len() > ROWS_PER_LIST;
-        prints.truncate(ROWS_PER_LIST);
-        let next_print = prints.last().filter(|_| has_more).map(|print| print.id.to_string());
-        // Each list has its own pagination.
-        let href = |commands: &str, prints: &str, list: &str| {
-            let fields = [("commands", commands), ("prints", prints)].into_iter().filter(|(_, text)| !text.is_empty());
-            let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-            let mark = if query.is_empty() { "" } else { "?" };
-            format!("/printers/{id}{mark}{query}#{list}")
-        };
-        let (commands, prints_start) = (params.commands.as_str(), params.prints.as_str());
-        Ok(Self {
-            older_commands: found.next.map(|next| href(&next.to_string(), prints_start, "commands")),
-            older_prints: next_print.map(|next| href(commands, &next, "prints")),
-            newest_commands: (!commands.is_empty()).then(|| href("", prints_start, "commands")),
-            newest_prints: (!prints_start.is_empty()).then(|| href(commands, "", "prints")),
-            commands: found.commands.into_iter().map(CommandHistoryRow::from).collect(),
-            prints: prints.into_iter().map(PrintRow::from).collect(),
-        })
+        let until: Option<DateTime<Utc>> = params.before.parse().ok();
+        let commands = services.list_printer_commands(who, id, until, ROWS_PER_PAGE + 1).await?;
+        let filter = PrintFilter { printer_id: Some(id), until, ..PrintFilter::default() };
+        let one_more = i64::try_from(ROWS_PER_PAGE + 1).unwrap_or(i64::MAX);
+        let prints = services.list_prints(who, filter, None, one_more).await?;
+        let commands = commands.into_iter().map(|one| (one.requested_at, HistoryRow::Command(one.into())));
+        let prints = prints.into_iter().map(|one| (one.started_at, HistoryRow::Print(one.into())));
+        let mut rows: Vec<(DateTime<Utc>, HistoryRow)> = commands.chain(prints).collect();
+        rows.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        let has_more = rows.len() > ROWS_PER_PAGE;
+        rows.truncate(ROWS_PER_PAGE);
+        let older = rows.last().filter(|_| has_more).map(|(at, _)| {
+            let at = at.to_rfc3339_opts(SecondsFormat::Micros, true);
+            format!("/printers/{id}?before={at}#history")
+        });
+        let newest = until.map(|_| format!("/printers/{id}#history"));
+        Ok(Self { rows: rows.into_iter().map(|(_, row)| row).collect(), older, newest })
     }
 }

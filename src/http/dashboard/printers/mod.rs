@@ -3,6 +3,7 @@
 pub(super) mod access_fields;
 pub(super) mod api_key_field;
 pub(super) mod camera;
+pub(super) mod commands;
 pub(super) mod connection_test;
 pub(super) mod discover;
 pub(super) mod files;
@@ -27,30 +28,22 @@ use uuid::Uuid;
 
 use self::{
     files::files_unavailable_reason,
-    history::{History, HistoryParams},
+    commands::CommandSection,
+    history::{History, HistoryParams, HistoryRow},
     temperatures::TemperatureSection,
 };
 use super::{
     Dashboard,
-    batches::form::OFFERED_COMMANDS,
     farm::tile_cache::PrinterEntry,
     filters,
     form::FormData,
-    labels,
     messages::{t, text_of},
     page::{Failure, PageFrame, PathUuid, Visitor, render_html},
 };
 use crate::{
-    domain::{command::Command, event_channel::ChannelError, plate::ClearResult},
+    domain::{event_channel::ChannelError, plate::ClearResult},
     service::{Error, access::Principal, plates::PlateToClear},
 };
-
-/// The command as in the API, the label of the button, its icon.
-type PrinterButton = (&'static str, &'static str, &'static str);
-
-fn printer_button(command: &Command) -> PrinterButton {
-    (command.as_str(), labels::command_label(*command), labels::command_icon(*command))
-}
 
 #[derive(Template)]
 #[template(path = "printers/show.html")]
@@ -61,9 +54,7 @@ struct PrinterPage {
     facts: Vec<(String, String)>,
     files_unavailable: Option<&'static str>,
     history: History,
-    buttons: Vec<PrinterButton>,
-    /// Commands for the connection of OctoPrint to the printer.
-    connection_buttons: Vec<PrinterButton>,
+    commands: CommandSection,
     stream: String,
 }
 
@@ -75,6 +66,7 @@ pub(super) async fn show(
 ) -> Result<Html<String>, Failure> {
     let (version, entry) = find_entry(&dashboard, &who, id).await?;
     let history = History::load(&dashboard, &who, id, &params).await?;
+    let commands = CommandSection::load(&dashboard, &who, entry.clone()).await?;
     let temperatures = TemperatureSection::load(&dashboard, &who, &entry).await;
     render_html(&PrinterPage {
         frame: PageFrame::new(&who, "farm"),
@@ -82,8 +74,7 @@ pub(super) async fn show(
         temperatures,
         files_unavailable: files_unavailable_reason(&entry),
         history,
-        buttons: OFFERED_COMMANDS.iter().map(printer_button).collect(),
-        connection_buttons: [Command::Connect, Command::Disconnect].iter().map(printer_button).collect(),
+        commands,
         stream: format!("/stream?only={id}&since={}", dashboard.tile_cache.format_stamp(version)),
         entry,
     })

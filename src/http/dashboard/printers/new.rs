@@ -41,6 +41,8 @@ struct NewPrinterPage {
     power_group: String,
     /// Errors of the typed values.
     errors: Vec<String>,
+    /// The field where the page starts. None.
+    focus: &'static str,
 }
 
 impl NewPrinterPage {
@@ -55,22 +57,17 @@ impl NewPrinterPage {
             tags: text("tags"),
             power_group: text("power_group"),
             errors: Vec::new(),
+            focus: "",
         }
     }
 }
 
 /// Query parameters: the known values of a discovered printer.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 pub(in crate::http::dashboard) struct NewPrinterParams {
     name: String,
     url: String,
-}
-
-impl Default for NewPrinterParams {
-    fn default() -> Self {
-        Self { name: String::new(), url: "http://".to_owned() }
-    }
 }
 
 pub(in crate::http::dashboard) async fn show_form(
@@ -87,6 +84,7 @@ pub(in crate::http::dashboard) async fn show_form(
         tags: String::new(),
         power_group: String::new(),
         errors: Vec::new(),
+        focus: "",
     })
 }
 

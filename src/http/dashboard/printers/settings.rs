@@ -2,10 +2,11 @@
 
 use askama::Template;
 use axum::{
-    extract::State,
+    extract::{Query, State},
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
@@ -46,6 +47,15 @@ struct SettingsPage {
     key: ApiKeyField,
     access: AccessFields,
     errors: Vec<String>,
+    /// The field or button where the page starts: `key`, `ask` or `url`.
+    focus: String,
+}
+
+/// Query parameters of the form.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(in crate::http::dashboard) struct SettingsParams {
+    focus: String,
 }
 
 struct TextField {
@@ -113,6 +123,7 @@ pub(in crate::http::dashboard) async fn show_form(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
     PathUuid(id): PathUuid,
+    Query(params): Query<SettingsParams>,
 ) -> Result<Response, Failure> {
     let printer = load_printer(&dashboard, &who, id).await?;
     let page = SettingsPage {
@@ -126,6 +137,7 @@ pub(in crate::http::dashboard) async fn show_form(
         key: ApiKeyField::default(),
         access: AccessFields::from_printer(&printer.details),
         errors: Vec::new(),
+        focus: params.focus,
     };
     Ok(render_html(&page)?.into_response())
 }
@@ -169,6 +181,7 @@ pub(in crate::http::dashboard) async fn change(
         key,
         access,
         errors,
+        focus: String::new(),
     };
     let status = if page.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     Ok((status, render_html(&page)?).into_response())

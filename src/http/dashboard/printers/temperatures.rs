@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
         Dashboard,
         farm::tile_cache::PrinterEntry,
         messages::{t, t_with, text_of},
+        time::TimeElement,
     },
     service::{Error, access::Principal, printers::PrinterView, temperatures::TemperaturePoint},
 };
@@ -33,6 +34,8 @@ pub(in crate::http::dashboard) struct TemperatureSection {
     pub heaters: Vec<HeaterRow>,
     /// Why there are no temperatures, or no history.
     pub reason: Option<String>,
+    /// When they were read.
+    pub read_at: Option<TimeElement>,
 }
 
 /// One heater in the table.
@@ -65,9 +68,18 @@ impl TemperatureSection {
     /// Returns the current and recent temperatures of a printer.
     pub async fn load(dashboard: &Dashboard, who: &Principal, entry: &PrinterEntry) -> Self {
         let live = &entry.view.live;
+        let unknown = |reason| Self {
+            chart_json: String::new(),
+            heaters: Vec::new(),
+            reason: Some(t(reason).to_owned()),
+            read_at: None,
+        };
         if live.reachability != Reachability::Online {
-            let reason = t("temperature-no-answer").to_owned();
-            return Self { chart_json: String::new(), heaters: Vec::new(), reason: Some(reason) };
+            return unknown("temperature-no-answer");
+        }
+        // A halted or disconnected printer has no current values, only old ones.
+        if !live.state.is_operational() {
+            return unknown("temperature-none");
         }
         let past = tokio::time::timeout(HISTORY_TIMEOUT, dashboard.services.past_temperatures(who, entry.id())).await;
         let (past, reason) = match past {
@@ -80,7 +92,8 @@ impl TemperatureSection {
             Err(_) => (Vec::new(), Some(t("temperature-history-late").to_owned())),
         };
         let past = if past.is_empty() { vec![current_point(&entry.view, clock::now())] } else { past };
-        Self::from_points(&past, reason)
+        let read_at = live.heaters_read_at.and_then(|read| clock::now().checked_sub_signed(TimeDelta::from_std(read.elapsed()).ok()?));
+        Self { read_at: read_at.map(TimeElement::time_of_day), ..Self::from_points(&past, reason) }
     }
 
     fn from_points(points: &[TemperaturePoint], reason: Option<String>) -> Self {
@@ -92,6 +105,7 @@ impl TemperatureSection {
             reason: if heaters.is_empty() { reason.or_else(|| Some(nothing.to_owned())) } else { reason },
             chart_json: serde_json::to_string(&chart).unwrap_or_default(),
             heaters,
+            read_at: None,
         }
     }
 }
@@ -102,6 +116,9 @@ fn current_point(view: &PrinterView, at: DateTime<Utc>) -> TemperaturePoint {
 
 /// Returns the event for a live page: one more moment.
 pub(in crate::http::dashboard) fn chart_event(view: &PrinterView, at: DateTime<Utc>) -> Option<String> {
+    if !view.live.state.is_operational() {
+        return None;
+    }
     let chart = TemperatureChart::from_points(&[current_point(view, at)]);
     (!chart.heaters.is_empty()).then(|| serde_json::to_string(&chart).unwrap_or_default())
 }
