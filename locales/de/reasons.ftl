@@ -36,3 +36,4 @@ reason-file_does_not_fit = Die Datei passt nicht zu diesem Drucker.
 fit-model = Die Datei ist für das Modell { $file }, und dieser Drucker ist ein { $printer }.
 fit-nozzle = Die Datei ist für eine Düse mit { $file } mm, und dieser Drucker hat { $printer } mm.
 fit-bed = Der Druck braucht { $file } mm, und das Bett dieses Druckers hat { $printer } mm.
+reason-out_of_service = Der Drucker ist außer Betrieb.

@@ -153,3 +153,5 @@ rule-yes-no = muss ja oder nein sein
 rule-file-id = muss die Id einer Datei der Bibliothek sein
 rule-start-file = muss entweder path und origin oder file_id enthalten
 rule-max-items = darf höchstens { $max } Einträge enthalten
+rule-years = muss in den Jahren { $min } bis { $max } liegen, und liegt in { $value }
+rule-not-in-service = ist nur erlaubt, wenn der Drucker ausläuft oder außer Betrieb ist

@@ -36,3 +36,4 @@ reason-file_does_not_fit = The file does not fit this printer.
 fit-model = The file is for the model { $file }, and this printer is a { $printer }.
 fit-nozzle = The file is for a { $file } mm nozzle, and this printer has { $printer } mm.
 fit-bed = The print needs { $file } mm, and the bed of this printer has { $printer } mm.
+reason-out_of_service = The printer is out of service.

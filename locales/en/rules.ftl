@@ -153,3 +153,5 @@ rule-yes-no = must be yes or no
 rule-file-id = must be the id of a file in the library
 rule-start-file = must contain either path and origin, or file_id
 rule-max-items = must contain at most { $max } items
+rule-years = must be in the years { $min } to { $max }, and is in { $value }
+rule-not-in-service = is only allowed for a printer that is draining or out of service

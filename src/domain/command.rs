@@ -138,6 +138,7 @@ string_enum! {
         NotRecorded = "not_recorded",
         UploadFailed = "upload_failed",
         FileDoesNotFit = "file_does_not_fit",
+        OutOfService = "out_of_service",
     }
 }
 
@@ -178,6 +179,12 @@ impl Command {
         matches!(self, Self::Cancel | Self::Pause)
     }
 
+    /// Returns whether the command makes a print run. A printer that is out of service refuses such a command. A
+    /// `toggle` must be resolved first.
+    pub fn runs_print(self) -> bool {
+        matches!(self, Self::Start | Self::Restart | Self::Resume)
+    }
+
     /// Returns whether the command makes heaters draw current. `max_heating` counts these commands.
     pub fn heats(self) -> bool {
         matches!(self, Self::Start | Self::Restart | Self::Resume)
@@ -189,6 +196,13 @@ impl Step {
     /// second start does harm.
     pub fn may_be_repeated(self) -> bool {
         matches!(self, Self::Pause | Self::Resume | Self::Cancel)
+    }
+}
+
+impl Step {
+    /// Returns whether the step makes a print run.
+    pub fn runs_print(self) -> bool {
+        matches!(self, Self::Start | Self::Resume)
     }
 }
 

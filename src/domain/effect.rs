@@ -28,6 +28,8 @@ pub struct Observation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guards {
     pub enabled: bool,
+    /// The printer is out of service: no print may start or continue.
+    pub out_of_service: bool,
     /// The plate is clear, it is assumed to be clear, or the plate check is off.
     pub plate_clear: bool,
     pub expected_job: Option<ExpectedJob>,
@@ -125,12 +127,23 @@ pub fn decide(command: Command, observation: &Observation, guards: &Guards) -> D
     if !guards.enabled {
         return Decision::Reject(Reason::PrinterDisabled);
     }
+    if guards.out_of_service && runs_print(command, observation.state) {
+        return Decision::Reject(Reason::OutOfService);
+    }
     match decide_by_state(command, observation, guards) {
         refused @ Decision::Reject(_) => refused,
         allowed => match check_guards(command, allowed, observation, guards) {
             Some(reason) => Decision::Reject(reason),
             None => allowed,
         },
+    }
+}
+
+/// Returns whether the command makes a print run in this state.
+fn runs_print(command: Command, state: PrinterState) -> bool {
+    match command {
+        Command::Toggle => resolve_toggle(state).is_ok_and(Command::runs_print),
+        other => other.runs_print(),
     }
 }
 

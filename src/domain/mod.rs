@@ -34,6 +34,7 @@ pub mod printer_access;
 pub mod printer_content;
 pub mod printer_file;
 pub mod printer_profile;
+pub mod production;
 pub mod reading;
 pub mod sliced_3mf;
 pub mod stall;

@@ -8,6 +8,7 @@ use super::{
     message::Message,
     printer_access::{PrinterAccess, clean_pasted_line},
     printer_profile::PrinterProfile,
+    production::Production,
     validation::{ValidationErrors, check_line},
 };
 
@@ -38,6 +39,7 @@ pub struct PrinterDetails {
     pub enabled: bool,
     #[serde(flatten)]
     pub profile: PrinterProfile,
+    pub production: Production,
     /// User for the web server in front of OctoPrint.
     pub proxy_user: Option<String>,
     /// Lower-case names of the headers that are sent with every request.
@@ -59,6 +61,7 @@ impl PrinterDetails {
             tags: Vec::new(),
             enabled: true,
             profile: PrinterProfile::default(),
+            production: Production::default(),
             proxy_user: None,
             header_names: Vec::new(),
             ca_certificate: None,
@@ -92,6 +95,7 @@ impl PrinterDetails {
         self.tags.sort();
         self.tags.dedup();
         self.profile.check(&mut invalid);
+        self.production.check(&mut invalid);
         invalid.into_result(self)
     }
 }

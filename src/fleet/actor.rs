@@ -27,6 +27,7 @@ use crate::{
     config::Settings,
     domain::{
         heating::HeatingWatch,
+        message::Message,
         print::PrintTracker,
         reading::{JobReading, PrinterEvent},
         stall::StallWatch,
@@ -77,6 +78,8 @@ pub(super) struct Actor {
     /// The version of the wanted state that the actor has applied.
     wanted_version: u64,
     pub(super) retiring: bool,
+    /// Why the printer refuses to print, if it is out of service.
+    pub(super) out_of_service: Option<Message>,
 }
 
 impl Actor {
@@ -108,6 +111,7 @@ impl Actor {
             wanted,
             wanted_version: 0,
             retiring: false,
+            out_of_service: None,
             octoprint: config.octoprint,
         }
     }
@@ -161,9 +165,10 @@ impl Actor {
     }
 
     /// Applies the wanted state if it has changed.
-    fn apply_wanted_state(&mut self) {
+    pub(super) fn apply_wanted_state(&mut self) {
         let Some(wanted) = self.wanted.changed_since(self.wanted_version) else { return };
         self.retiring = wanted.is_retired;
+        self.out_of_service = wanted.out_of_service;
         if let Some((version, octoprint)) = wanted.client
             && version > self.wanted_version
         {

@@ -16,6 +16,7 @@ use crate::{
     domain::{
         command::{Effect, Outcome, Reason, SettledEffect, Step},
         effect::{self, Decision, Evidence, Observation, Verdict},
+        message::Message,
         print::ActorKind,
         state::PrinterState,
     },
@@ -112,6 +113,11 @@ impl Actor {
     pub(super) fn send_again(&mut self, now: Instant) -> bool {
         let observation = self.observation();
         let Some(command) = self.commands.current_mut() else { return false };
+        let refusal = self.out_of_service.clone().filter(|_| command.step.runs_print());
+        if let Some(refusal) = refusal {
+            self.finish_command(Outcome::Unconfirmed, Some(Reason::OutOfService), Some(refusal));
+            return true;
+        }
         if now >= command.spec.expires {
             let state = observation.state;
             self.finish_command(Outcome::Unconfirmed, Some(effect::overdue_reason(state)), None);
@@ -130,6 +136,7 @@ impl Actor {
         let observation = self.observation();
         let retiring = self.retiring;
         let overtaken = self.commands.is_overtaken();
+        let refusal = self.out_of_service.clone();
         let Some(command) = self.commands.current_mut() else { return false };
         if command.step == Step::Pause
             && self.tracker.current().and_then(|print| print.paused_by).is_some_and(|by| by.kind == ActorKind::Unknown)
@@ -146,7 +153,7 @@ impl Actor {
         }
         let before = command.first_before.clone().unwrap_or_else(|| observation.clone());
         // The actor never continues a command of the previous run of the server.
-        let may_continue = command.spec.recovery.is_none() && !retiring && !overtaken;
+        let may_continue = command.spec.recovery.is_none() && !retiring && !overtaken && refusal.is_none();
         let next = effect::decide_restart_start(&before, &command.evidence, &observation);
         match next {
             Decision::Send(step) if may_continue => {
@@ -159,7 +166,8 @@ impl Actor {
                 false
             }
             Decision::Send(_) | Decision::Wait | Decision::Unchanged | Decision::Reject(_) => {
-                self.finish_command(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), None);
+                let detail = refusal.filter(|_| !overtaken).map(not_started_again);
+                self.finish_command(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), detail);
                 true
             }
         }
@@ -263,4 +271,9 @@ impl Actor {
             self.outbox.send(ActorEvent::Settled { command_id, settled });
         }
     }
+}
+
+/// Returns the text for a restart whose second half a printer out of service refuses.
+pub(super) fn not_started_again(refusal: Message) -> Message {
+    Message::new("refusal-not-started-again").with_message("why", refusal)
 }

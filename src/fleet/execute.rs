@@ -107,6 +107,10 @@ impl Actor {
             self.finish_command(Outcome::Expired, None, None);
             return true;
         }
+        if self.refuse_out_of_service() {
+            return true;
+        }
+        let Some(command) = self.commands.current() else { return false };
         if !self.is_fresh(command.fresh_after, now) {
             if command.next_read.is_none_or(|due| now >= due) {
                 self.start_reading(now);
@@ -123,12 +127,24 @@ impl Actor {
             self.finish_command(Outcome::Rejected, Some(Reason::WaitedTooLong), None);
             return true;
         }
+        if self.refuse_out_of_service() {
+            return true;
+        }
         let after = self.commands.current().and_then(|command| command.fresh_after);
         if self.is_fresh(after, now) {
             return self.decide();
         }
         self.read_if_due(now);
         false
+    }
+
+    /// Rejects a command that would make a print run if the printer is out of service. That needs no reading: such a
+    /// printer may be switched off. A toggle is decided on a reading.
+    fn refuse_out_of_service(&mut self) -> bool {
+        let runs_print = self.commands.current().is_some_and(|command| command.command().runs_print());
+        let Some(refusal) = self.out_of_service.clone().filter(|_| runs_print) else { return false };
+        self.finish_command(Outcome::Rejected, Some(Reason::OutOfService), Some(refusal));
+        true
     }
 
     /// Decides the command in flight and executes the decision. Returns `false` if the command must wait.
@@ -138,9 +154,11 @@ impl Actor {
         let gate = self.context.settings.plate_gate;
         let plate_clear = !gate || self.published.live().plate.state == PlateState::Clear;
         let enabled = !self.retiring;
+        let refusal = self.out_of_service.clone();
         let Some(command) = self.commands.current_mut() else { return false };
         let guards = Guards {
             enabled,
+            out_of_service: refusal.is_some(),
             plate_clear: plate_clear || command.spec.assume_clear,
             expected_job: command.spec.expected_job.clone(),
             file: command.spec.file.clone(),
@@ -183,7 +201,8 @@ impl Actor {
                 true
             }
             Decision::Reject(reason) => {
-                self.finish_command(Outcome::Rejected, Some(reason), None);
+                let detail = refusal.filter(|_| reason == Reason::OutOfService);
+                self.finish_command(Outcome::Rejected, Some(reason), detail);
                 true
             }
         }

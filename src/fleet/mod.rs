@@ -51,6 +51,7 @@ use self::{
 use crate::{
     config::Settings,
     domain::{
+        message::Message,
         plate::{ClearedPlate, Plate},
         print::{JobMark, Print, PrintTracker, SentStart},
         state::{PrinterState, Reachability},
@@ -73,6 +74,8 @@ pub struct ActorConfig {
     pub print: Option<Print>,
     /// The start that the previous run of the server sent and did not settle.
     pub start: Option<SentStart>,
+    /// Why the printer refuses to print, if it is out of service.
+    pub out_of_service: Option<Message>,
 }
 
 impl ActorConfig {
@@ -88,6 +91,7 @@ impl ActorConfig {
             plate: Plate::clear(),
             print: None,
             start: None,
+            out_of_service: None,
         }
     }
 
@@ -173,6 +177,7 @@ impl Fleet {
         }
         if let Some(handle) = actors.get(&id) {
             handle.wanted.connect(config.octoprint);
+            handle.wanted.set_out_of_service(config.out_of_service);
             handle.wake();
             return;
         }
@@ -185,6 +190,7 @@ impl Fleet {
         self.view().put(config.unobserved_entry());
         let (mailbox, inbox) = mpsc::channel(MAILBOX);
         let wanted = Arc::new(SharedWantedState::default());
+        wanted.set_out_of_service(config.out_of_service.clone());
         let task = self.inner.tasks.spawn(self.clone().supervise(config, wanted.clone(), inbox)).abort_handle();
         actors.insert(id, ActorHandle { wanted, mailbox, task });
     }
@@ -203,6 +209,20 @@ impl Fleet {
             handle.wanted.retire();
             handle.wake();
         }
+    }
+
+    /// Takes a printer out of service, or returns it to service. The actor checks it before every send.
+    pub fn set_out_of_service(&self, id: Uuid, refusal: Option<Message>) {
+        if let Some(handle) = self.actors().get(&id)
+            && handle.wanted.set_out_of_service(refusal)
+        {
+            handle.wake();
+        }
+    }
+
+    /// Returns why a printer refuses to print, if it is out of service.
+    pub fn out_of_service(&self, id: Uuid) -> Option<Message> {
+        self.actors().get(&id)?.wanted.out_of_service()
     }
 
     /// Returns the printers that have an actor.

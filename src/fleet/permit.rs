@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{
     actor::Actor,
+    confirm::not_started_again,
     in_flight::Phase,
     message::{ActorEvent, SendRequest},
     request,
@@ -20,6 +21,7 @@ use crate::{
     clock,
     domain::{
         command::{Outcome, Reason, Step},
+        message::Message,
         state::PrinterState,
     },
 };
@@ -52,6 +54,8 @@ impl Actor {
     /// Handles a granted or refused permit: sends, requests it again, or ends the command.
     pub(super) fn on_permit(&mut self, command_id: Uuid, granted: bool) {
         if granted {
+            // The printer may have been taken out of service since the permit was requested.
+            self.apply_wanted_state();
             // Events from before the send must not count as its effect.
             self.process_received_frames();
             self.settle_print();
@@ -102,6 +106,12 @@ impl Actor {
             self.finish_command(outcome, Some(reason), None);
             return;
         }
+        let is_unsent_restart = command.is_restart() && command.attempts == 1;
+        let refusal = self.out_of_service.clone().filter(|_| command.step.runs_print() || is_unsent_restart);
+        if let Some(refusal) = refusal {
+            self.finish_out_of_service(refusal);
+            return;
+        }
         command.sends += 1;
         command.sent_at = Some(clock::now());
         command.phase = Phase::Send;
@@ -115,5 +125,17 @@ impl Actor {
         // An effect that is observed from here on proves nothing about an earlier command.
         self.commands.unsettled_mut().clear();
         self.requests.push(Box::pin(request::send_step(octoprint, command_id, step, file, not_after)));
+    }
+
+    /// Ends a command whose printer was taken out of service while its permit was requested. No byte of this send was
+    /// sent.
+    fn finish_out_of_service(&mut self, refusal: Message) {
+        let Some(command) = self.commands.current() else { return };
+        let (outcome, reason, detail) = if command.is_restart() && command.step == Step::Start {
+            (Outcome::Unconfirmed, Reason::CancelledNotStarted, not_started_again(refusal))
+        } else {
+            (Outcome::Rejected, Reason::OutOfService, refusal)
+        };
+        self.finish_command(outcome, Some(reason), Some(detail));
     }
 }

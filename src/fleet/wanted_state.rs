@@ -1,4 +1,5 @@
-//! The wanted state of an actor: its client, its retirement, and the print that was removed from its plate.
+//! The wanted state of an actor: its client, its retirement, its service state, and the print that was removed from its
+//! plate.
 //!
 //! Other tasks may set it at any time, and the actor reads it in each turn. A full mailbox or a restart of the actor loses
 //! nothing. Of several changes, the newest counts.
@@ -8,7 +9,10 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use crate::{domain::plate::ClearedPlate, octoprint::OctoPrint};
+use crate::{
+    domain::{message::Message, plate::ClearedPlate},
+    octoprint::OctoPrint,
+};
 
 /// The wanted state of one actor, shared with its fleet.
 #[derive(Default)]
@@ -27,6 +31,8 @@ pub(super) struct WantedState {
     /// The printer is disabled: finish the sent commands, then end.
     pub is_retired: bool,
     pub cleared_plate: Option<ClearedPlate>,
+    /// Why the printer refuses to print, if it is out of service.
+    pub out_of_service: Option<Message>,
 }
 
 impl SharedWantedState {
@@ -46,6 +52,20 @@ impl SharedWantedState {
     /// Records that a print was removed from the plate.
     pub fn clear_plate(&self, cleared: ClearedPlate) {
         self.change(|state| state.cleared_plate = Some(cleared));
+    }
+
+    /// Takes the printer out of service with this refusal, or returns it to service. Returns `false` if nothing changes.
+    pub fn set_out_of_service(&self, refusal: Option<Message>) -> bool {
+        if self.state().out_of_service == refusal {
+            return false;
+        }
+        self.change(|state| state.out_of_service = refusal);
+        true
+    }
+
+    /// Returns why the printer refuses to print, if it is out of service.
+    pub fn out_of_service(&self) -> Option<Message> {
+        self.state().out_of_service.clone()
     }
 
     /// Whether the actor must end.

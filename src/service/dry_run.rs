@@ -10,6 +10,7 @@ use crate::{
         batch::{BatchSpec, PlatePolicy},
         command::{Command, FileRef, Reason, StartFile},
         effect::{self, Decision, Guards, Observation},
+        message::Message,
         plate::PlateState,
         print::ActorKind,
         reading::LOCAL_ORIGIN,
@@ -67,9 +68,18 @@ impl Services {
     /// Predicts the effect of a command from the known state, without a request to the printer.
     pub(super) fn dry_run(&self, spec: &BatchSpec, selected: SelectedPrinter) -> DryRunRow {
         let live = self.fleet.view().get(selected.printer_id);
+        let out_of_service = self.fleet.out_of_service(selected.printer_id);
         let state = live.as_ref().map_or(PrinterState::Unknown, |live| live.last_state);
         if let Some(reason) = selected.refused {
             return DryRunRow { selected, decision: Decision::Reject(reason), state, resolved: None, transfer: None };
+        }
+        // The actor refuses without a reading, so the printer may be out of reach.
+        let is_busy = live.as_ref().and_then(|live| live.in_flight).is_some_and(|command| command != spec.command);
+        if spec.command.runs_print()
+            && !is_busy
+            && let Some(refusal) = out_of_service
+        {
+            return refuse_out_of_service(selected, state, None, refusal);
         }
         let out_of_reach = match live.as_ref().map_or(Reachability::Unknown, |live| live.reachability) {
             Reachability::Online => None,
@@ -94,6 +104,7 @@ impl Services {
             || live.is_some_and(|live| live.plate.state == PlateState::Clear);
         let guards = Guards {
             enabled: true,
+            out_of_service: out_of_service.is_some(),
             plate_clear,
             expected_job: selected.expected_job.clone().or_else(|| spec.expected_job.clone()),
             file: start_file_guard(&selected, spec),
@@ -103,8 +114,24 @@ impl Services {
         let resolved =
             (spec.command == Command::Toggle).then(|| effect::resolve_toggle(observation.state).ok()).flatten();
         let decision = effect::decide(resolved.unwrap_or(spec.command), &observation, &guards);
+        if decision == Decision::Reject(Reason::OutOfService)
+            && let Some(refusal) = out_of_service
+        {
+            return refuse_out_of_service(selected, state, resolved, refusal);
+        }
         DryRunRow { selected, decision, state, resolved, transfer: None }
     }
+}
+
+/// Returns the row of a printer that is out of service.
+fn refuse_out_of_service(
+    mut selected: SelectedPrinter,
+    state: PrinterState,
+    resolved: Option<Command>,
+    refusal: Message,
+) -> DryRunRow {
+    selected.refusal_detail = Some(refusal);
+    DryRunRow { selected, decision: Decision::Reject(Reason::OutOfService), state, resolved, transfer: None }
 }
 
 /// Returns the file that a start names. A file of the library has no path on the printer yet.

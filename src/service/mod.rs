@@ -25,6 +25,7 @@ pub mod health;
 pub mod idempotency;
 pub mod import;
 mod login_throttle;
+mod maintenance;
 pub mod oidc;
 pub mod plates;
 pub mod printer_access;

@@ -47,6 +47,16 @@ pub struct ProxyAuthPatch {
 }
 
 impl AccessPatch {
+    /// Returns whether the patch changes nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { api_key, proxy_auth, headers, ca_certificate, camera_url } = self;
+        api_key.is_none()
+            && proxy_auth.is_none()
+            && headers.is_none()
+            && ca_certificate.is_none()
+            && camera_url.is_none()
+    }
+
     /// Returns the names of the fields that change, for the audit.
     fn changed_fields(&self) -> impl Iterator<Item = &'static str> {
         let password =

@@ -22,6 +22,7 @@ use crate::{
         printer::{Printer, PrinterDetails},
         printer_access::PrinterAccess,
         printer_profile::ProfilePatch,
+        production::ProductionPatch,
         reading::JobReading,
         state::{PrinterState, Reachability},
         validation::ValidationErrors,
@@ -57,6 +58,18 @@ pub struct PrinterPatch {
     pub tags: Option<Vec<String>>,
     pub enabled: Option<bool>,
     pub profile: ProfilePatch,
+    pub production: Option<ProductionPatch>,
+}
+
+impl PrinterPatch {
+    /// Returns the lowest role that may apply the patch. Operators change the service state, and nothing else.
+    fn required_role(&self) -> Role {
+        let Self { name, url, access, tags, enabled, profile, production } = self;
+        let changes_other = name.is_some() || url.is_some() || tags.is_some() || enabled.is_some();
+        let is_production_only =
+            production.is_some() && !changes_other && access.is_empty() && *profile == ProfilePatch::default();
+        if is_production_only { Role::Operator } else { Role::Manager }
+    }
 }
 
 /// Filter of a list of printers.
@@ -197,7 +210,7 @@ impl Services {
         if_match: Option<i64>,
         patch: PrinterPatch,
     ) -> Result<PrinterView, Error> {
-        who.require(Role::Manager)?;
+        who.require(patch.required_role())?;
         let printer = self.change_registry(self.store_patch(who, id, if_match, &patch)).await?;
         self.apply_to_fleet(&[(id, Some(printer.version))]).await;
         tracing::info!(printer.id = %id, printer.name = %printer.details.name, by = %who.name, "printer changed");
@@ -342,5 +355,6 @@ fn apply_patch(mut details: PrinterDetails, patch: PrinterPatch) -> PrinterDetai
     set(&mut details.tags, patch.tags);
     set(&mut details.enabled, patch.enabled);
     patch.profile.apply(&mut details.profile);
+    details.production.apply(patch.production.unwrap_or_default());
     details
 }

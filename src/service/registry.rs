@@ -260,6 +260,9 @@ impl Services {
             observation.as_ref().and_then(|observation| observation.octoprint_version.as_deref().map(Arc::from));
         let initial = LivePrinter::unobserved(id, last_state, observed_at, plate.clone());
         let initial = LivePrinter { octoprint_version: octoprint_version.clone(), ..initial };
+        // Before anything that can fail: a printer out of service must not print.
+        let out_of_service = printer.details.production.refusal();
+        self.fleet.set_out_of_service(id, out_of_service.clone());
         if !enabled && before.as_ref().is_some_and(|before| before.enabled) {
             self.fleet.retire(id);
             self.signal_dispatcher(self.dispatcher.signal_printer_disabled(id)).await?;
@@ -287,11 +290,12 @@ impl Services {
                 plate,
                 print: stored.prints.remove(&id),
                 start: stored.starts.remove(&id),
+                out_of_service,
             });
         } else if is_repaired || self.fleet.view().get(id).is_none() {
             self.fleet.view().put(initial);
         } else {
-            // The actor does not need the name or the tags, but pages follow the view.
+            // The actor does not need the name or the tags, and it has the service state. Pages follow the view.
             self.fleet.touch(id);
         }
         self.registry.applied.send_modify(|all| drop(all.insert(id, applied)));

@@ -22,7 +22,8 @@ pub const ROUTE_ROLES: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/printers/test", "manager"),
     ("POST", "/api/v1/printers/bulk", "manager"),
     ("GET", "/api/v1/printers/{id}", "viewer"),
-    ("PATCH", "/api/v1/printers/{id}", "manager"),
+    // Fields other than `production` need the role manager (`maintenance.rs`).
+    ("PATCH", "/api/v1/printers/{id}", "operator"),
     ("DELETE", "/api/v1/printers/{id}", "manager"),
     ("GET", "/api/v1/printers/{id}/job", "viewer"),
     ("POST", "/api/v1/printers/{id}/job", "operator"),

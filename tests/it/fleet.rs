@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use printyard::{
     config::Settings,
     domain::{
-        command::{Command, Outcome},
+        command::{Command, Outcome, Reason},
         command_report::CommandReport,
+        message::Message,
         printer_access::PrinterAccess,
         state::PrinterState,
     },
@@ -72,7 +73,7 @@ impl FleetSetup {
             file: None,
             named: true,
             force: false,
-            assume_clear: false,
+            assume_clear: true,
             confirm_within: DEADLINE,
             wait_when_unreachable: false,
             expires,
@@ -171,5 +172,47 @@ async fn a_late_permit_is_not_used_and_is_requested_again() {
     assert_eq!(setup.next_report().await.outcome, Outcome::Accepted);
     assert_eq!(setup.next_report().await.outcome, Outcome::Confirmed);
     assert_eq!(setup.received_commands(), ["pause"]);
+    setup.stop.cancel();
+}
+
+#[tokio::test]
+async fn a_permit_is_not_used_for_a_printer_that_was_taken_out_of_service_in_the_meantime() {
+    let refusal = || Some(Message::new("refusal-out-of-service"));
+    let mut setup = FleetSetup::new().await;
+    setup.farm.printers()[0].perform(MachineAction::Pause);
+    setup.until_state(PrinterState::Paused).await;
+    for (id, command) in [(1, Command::Resume), (2, Command::Restart)] {
+        setup.fleet.set_out_of_service(PRINTER, None);
+        setup.perform(id, command, Instant::now() + DEADLINE);
+        let request = setup.next_send_request().await;
+        setup.fleet.set_out_of_service(PRINTER, refusal());
+        request.permit.send(true).expect("the actor waits");
+        let report = setup.next_report().await;
+        assert_eq!((report.outcome, report.reason), (Outcome::Rejected, Some(Reason::OutOfService)), "{command}");
+        assert_eq!(report.detail, refusal());
+    }
+    assert!(setup.received_commands().is_empty(), "{:?}", setup.received_commands());
+    setup.stop.cancel();
+}
+
+#[tokio::test]
+async fn a_restart_does_not_start_a_printer_that_was_taken_out_of_service_in_the_meantime() {
+    let mut setup = FleetSetup::new().await;
+    setup.perform(1, Command::Restart, Instant::now() + DEADLINE);
+    setup.next_send_request().await.permit.send(true).expect("the actor waits");
+    assert_eq!(setup.next_report().await.outcome, Outcome::Accepted);
+    // The permit for the second half was requested before or after this.
+    setup.fleet.set_out_of_service(PRINTER, Some(Message::new("refusal-out-of-service")));
+    let report = match setup.next().await {
+        ActorEvent::Report(report) => report,
+        ActorEvent::SendRequest(request) => {
+            request.permit.send(true).expect("the actor waits");
+            setup.next_report().await
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((report.outcome, report.reason), (Outcome::Unconfirmed, Some(Reason::CancelledNotStarted)));
+    assert_eq!(report.detail.map(|detail| detail.id), Some("refusal-not-started-again".into()));
+    assert_eq!(setup.received_commands(), ["cancel"]);
     setup.stop.cancel();
 }

@@ -24,6 +24,7 @@ mod fleet;
 mod header_injection;
 mod library;
 mod limits;
+mod maintenance;
 mod mutations;
 mod oidc;
 mod pages;

@@ -76,7 +76,15 @@ fn observation(state: S) -> Observation {
 }
 
 fn guards() -> Guards {
-    Guards { enabled: true, plate_clear: true, expected_job: None, file: None, named: true, force: false }
+    Guards {
+        enabled: true,
+        out_of_service: false,
+        plate_clear: true,
+        expected_job: None,
+        file: None,
+        named: true,
+        force: false,
+    }
 }
 
 fn evidence_with(states: &[S]) -> Evidence {
@@ -136,6 +144,24 @@ fn a_disabled_printer_refuses_every_command_in_every_state() {
     let disabled = Guards { enabled: false, ..guards() };
     for (state, command) in S::ALL.into_iter().flat_map(|state| COMMANDS.map(|command| (state, command))) {
         assert_eq!(decide(command, &observation(state), &disabled), Decision::Reject(Reason::PrinterDisabled));
+    }
+}
+
+#[test]
+fn a_printer_out_of_service_refuses_only_commands_that_make_a_print_run() {
+    let out_of_service = Guards { out_of_service: true, ..guards() };
+    for (state, command) in S::ALL.into_iter().flat_map(|state| COMMANDS.map(|command| (state, command))) {
+        let is_refused = match command {
+            Command::Start | Command::Restart | Command::Resume => true,
+            Command::Toggle => matches!(state, S::Pausing | S::Paused),
+            Command::Pause | Command::Cancel | Command::Connect | Command::Disconnect => false,
+        };
+        let expected = if is_refused {
+            Decision::Reject(Reason::OutOfService)
+        } else {
+            decide(command, &observation(state), &guards())
+        };
+        assert_eq!(decide(command, &observation(state), &out_of_service), expected, "{command} of {state:?}");
     }
 }
 

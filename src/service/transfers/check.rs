@@ -63,11 +63,19 @@ impl Services {
             refused: None,
             refusal_detail: None,
         };
-        let reason = match self.dry_run(spec, selected).decision {
+        let row = self.dry_run(spec, selected);
+        let reason = match row.decision {
             Decision::Send(_) | Decision::Unchanged => return Check::Passed,
             Decision::Wait => return Check::Later,
             Decision::Reject(reason) => reason,
         };
+        let refuse = |outcome| {
+            let detail = row.selected.refusal_detail.clone();
+            Check::Refused(FileRefusal { command_id: awaited.command_id, outcome, reason, detail })
+        };
+        if reason == Reason::OutOfService {
+            return refuse(Outcome::Rejected);
+        }
         let live = self.fleet.view().get(awaited.printer_id);
         // An event may have been lost: a refusal needs a newer observation.
         let is_known = live.as_ref().is_some_and(|live| live.reachability != Reachability::Unknown);
@@ -76,12 +84,11 @@ impl Services {
             self.fleet.request_reading(awaited.printer_id);
             return Check::Later;
         }
-        let outcome = match reason {
+        refuse(match reason {
             Reason::PrinterUnreachable => Outcome::Unreachable,
             Reason::PrinterUnauthorized => Outcome::Unauthorized,
             _ => Outcome::Rejected,
-        };
-        Check::Refused(FileRefusal { command_id: awaited.command_id, outcome, reason, detail: None })
+        })
     }
 }
 

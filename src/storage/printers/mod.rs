@@ -1,5 +1,6 @@
 //! Printer registry. Secrets are stored and returned sealed (encrypted).
 
+mod production;
 mod profile;
 mod search;
 mod secrets;
@@ -25,6 +26,8 @@ use crate::domain::{
     printer::{Printer, PrinterDetails},
 };
 
+use production::ProductionColumns;
+pub use production::set_production;
 use profile::{ProfileColumns, bind_profile};
 pub use search::{NamedPrinter, PrinterFilter, PrinterSelection, get_named, list_page, select_printers};
 pub use secrets::{ApiKeyChange, SealedAccess, SealedSecret, SecretChanges};
@@ -36,7 +39,7 @@ pub use tags::retag;
 fn select_sql(db: &Db, extra_columns: &str) -> String {
     format!(
         "select {extra_columns} id, name, url, enabled, {}, version, created_at, updated_at, proxy_user, header_names,
-             ca_certificate,
+             ca_certificate, service, service_until, service_note,
              exists (select 1 from printer_secrets s where s.printer_id = p.id and s.kind = 'camera_url') as has_camera_url,
              {} from printers p",
         profile::column_names(),
@@ -52,6 +55,8 @@ struct PrinterRow {
     enabled: bool,
     #[sqlx(flatten)]
     profile: ProfileColumns,
+    #[sqlx(flatten)]
+    production: ProductionColumns,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -75,6 +80,7 @@ impl PrinterRow {
                 tags,
                 enabled: self.enabled,
                 profile: self.profile.into_profile(&row_ref)?,
+                production: self.production.into_production(&row_ref)?,
                 proxy_user: self.proxy_user,
                 header_names: self.header_names.map(|names| names.0).unwrap_or_default(),
                 ca_certificate: self.ca_certificate,
@@ -119,10 +125,11 @@ pub async fn insert(db: &Db, new: &[NewPrinter]) -> Result<(), Error> {
 async fn try_insert(db: &Db, new: &[NewPrinter]) -> Result<(), sqlx::Error> {
     let sql = format!(
         "insert into printers
-             (id, name, url, api_key, enabled, version, created_at, updated_at, proxy_user, header_names, ca_certificate, {})
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, {})",
+             (id, name, url, api_key, enabled, version, created_at, updated_at, proxy_user, header_names, ca_certificate,
+              service, service_until, service_note, {})
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, {})",
         profile::column_names(),
-        profile::parameters(12),
+        profile::parameters(15),
     );
     let tags_sql = insert_tags_sql(db);
     let tags = tag_records(new.iter().map(|new| &new.printer))?;
@@ -140,7 +147,10 @@ async fn try_insert(db: &Db, new: &[NewPrinter]) -> Result<(), sqlx::Error> {
                 .bind(printer.updated_at)
                 .bind(&details.proxy_user)
                 .bind(stored_header_names(details))
-                .bind(&details.ca_certificate);
+                .bind(&details.ca_certificate)
+                .bind(details.production.service.as_str())
+                .bind(details.production.until)
+                .bind(&details.production.note);
             bind_profile!(insert, details.profile).execute(&mut *tx).await?;
             insert_secrets!(tx, printer.id, &sealed.secrets);
         }
@@ -182,9 +192,9 @@ async fn try_update(
         "update printers set
              name = $3, url = $4, enabled = $5, version = $6, updated_at = $7,
              api_key = case when $8 then api_key else $9 end, proxy_user = $10, header_names = $11, ca_certificate = $12,
-             {}
+             service = $13, service_until = $14, service_note = $15, {}
          where id = $1 and version = $2",
-        profile::assignments(13),
+        profile::assignments(16),
     );
     let tags_sql = insert_tags_sql(db);
     let tags = tag_records([printer])?;
@@ -206,7 +216,10 @@ async fn try_update(
             .bind(key)
             .bind(&details.proxy_user)
             .bind(stored_header_names(details))
-            .bind(&details.ca_certificate);
+            .bind(&details.ca_certificate)
+            .bind(details.production.service.as_str())
+            .bind(details.production.until)
+            .bind(&details.production.note);
         let changed = bind_profile!(update, details.profile).execute(&mut *tx).await?.rows_affected();
         if changed == 0 {
             return Ok(false);

@@ -27,7 +27,7 @@ const ROUTES: [(&str, &str, &str); 24] = [
     ("POST", "/api/v1/plates/clear", "operator"),
     ("POST", "/api/v1/printers", "manager"),
     ("POST", "/api/v1/printers/test", "manager"),
-    ("PATCH", "/api/v1/printers/x", "manager"),
+    ("PATCH", "/api/v1/printers/x", "operator"),
     ("DELETE", "/api/v1/printers/x", "manager"),
     ("POST", "/api/v1/tokens", "admin"),
     ("DELETE", "/api/v1/tokens/x", "admin"),

@@ -10,6 +10,7 @@ use printyard::{
         command_report::CommandReport,
         print::{PrintActor, PrintFact},
         printer::{Printer, PrinterDetails},
+        production::{Production, ServiceState},
     },
     storage::{
         Db, Error,
@@ -80,6 +81,8 @@ pub fn full_printer(name: &str) -> Printer {
     details.profile.bed_mm = Some([250.0, 210.5, 220.0]);
     details.profile.power_group = Some("rack 1".into());
     details.profile.notes = "by the door, \"left\" – 50 %".into();
+    details.production =
+        Production { service: ServiceState::OutOfService, until: Some(at(900)), note: Some("Nozzle – 50 %".into()) };
     details.proxy_user = Some("ann".into());
     details.header_names = vec!["x-access-token".into(), "x-hall".into()];
     details.ca_certificate = Some("-----BEGIN CERTIFICATE-----".into());

@@ -6,6 +6,7 @@ use printyard::{
         command::{Command, Outcome, Reason},
         print::JobMark,
         printer::Printer,
+        production::{Production, ServiceState},
         state::PrinterState,
     },
     storage::{
@@ -278,6 +279,37 @@ async fn tags_of_many_printers_are_written_together_or_not_at_all() {
             printer.details.tags.clear();
         }
         assert!(!printers::retag(&db, &late, &sample_entry()).await.expect("refused"));
+        assert_eq!(printers::get_many(&db, &all).await.expect("read"), printers);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_service_state_is_set_on_all_printers_or_on_none() {
+    on_each_database(async |db| {
+        let mut printers = ["a", "b", "c"].map(sample_printer);
+        insert_printers(&db, &printers).await;
+        let all: Vec<_> = printers.iter().map(|printer| printer.id).collect();
+        let production = full_printer("full").details.production;
+        for printer in &mut printers[..2] {
+            printer.details.production = production.clone();
+            printer.version = 2;
+            printer.updated_at = at(9);
+        }
+        let entries = [sample_entry()];
+        assert!(printers::set_production(&db, &printers[..2], &production, &entries).await.expect("written"));
+        assert_eq!(printers::get_many(&db, &all).await.expect("read"), printers);
+        // One of the two printers has another version by now.
+        let late = printers[1..].iter().map(|printer| Printer { version: 2, ..printer.clone() });
+        let late: Vec<Printer> = late.collect();
+        let draining = Production { service: ServiceState::Draining, ..Production::default() };
+        assert!(!printers::set_production(&db, &late, &draining, &entries).await.expect("refused"));
+        assert_eq!(printers::get_many(&db, &all).await.expect("read"), printers);
+        // A single change stores it with the other fields.
+        printers[0].details.production = Production::default();
+        printers[0].version = 3;
+        let update = printers::update(&db, &printers[0], 2, ApiKeyChange::Keep, &entries[0]).await;
+        assert!(update.expect("written"));
         assert_eq!(printers::get_many(&db, &all).await.expect("read"), printers);
     })
     .await;

@@ -202,10 +202,10 @@ fn any_evidence() -> impl Strategy<Value = Evidence> {
 fn any_guards() -> impl Strategy<Value = Guards> {
     let job = (proptest::option::of(Just("a.gcode".to_owned())), proptest::option::of(1_u128..4))
         .prop_map(|(path, id)| ExpectedJob { path, print_id: id.map(Uuid::from_u128) });
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     (flags, proptest::option::of(job), proptest::option::of(Just(file("b.gcode")))).prop_map(|(flags, job, file)| {
-        let (enabled, plate_clear, named, force) = flags;
-        Guards { enabled, plate_clear, expected_job: job, file, named, force }
+        let (enabled, out_of_service, plate_clear, named, force) = flags;
+        Guards { enabled, out_of_service, plate_clear, expected_job: job, file, named, force }
     })
 }
 

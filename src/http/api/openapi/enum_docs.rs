@@ -28,7 +28,7 @@ pub fn add_enum_docs(document: &mut OpenApi) {
 }
 
 /// Enums whose values need only a short explanation.
-const ENUM_DOCS: [(&str, &[(&str, &str)]); 21] = [
+const ENUM_DOCS: [(&str, &[(&str, &str)]); 22] = [
     (
         "ActorKind",
         &[
@@ -207,6 +207,17 @@ const ENUM_DOCS: [(&str, &[(&str, &str)]); 21] = [
             ("operator", "May also command printers."),
             ("manager", "May also change the printer registry."),
             ("admin", "May do everything, including users and tokens."),
+        ],
+    ),
+    (
+        "ServiceState",
+        &[
+            ("in_service", "The printer takes every command."),
+            (
+                "draining",
+                "The printer finishes its print, and gets no new work automatically. Commands are not refused.",
+            ),
+            ("out_of_service", "`start`, `restart` and `resume` are rejected. Every other command is sent."),
         ],
     ),
     (

@@ -17,6 +17,7 @@ use crate::domain::{
     event::EventType,
     print::{PrintActor, PrintResult},
     printer_profile::PrinterProfile,
+    production::Production,
     state::{PrinterState, Reachability},
 };
 
@@ -30,6 +31,9 @@ struct PrinterEventData {
     url: String,
     tags: Vec<String>,
     enabled: bool,
+    /// Absent in events of earlier versions.
+    #[schema(required = false)]
+    production: Production,
 }
 
 /// A printer that was changed.
@@ -253,9 +257,10 @@ pub fn example_data(kind: EventType) -> Value {
                 ..PrinterProfile::default()
             };
             let mut example = object_fields(&profile);
-            example.extend(object_fields(
-                &json!({"name": "MK4-017", "url": "http://10.0.3.17", "tags": ["hall-a"], "enabled": true}),
-            ));
+            example.extend(object_fields(&json!({
+                "name": "MK4-017", "url": "http://10.0.3.17", "tags": ["hall-a"], "enabled": true,
+                "production": Production::default(),
+            })));
             Value::Object(example)
         }
         EventType::PrinterUpdated => json!({"changes": {"material": ["PETG", "PLA"]}}),

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{
     access_body::{PrinterHeaders, PrinterHeadersPatch, ProxyAuthBody, ProxyAuthPatchBody},
+    production::ProductionPatchBody,
     profile::with_profile_names,
 };
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
         printer::PrinterDetails,
         printer_access::PrinterAccess,
         printer_profile::{PrinterProfile, ProfilePatch},
+        production::Production,
         reading::{JobFile, Progress, Temperatures},
         state::{PrinterState, Reachability},
         validation::ValidationErrors,
@@ -63,6 +65,9 @@ pub struct NewPrinterBody {
     tags: Option<Vec<String>>,
     /// Whether the printer is observed and accepts commands; default true.
     enabled: Option<bool>,
+    /// Whether the printer takes prints; default `in_service`.
+    #[schema(value_type = Option<ProductionPatchBody>)]
+    production: Option<JsonObject<ProductionPatchBody>>,
     /// User and password for a proxy in front of OctoPrint.
     #[schema(value_type = Option<ProxyAuthBody>)]
     proxy_auth: Option<JsonObject<ProxyAuthBody>>,
@@ -82,14 +87,18 @@ pub struct NewPrinterBody {
 }
 
 impl NewPrinterBody {
-    /// Returns details and secrets for the printer registry.
-    pub fn into_parts(self, profile: ProfilePatch) -> (PrinterDetails, PrinterAccess) {
+    /// Returns details and secrets for the printer registry. Fails if null would clear a required field.
+    pub fn into_parts(self, profile: ProfilePatch) -> Result<(PrinterDetails, PrinterAccess), ValidationErrors> {
+        let mut invalid = ValidationErrors::default();
         let mut details = PrinterDetails {
             tags: self.tags.unwrap_or_default(),
             enabled: self.enabled.unwrap_or(true),
             ..PrinterDetails::new(self.name, self.url)
         };
         profile.apply(&mut details.profile);
+        if let Some(JsonObject(production)) = self.production {
+            details.production.apply(production.into_patch(&mut invalid));
+        }
         let access = PrinterAccess {
             api_key: self.api_key,
             proxy_auth: self.proxy_auth.map(|JsonObject(auth)| auth.into_auth()),
@@ -97,7 +106,7 @@ impl NewPrinterBody {
             ca_certificate: self.ca_certificate,
             camera_url: self.camera_url,
         };
-        (details, access)
+        invalid.into_result((details, access))
     }
 }
 
@@ -126,6 +135,10 @@ pub struct PrinterPatchBody {
     #[serde(default, deserialize_with = "deserialize_nullable")]
     #[schema(value_type = Option<bool>)]
     enabled: Option<Option<bool>>,
+    /// Absent fields are kept. Cannot be cleared.
+    #[serde(default, deserialize_with = "deserialize_nullable")]
+    #[schema(value_type = Option<ProductionPatchBody>)]
+    production: Option<Option<JsonObject<ProductionPatchBody>>>,
     /// Kept if absent; null clears user and password.
     #[serde(default, deserialize_with = "deserialize_nullable")]
     #[schema(value_type = Option<ProxyAuthPatchBody>)]
@@ -151,6 +164,8 @@ impl PrinterPatchBody {
         let name = reject_null(self.name, || refuse("name"));
         let url = reject_null(self.url, || refuse("url"));
         let enabled = reject_null(self.enabled, || refuse("enabled"));
+        let production = reject_null(self.production, || refuse("production"));
+        let production = production.map(|JsonObject(production)| production.into_patch(&mut invalid));
         let proxy_auth = self.proxy_auth.map(|auth| auth.map(|JsonObject(auth)| auth.into_patch(&mut invalid)));
         invalid.into_result(PrinterPatch {
             name,
@@ -165,6 +180,7 @@ impl PrinterPatchBody {
             tags: self.tags.map(Option::unwrap_or_default),
             enabled,
             profile,
+            production,
         })
     }
 }
@@ -181,6 +197,7 @@ pub struct PrinterBody {
     #[serde(flatten)]
     #[schema(ignore)]
     profile: PrinterProfile,
+    production: Production,
     /// User for a proxy in front of OctoPrint; null without a proxy login.
     proxy_user: Option<String>,
     /// Names of the extra headers of every request, in lower case.
@@ -206,6 +223,7 @@ impl CsvRow for PrinterBody {
         "url",
         "tags",
         "enabled",
+        "production",
         "proxy_user",
         "header_names",
         "ca_certificate",
@@ -304,6 +322,7 @@ impl From<PrinterView> for PrinterBody {
             tags: details.tags,
             enabled: details.enabled,
             profile: details.profile,
+            production: details.production,
             proxy_user: details.proxy_user,
             header_names: details.header_names,
             ca_certificate: details.ca_certificate,

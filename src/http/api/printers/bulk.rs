@@ -92,10 +92,13 @@ async fn create_printers(
     let (mut valid, mut indexes, mut items) = (Vec::new(), Vec::new(), Vec::new());
     for (index, raw) in body.items.iter().enumerate() {
         match decode_json::<WithProfile<NewPrinterBody>>(raw.get().as_bytes()) {
-            Ok(WithProfile { body, profile }) => {
-                valid.push(body.into_parts(profile));
-                indexes.push(index);
-            }
+            Ok(WithProfile { body, profile }) => match body.into_parts(profile) {
+                Ok(parts) => {
+                    valid.push(parts);
+                    indexes.push(index);
+                }
+                Err(invalid) => items.push(refused_item(index, invalid.into())),
+            },
             Err(problem) => items.push(refused_item(index, problem)),
         }
     }

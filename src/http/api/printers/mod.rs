@@ -6,6 +6,7 @@ pub(super) mod bulk;
 pub(super) mod files;
 pub(super) mod job;
 pub(super) mod plates;
+pub(super) mod production;
 pub(super) mod profile;
 pub(super) mod snapshot;
 pub mod upload;
@@ -31,7 +32,7 @@ use super::{
         export,
         page::{self, Page},
     },
-    middleware::authentication::{Manager, Viewer},
+    middleware::authentication::{Manager, Operator, Viewer},
     openapi::value_names,
     problem::{Problem, ProblemBody},
     request::{
@@ -119,7 +120,7 @@ async fn create_printer(
     State(services): State<Services>,
     JsonBody(WithProfile { body, profile }): JsonBody<WithProfile<NewPrinterBody>>,
 ) -> Result<Response, Problem> {
-    let (details, access) = body.into_parts(profile);
+    let (details, access) = body.into_parts(profile)?;
     let view = services.register_printer(&who.0, details, access).await?;
     let location = [(header::LOCATION, format!("/api/v1/printers/{}", view.printer.id))];
     Ok((StatusCode::CREATED, location, respond_with_printer(view)).into_response())
@@ -145,6 +146,10 @@ async fn get_printer(
 /// Absent fields are kept, null clears a field. `application/json` is accepted, too. The change takes effect at once. A
 /// new address or key takes effect after the command in flight has ended. With `If-Match`, a change fails if another
 /// client changed the printer in the meantime.
+///
+/// A change of `production` only needs the role `operator`, any other change the role `manager`. The response waits
+/// until the change is applied, for at most 2 s. From then on, a printer that is `out_of_service` gets no `start`,
+/// `restart` or `resume`: they end as `rejected`, `out_of_service`, also those that wait. A print in progress continues.
 #[utoipa::path(patch, path = "/printers/{id}", tag = "printers", params(
     ("id" = Uuid, Path),
     ("If-Match" = Option<String>, Header, description = "The `ETag` of the version to change, or `*`."),
@@ -156,7 +161,7 @@ async fn get_printer(
         content_type = "application/problem+json"),
 ))]
 async fn update_printer(
-    who: Manager,
+    who: Operator,
     _: NoQuery,
     PathId(id): PathId,
     State(services): State<Services>,

@@ -178,7 +178,7 @@ mod tests {
     fn the_error_for_an_unknown_field_lists_the_fields_of_the_profile() {
         let (_, _, text) = refusal(decode_json::<WithProfile<NewPrinterBody>>(br#"{"id": 1}"#));
         assert!(
-            text.contains("`enabled`, `model`, `material`, ") && text.contains("`notes`, `proxy_auth`, "),
+            text.contains("`enabled`, `model`, `material`, ") && text.contains("`notes`, `production`, "),
             "{text}"
         );
     }

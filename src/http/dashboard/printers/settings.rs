@@ -225,6 +225,7 @@ fn parse_printer_patch(form: &FormData, access: AccessPatch) -> Result<PrinterPa
         tags: Some(parse_tags(form.text("tags").unwrap_or_default())),
         enabled: Some(form.is_set("enabled")),
         profile,
+        production: None,
     })
 }
 
