@@ -135,3 +135,6 @@ audit-webhook-removed = Webhook entfernt
 audit-webhook-secret-changed = Signaturgeheimnis gewechselt
 audit-webhook-tested = Webhook getestet
 audit-who = Wer
+audit-entry-printer-taken-out = nahm { $printers } außer Betrieb
+audit-entry-printer-drained = ließ { $printers } auslaufen
+audit-entry-printer-returned = nahm { $printers } wieder in Betrieb

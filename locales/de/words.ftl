@@ -106,3 +106,6 @@ word-transferring = Überträgt Datei auf SD …
 word-unknown = Unbekannt
 word-users = Benutzer
 word-viewer = Betrachter
+word-out-of-service = Außer Betrieb
+word-draining = Läuft aus
+word-count-out-of-service = außer Betrieb

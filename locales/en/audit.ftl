@@ -135,3 +135,6 @@ audit-webhook-removed = Webhook removed
 audit-webhook-secret-changed = Signing secret changed
 audit-webhook-tested = Webhook tested
 audit-who = Who
+audit-entry-printer-taken-out = took { $printers } out of service
+audit-entry-printer-drained = set { $printers } to drain
+audit-entry-printer-returned = returned { $printers } to service

@@ -127,3 +127,6 @@ word-transferring = Transferring file to SD…
 word-unknown = Unknown
 word-users = Users
 word-viewer = viewer
+word-out-of-service = Out of service
+word-draining = Draining
+word-count-out-of-service = out of service

@@ -6,6 +6,7 @@ mod discover;
 mod import;
 mod languages;
 mod library;
+mod maintenance;
 mod notice;
 mod printer;
 mod statistics;

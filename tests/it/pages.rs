@@ -6,6 +6,7 @@ mod axe;
 mod days;
 mod farm;
 mod files;
+mod maintenance;
 mod no_script;
 mod notice;
 mod printers;

@@ -5,6 +5,7 @@ use crate::domain::{
     access::Role,
     command::{Command, Reason},
     print::PrintResult,
+    production::ServiceState,
     state::PrinterState,
 };
 
@@ -15,6 +16,15 @@ pub(super) fn role_label(role: Role) -> &'static str {
         Role::Operator => "word-operator",
         Role::Manager => "word-manager",
         Role::Admin => "word-admin",
+    })
+}
+
+/// Returns the label of a service state.
+pub(super) fn service_label(service: ServiceState) -> &'static str {
+    t(match service {
+        ServiceState::InService => "maintenance-in-service",
+        ServiceState::Draining => "word-draining",
+        ServiceState::OutOfService => "word-out-of-service",
     })
 }
 
@@ -142,6 +152,7 @@ pub(super) fn refusal_label(reason: Reason) -> &'static str {
         Reason::PlateNotClear => "word-count-plate-occupied",
         Reason::CommandInFlight => "word-count-busy",
         Reason::PausedAtPrinter => "word-count-paused-at-printer",
+        Reason::OutOfService => "word-count-out-of-service",
         Reason::PrinterDisabled => "word-count-disabled",
         Reason::NotFound | Reason::PrinterRemoved => "word-count-removed",
         Reason::Forbidden => "word-count-forbidden",

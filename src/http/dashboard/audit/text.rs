@@ -11,6 +11,7 @@ use crate::{
         audit::{Action, ActorKind, AuditActor, AuditEntry},
         command::Command,
         printer_profile::ProfileField,
+        production::ServiceState,
     },
     http::dashboard::{
         labels,
@@ -87,7 +88,7 @@ pub(in crate::http::dashboard) fn describe_entry(entry: &AuditEntry, names: &Aud
     let value_of = |field: &str| entry.changes.get(field).map(format_value).unwrap_or_default();
     match entry.action {
         Action::PrinterRegistered => t_with("audit-entry-printer-added", &[("printers", &printers)]),
-        Action::PrinterChanged => t_with("audit-entry-printer-changed", &[("printers", &printers)]),
+        Action::PrinterChanged => t_with(printer_change_id(entry), &[("printers", &printers)]),
         Action::PrinterRemoved => t_with("audit-entry-printer-removed", &[("printers", &printers)]),
         Action::FileUploaded => {
             t_with("audit-entry-file-uploaded", &[("path", &value_of("path")), ("printers", &printers)])
@@ -164,6 +165,27 @@ pub(in crate::http::dashboard) fn describe_entry(entry: &AuditEntry, names: &Aud
     }
 }
 
+/// Returns the message id of the phrase for a changed printer.
+fn printer_change_id(entry: &AuditEntry) -> &'static str {
+    let service = entry.changes.get("production").filter(|_| entry.changes.len() == 1).map(|states| {
+        let [before, after] = [0, 1].map(|at| ServiceState::parse(states[at]["service"].as_str().unwrap_or_default()));
+        after.filter(|_| before != after)
+    });
+    match service.flatten() {
+        Some(ServiceState::InService) => "audit-entry-printer-returned",
+        Some(ServiceState::Draining) => "audit-entry-printer-drained",
+        Some(ServiceState::OutOfService) => "audit-entry-printer-taken-out",
+        None => "audit-entry-printer-changed",
+    }
+}
+
+/// Formats a service state with its reason and its expected end.
+fn format_production(value: &Value) -> String {
+    let service = ServiceState::parse(value["service"].as_str().unwrap_or_default());
+    let parts = [service.map(labels::service_label), value["note"].as_str(), value["until"].as_str()];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 /// Returns the message id of the phrase for a command.
 fn command_entry_id(command: Command) -> &'static str {
     match command {
@@ -212,8 +234,13 @@ pub(in crate::http::dashboard) fn list_details(entry: &AuditEntry, names: &Audit
     let printer_name = |id: &Uuid| names.printers.get(id).cloned().unwrap_or_else(|| id.to_string());
     let mut details = Vec::new();
     for (name, value) in &entry.changes {
+        let is_production = name == "production";
         let name = field_label(name);
         match value.as_array().map(Vec::as_slice) {
+            Some([before, after]) if is_production => {
+                details.push((name, format!("{} → {}", format_production(before), format_production(after))));
+            }
+            None if is_production => details.push((name, format_production(value))),
             Some([before, after]) if is_change => {
                 details.push((name, format!("{} → {}", format_value(before), format_value(after))))
             }
@@ -258,6 +285,7 @@ fn field_label(name: &str) -> String {
         "tags_added" => t("audit-field-tags-added"),
         "tags_removed" => t("audit-field-tags-removed"),
         "enabled" => t("audit-field-enabled"),
+        "production" => t("maintenance-title"),
         "api_key" => t("printer-api-key"),
         "command" => t("audit-field-command"),
         "reason" => t("audit-field-reason"),

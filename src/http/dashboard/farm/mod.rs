@@ -237,7 +237,7 @@ const LEGEND: [StatusGroup; 6] = [
 ];
 
 /// Kinds of printers without a counter of their own.
-const OTHER_KINDS: [StatusGroup; 2] = [StatusGroup::Paused, StatusGroup::Off];
+const OTHER_KINDS: [StatusGroup; 3] = [StatusGroup::Paused, StatusGroup::Off, StatusGroup::OutOfService];
 
 /// A command button.
 struct FarmButton {

@@ -6,10 +6,12 @@ use uuid::Uuid;
 
 use super::tile_parts::{Kit, TileAction, TileFile};
 use crate::{
+    clock,
     domain::{
         command::{CommandRow, Effect, Outcome, Reason, string_enum},
         plate::PlateState,
         print::ActorKind,
+        production::{Production, ServiceState},
         state::{PrinterState, Reachability},
     },
     http::dashboard::{
@@ -36,6 +38,7 @@ string_enum! {
         Paused = "paused",
         Ready = "ready",
         Off = "off",
+        OutOfService = "service",
         Error = "error",
         Stalled = "stalled",
         Unreachable = "silent",
@@ -60,7 +63,7 @@ impl StatusGroup {
         Self::PlateOccupied,
     ];
     /// The other states.
-    pub const NORMAL: [Self; 4] = [Self::Printing, Self::Paused, Self::Ready, Self::Off];
+    pub const NORMAL: [Self; 5] = [Self::Printing, Self::Paused, Self::Ready, Self::Off, Self::OutOfService];
 
     /// Returns whether the printer is broken.
     pub fn is_broken(self) -> bool {
@@ -79,7 +82,7 @@ impl StatusGroup {
 
     /// Returns whether the printer needs little space: nothing happens on it, and it needs no person.
     pub fn is_idle(self) -> bool {
-        matches!(self, Self::Ready | Self::Off)
+        matches!(self, Self::Ready | Self::Off | Self::OutOfService)
     }
 
     /// Returns the label.
@@ -93,6 +96,7 @@ impl StatusGroup {
             Self::Paused => "word-paused",
             Self::Ready => "word-ready",
             Self::Off => "word-not-connected",
+            Self::OutOfService => "word-out-of-service",
             Self::Error => "word-error",
             Self::Stalled => "farm-stalled",
             Self::Unreachable => "word-no-answer",
@@ -111,6 +115,7 @@ impl StatusGroup {
             Self::Paused => "paused",
             Self::Ready => "ready",
             Self::Off => "off",
+            Self::OutOfService => "wrench",
             Self::Stalled => "stalled",
             Self::Unreachable => "silent",
             Self::AccessRefused => "key",
@@ -126,6 +131,10 @@ pub(in crate::http::dashboard) fn status_group(view: &PrinterView, plate_gate: b
     let live = &view.live;
     if !view.printer.details.enabled {
         return StatusGroup::Off;
+    }
+    // What is broken during maintenance needs no attention. A print in progress is shown as such.
+    if view.printer.details.production.service == ServiceState::OutOfService && !live.state.is_active() {
+        return StatusGroup::OutOfService;
     }
     match live.reachability {
         Reachability::Unreachable | Reachability::Incompatible => return StatusGroup::Unreachable,
@@ -220,6 +229,8 @@ pub(in crate::http::dashboard) struct Tile {
     pub headline: String,
     pub since: Option<TimeElement>,
     pub note: Option<String>,
+    /// When the printer is expected back, and the words before it.
+    pub back_at: Option<(&'static str, TimeElement)>,
     pub job: Option<TileJob>,
     /// What the printer can print: material, nozzle and model.
     pub kit: Option<Kit>,
@@ -251,6 +262,7 @@ impl Tile {
             headline,
             since,
             note: tile_note(view, group),
+            back_at: expected_back(view),
             job: tile_job(view, group, file),
             kit: Kit::from_profile(&details.profile),
             heaters: heater_texts(view),
@@ -298,8 +310,35 @@ fn tile_headline(view: &PrinterView, group: StatusGroup) -> (String, Option<Time
     }
 }
 
-/// Returns further information, in the printer's own text if there is any.
+/// Returns further information: of the state, and of the maintenance.
 fn tile_note(view: &PrinterView, group: StatusGroup) -> Option<String> {
+    let notes = [state_note(view, group), service_note(view, group)];
+    let notes: Vec<String> = notes.into_iter().flatten().collect();
+    (!notes.is_empty()).then(|| notes.join(" · "))
+}
+
+/// Returns why the printer is in maintenance. Names the service state unless the headline does.
+fn service_note(view: &PrinterView, group: StatusGroup) -> Option<String> {
+    let Production { service, note, .. } = &view.printer.details.production;
+    let state = labels::service_label(*service);
+    match (service, note) {
+        (ServiceState::InService, _) => None,
+        (ServiceState::OutOfService, note) if group == StatusGroup::OutOfService => note.clone(),
+        (_, Some(note)) => Some(t_with("maintenance-tile-note", &[("state", &state), ("note", note)])),
+        (_, None) => Some(state.to_owned()),
+    }
+}
+
+/// Returns when a printer in maintenance is expected back.
+fn expected_back(view: &PrinterView) -> Option<(&'static str, TimeElement)> {
+    let production = &view.printer.details.production;
+    let is_overdue = production.is_overdue(clock::now());
+    let words = t(if is_overdue { "maintenance-overdue-since" } else { "maintenance-expected-back" });
+    production.until.map(|until| (words, TimeElement::date_and_time(until)))
+}
+
+/// Returns further information about the state, in the printer's own text if there is any.
+fn state_note(view: &PrinterView, group: StatusGroup) -> Option<String> {
     let live = &view.live;
     match group {
         StatusGroup::Error => {

@@ -83,7 +83,8 @@ impl TileAction {
             | StatusGroup::Printing
             | StatusGroup::Paused
             | StatusGroup::Ready
-            | StatusGroup::Off => None,
+            | StatusGroup::Off
+            | StatusGroup::OutOfService => None,
         }
     }
 }

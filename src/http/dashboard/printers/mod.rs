@@ -12,6 +12,7 @@ pub(super) mod import;
 pub(super) mod import_result;
 pub(super) mod new;
 pub(super) mod profile_text;
+pub(super) mod service;
 pub(super) mod settings;
 pub(super) mod tags;
 pub(super) mod temperatures;
@@ -30,6 +31,7 @@ use self::{
     files::files_unavailable_reason,
     commands::CommandSection,
     history::{History, HistoryParams, HistoryRow},
+    service::ServiceSection,
     temperatures::TemperatureSection,
 };
 use super::{
@@ -52,6 +54,7 @@ struct PrinterPage {
     entry: Arc<PrinterEntry>,
     temperatures: TemperatureSection,
     facts: Vec<(String, String)>,
+    service: ServiceSection,
     files_unavailable: Option<&'static str>,
     history: History,
     commands: CommandSection,
@@ -71,6 +74,7 @@ pub(super) async fn show(
     render_html(&PrinterPage {
         frame: PageFrame::new(&who, "farm"),
         facts: list_facts(&entry),
+        service: ServiceSection::from_printer(&entry.view.printer),
         temperatures,
         files_unavailable: files_unavailable_reason(&entry),
         history,
