@@ -6,6 +6,7 @@ settings-people = Personen
 settings-printers = Drucker
 settings-programs = Programme
 settings-title = Einstellungen
+settings-tokens-hint = Schlüssel für ERP-Systeme, Slicer und Skripte.
 settings-users-hint = Wer sich anmelden darf, und mit welcher Rolle.
 settings-webhooks-hint = Ereignisse an andere Programme senden.
 settings-yours = Ihr Konto

@@ -6,6 +6,7 @@ settings-people = People
 settings-printers = Printers
 settings-programs = Programs
 settings-title = Settings
+settings-tokens-hint = Keys of ERP systems, slicers and scripts.
 settings-users-hint = Who may log in, and with which role.
 settings-webhooks-hint = Send events to other programs.
 settings-yours = Yours

@@ -106,6 +106,7 @@ async fn create_token(
         last_used_at: None,
         root_id: id,
         requires_key: false,
+        created_by: Some(terminal_principal().name),
     };
     let details = json!({"name": token.name, "role": token.role, "tags": token.tags, "expires_at": token.expires_at});
     let entry = AuditEntry {

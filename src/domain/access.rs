@@ -34,6 +34,8 @@ pub struct Token {
     pub root_id: Uuid,
     /// The client must send an idempotency key with every request that has an effect.
     pub requires_key: bool,
+    /// Name of the user or token that created it. `None` for tokens of earlier versions.
+    pub created_by: Option<String>,
 }
 
 /// A browser session. Exactly one of user, token and admin hash is set. It has the rights that this principal has at

@@ -54,6 +54,7 @@ impl Services {
             last_used_at: None,
             root_id: id,
             requires_key: new.requires_key,
+            created_by: Some(who.name.clone()),
         };
         let changes = json!({
             "name": token.name, "role": token.role, "tags": token.tags, "expires_at": token.expires_at,
@@ -79,7 +80,8 @@ impl Services {
         let (secret, hash) = secrets::new_token()?;
         // The new token has the lifetime of the old one, counted from now.
         let expires_at = old.expires_at.map(|at| now + (at - old.created_at));
-        let token = Token { id: clock::new_id(), created_at: now, expires_at, last_used_at: None, ..old };
+        let created_by = Some(who.name.clone());
+        let token = Token { id: clock::new_id(), created_at: now, expires_at, last_used_at: None, created_by, ..old };
         let until = now + overlap;
         let changes =
             json!({"name": token.name, "old_id": id, "old_expires_at": until, "expires_at": token.expires_at});

@@ -11,7 +11,7 @@ use crate::domain::{
     audit::AuditEntry,
 };
 
-const COLUMNS: &str = "id, name, role, tags, created_at, expires_at, last_used_at, root_id, requires_key";
+const COLUMNS: &str = "id, name, role, tags, created_at, expires_at, last_used_at, root_id, requires_key, created_by";
 
 #[derive(sqlx::FromRow)]
 struct TokenRow {
@@ -24,6 +24,7 @@ struct TokenRow {
     last_used_at: Option<DateTime<Utc>>,
     root_id: Option<Uuid>,
     requires_key: bool,
+    created_by: Option<String>,
 }
 
 impl TokenRow {
@@ -39,6 +40,7 @@ impl TokenRow {
             last_used_at: self.last_used_at,
             root_id: self.root_id.unwrap_or(self.id),
             requires_key: self.requires_key,
+            created_by: self.created_by,
         })
     }
 }
@@ -48,7 +50,8 @@ macro_rules! insert_row {
     ($tx:ident, $token:expr, $hash:expr, $rotated_from:expr) => {{
         let (token, rotated_from): (&Token, Option<Uuid>) = ($token, $rotated_from);
         let sql = format!(
-            "insert into tokens ({COLUMNS}, hash, rotated_from) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+            "insert into tokens ({COLUMNS}, hash, rotated_from)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
         );
         sqlx::query(AssertSqlSafe(sql))
             .bind(token.id)
@@ -60,6 +63,7 @@ macro_rules! insert_row {
             .bind(token.last_used_at)
             .bind(token.root_id)
             .bind(token.requires_key)
+            .bind(token.created_by.as_deref().map(bulk::without_nul))
             .bind($hash)
             .bind(rotated_from)
             .execute(&mut *$tx)

@@ -101,7 +101,9 @@ async fn responses_that_may_show_a_secret_are_not_compressed() {
     let key = site.server.services.create_setup_link().await.expect("a database").expect("a link");
     let setup = site.get(&format!("/setup?key={key}"), "gzip").await;
     let hook = site.submit("/webhooks", "url=http%3A%2F%2F127.0.0.1%3A9%2F").await;
-    for (response, secret, least) in [(setup, key.as_str(), 0), (hook, "whsec_", MIN_COMPRESSED_SIZE)] {
+    let token = site.submit("/tokens", "name=erp&role=operator").await;
+    let shown = [(setup, key.as_str(), 0), (hook, "whsec_", MIN_COMPRESSED_SIZE), (token, "pyd_", MIN_COMPRESSED_SIZE)];
+    for (response, secret, least) in shown {
         assert_eq!((response.status(), header_value(&response, CONTENT_ENCODING)), (StatusCode::OK, String::new()));
         assert_eq!(
             (header_value(&response, CACHE_CONTROL), header_value(&response, ETAG)),
@@ -196,7 +198,7 @@ async fn an_unchanged_farm_page_is_not_sent_again_and_a_changed_one_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_with_personal_data_are_not_cached_by_the_browser() {
     let site = CompressionSite::log_in(TestServer::start().await).await;
-    for path in ["/users", "/audit", "/account", "/webhooks", "/login"] {
+    for path in ["/users", "/tokens", "/audit", "/account", "/webhooks", "/login"] {
         let page = site.get(path, "identity").await;
         assert_eq!(
             (header_value(&page, CACHE_CONTROL), header_value(&page, ETAG)),

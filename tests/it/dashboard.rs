@@ -11,6 +11,7 @@ mod notice;
 mod printer;
 mod statistics;
 mod tags;
+mod tokens;
 
 use std::time::Duration;
 

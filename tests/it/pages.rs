@@ -12,6 +12,7 @@ mod notice;
 mod printers;
 mod real_octoprint;
 mod screenshots;
+mod tokens;
 mod wall;
 
 /// Logs the browser in with a token of a role, and opens a page.

@@ -24,6 +24,7 @@ pub(super) mod standby;
 mod statistics;
 mod stream;
 mod time;
+mod tokens;
 mod users;
 mod wall;
 mod webhooks;
@@ -113,6 +114,8 @@ pub fn router(services: Services, server_limits: ServerLimits, stop: Cancellatio
         .route("/account/sessions/{id}/end", post(account::end_session))
         .route("/users", get(users::list).post(users::create))
         .route("/users/{id}", post(users::change))
+        .route("/tokens", get(tokens::list).post(tokens::create))
+        .route("/tokens/{id}/revoke", post(tokens::revoke))
         .route("/webhooks", get(webhooks::list).post(webhooks::create))
         .route("/webhooks/{id}", post(webhooks::change))
         .route("/webhooks/{id}/remove", post(webhooks::remove))

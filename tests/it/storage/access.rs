@@ -31,6 +31,7 @@ fn sample_token(name: &str) -> Token {
         last_used_at: None,
         root_id: id,
         requires_key: false,
+        created_by: Some("Anna".into()),
     }
 }
 

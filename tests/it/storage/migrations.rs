@@ -502,6 +502,7 @@ async fn check_tokens_and_users(db: &Db) {
         last_used_at: Some(at(9)),
         root_id: id(0x41),
         requires_key: true,
+        created_by: None,
     };
     let rotated = Token {
         id: id(0x42),
@@ -521,6 +522,7 @@ async fn check_tokens_and_users(db: &Db) {
         last_used_at: None,
         root_id: id(0x43),
         requires_key: false,
+        created_by: None,
     };
     assert_eq!(tokens::find_by_hash(db, &[0x42]).await.expect("read"), Some(rotated.clone()));
     assert_eq!(tokens::list_page(db, None, 10).await.expect("read"), [wall, rotated, erp], "without the revoked one");

@@ -186,6 +186,7 @@ async fn tokens_are_removed_some_time_after_they_were_revoked_or_expired() {
                 last_used_at: None,
                 root_id: id,
                 requires_key: false,
+                created_by: None,
             }
         };
         let stored = [token(None), token(None), token(Some(now - days(60))), token(Some(now - days(10)))];

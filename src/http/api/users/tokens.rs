@@ -68,12 +68,23 @@ struct TokenBody {
     expires_at: Option<DateTime<Utc>>,
     /// Accurate to the minute.
     last_used_at: Option<DateTime<Utc>>,
+    /// Name of the user or token that created it. Null for tokens of earlier versions.
+    created_by: Option<String>,
     require_idempotency_key: bool,
 }
 
 impl CsvRow for TokenBody {
-    const COLUMNS: &'static [&'static str] =
-        &["id", "name", "role", "tags", "created_at", "expires_at", "last_used_at", "require_idempotency_key"];
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "name",
+        "role",
+        "tags",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+        "created_by",
+        "require_idempotency_key",
+    ];
 }
 
 /// A new token, with its secret.
@@ -98,6 +109,7 @@ impl From<Token> for TokenBody {
             created_at: token.created_at,
             expires_at: token.expires_at,
             last_used_at: token.last_used_at,
+            created_by: token.created_by,
             require_idempotency_key: token.requires_key,
         }
     }
