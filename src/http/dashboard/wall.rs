@@ -16,12 +16,7 @@ use chrono::{DurationRound, TimeDelta};
 
 use super::{
     Dashboard, assets,
-    farm::{
-        FarmFilter,
-        dots::Dots,
-        tile::{StatusGroup, Tile},
-        tile_cache::PrinterEntry,
-    },
+    farm::{FarmFilter, dots::Dots, status_group::StatusGroup, tile::Tile, tile_cache::PrinterEntry},
     filters,
     page::{Failure, Visitor, render_html},
     time::TimeElement,

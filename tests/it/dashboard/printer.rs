@@ -202,9 +202,8 @@ async fn the_page_of_a_printer_lists_its_commands_and_prints_back_to_the_oldest(
 fn offered_commands(page: &str) -> [Vec<&str>; 2] {
     let part = page.split("id=\"commands\"").nth(1).and_then(|rest| rest.split("</details>").next()).expect("commands");
     let (acting, others) = part.split_once("<details").unwrap_or((part, ""));
-    [acting, others].map(|part| {
-        part.split("name=\"command\" value=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect()
-    })
+    [acting, others]
+        .map(|part| part.split("name=\"command\" value=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -70,7 +70,16 @@ async fn no_page_violates_an_axe_rule_in_either_theme() {
     let shows_failures = "return document.querySelectorAll('.tile .needs').length >= 3";
     browser.until_true("the tiles show the failures", shows_failures).await;
     let mut checked = 0;
-    let more = ["/?view=rows", "/?view=dots", "/?show=todo", "/?view=cameras", "/?q=nobody", "/nowhere", "/files?folder=parts", &file_page];
+    let more = [
+        "/?view=rows",
+        "/?view=dots",
+        "/?show=todo",
+        "/?view=cameras",
+        "/?q=nobody",
+        "/nowhere",
+        "/files?folder=parts",
+        &file_page,
+    ];
     let more = more.map(str::to_owned);
     let pages = routes::list_page_routes()
         .into_iter()

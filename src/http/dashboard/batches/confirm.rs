@@ -11,7 +11,7 @@ use crate::{
     },
     http::dashboard::{
         Dashboard,
-        farm::tile::is_paused_at_printer,
+        farm::status_group::is_paused_at_printer,
         filters,
         form::FormData,
         labels,

@@ -13,7 +13,7 @@ use crate::{
     },
     http::dashboard::{
         Dashboard,
-        farm::{tile::StatusGroup, tile_cache::PrinterEntry},
+        farm::{status_group::StatusGroup, tile_cache::PrinterEntry},
         form::FormData,
         labels,
         messages::{t, t_with},

@@ -6,7 +6,7 @@ use askama::Template;
 use uuid::Uuid;
 
 use super::{
-    tile::StatusGroup,
+    status_group::StatusGroup,
     tile_cache::{PrinterEntry, natural_sort_key},
 };
 use crate::http::dashboard::messages::t;

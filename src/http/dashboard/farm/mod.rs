@@ -3,6 +3,7 @@
 mod act;
 pub(super) mod dots;
 mod order;
+pub(super) mod status_group;
 pub(super) mod tile;
 pub(super) mod tile_cache;
 mod tile_parts;
@@ -20,7 +21,7 @@ use uuid::Uuid;
 pub(super) use self::act::{act, clear_plates};
 use self::{
     order::{FarmSection, SortOrder, arrange, group_by_tag},
-    tile::StatusGroup,
+    status_group::StatusGroup,
     tile_cache::PrinterEntry,
 };
 use super::{

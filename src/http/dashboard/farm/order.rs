@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
-use super::{tile::StatusGroup, tile_cache::PrinterEntry};
+use super::{status_group::StatusGroup, tile_cache::PrinterEntry};
 use crate::{
     domain::{command::string_enum, state::Reachability},
     http::dashboard::messages::t,

@@ -16,7 +16,8 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::{
-    tile::{StatusGroup, Tile, ends_at, status_group},
+    status_group::{StatusGroup, status_group},
+    tile::{Tile, ends_at},
     tile_parts::TileFile,
 };
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::tile::StatusGroup;
+use super::status_group::StatusGroup;
 use crate::{
     domain::{printer_content::shown_path, printer_profile::PrinterProfile},
     http::dashboard::{files::names::ContentName, messages::t},

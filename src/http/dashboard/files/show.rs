@@ -23,7 +23,7 @@ use crate::{
     },
     http::dashboard::{
         Dashboard,
-        farm::tile::StatusGroup,
+        farm::status_group::StatusGroup,
         filters,
         messages::{t, t_with, text_of},
         page::{Failure, PageFrame, PathUuid, Visitor, field_label, render_html},

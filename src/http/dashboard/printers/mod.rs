@@ -28,8 +28,8 @@ use axum::{
 use uuid::Uuid;
 
 use self::{
-    files::files_unavailable_reason,
     commands::CommandSection,
+    files::files_unavailable_reason,
     history::{History, HistoryParams, HistoryRow},
     service::ServiceSection,
     temperatures::TemperatureSection,

@@ -92,7 +92,9 @@ impl TemperatureSection {
             Err(_) => (Vec::new(), Some(t("temperature-history-late").to_owned())),
         };
         let past = if past.is_empty() { vec![current_point(&entry.view, clock::now())] } else { past };
-        let read_at = live.heaters_read_at.and_then(|read| clock::now().checked_sub_signed(TimeDelta::from_std(read.elapsed()).ok()?));
+        let read_at = live
+            .heaters_read_at
+            .and_then(|read| clock::now().checked_sub_signed(TimeDelta::from_std(read.elapsed()).ok()?));
         Self { read_at: read_at.map(TimeElement::time_of_day), ..Self::from_points(&past, reason) }
     }
 
