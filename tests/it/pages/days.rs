@@ -84,7 +84,7 @@ impl Day {
 }
 
 /// Returns a list of printers as a user has it in a spreadsheet.
-fn csv_of(printers: &[std::sync::Arc<SimulatedPrinter>]) -> String {
+fn csv_of(printers: &[SimulatedPrinter]) -> String {
     let rows = printers.iter().map(|one| format!("{},{},{},hall-a\n", one.name(), one.url(), one.api_key()));
     std::iter::once("name,url,api_key,tags\n".to_owned()).chain(rows).collect()
 }
