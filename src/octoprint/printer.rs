@@ -1,7 +1,8 @@
-//! The printer behind OctoPrint: flags, heaters, errors, and lines of G-code for tests.
+//! The printer behind OctoPrint: flags, heaters, errors, the emergency stop, and lines of G-code for tests.
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde::Deserialize;
 
 use super::{
@@ -82,7 +83,29 @@ impl PrinterClient<'_> {
     /// [`Error::Conflict`] while OctoPrint is not connected to its printer.
     pub async fn send_gcode(self, lines: &[&str], options: &RequestOptions) -> Result<(), Error> {
         let json = serde_json::json!({ "commands": lines }).to_string();
-        self.0.post(self.0.endpoint(&["api", "printer", "command"]), json.into(), options).await
+        self.0.post(self.command_url(), json.into(), options).await
+    }
+
+    /// Sends `M112`: the firmware stops motors and heaters at once. Needs the permission CONTROL.
+    ///
+    /// OctoPrint sends it ahead of its own queues, also while the printer executes a blocking `M109` or does not reply. It turns
+    /// the heaters off, closes the connection to the printer, and then answers after 10 to 25 ms (1.11.8 and 2.0.0rc7).
+    ///
+    /// | state | OctoPrint's response |
+    /// |-|-|
+    /// | operational, and every state of a job | accepted; `Offline after error`, no file selected |
+    /// | offline, offline after error, connecting | conflict: "Printer is not operational" |
+    ///
+    /// A print in progress fails: `PrintFailed` (1.11.8: only from `Printing`). `connect` makes the printer operational again.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn emergency_stop(self, options: &RequestOptions) -> Result<(), Error> {
+        self.0.post(self.command_url(), Bytes::from_static(br#"{"command":"M112"}"#), options).await
+    }
+
+    fn command_url(self) -> url::Url {
+        self.0.endpoint(&["api", "printer", "command"])
     }
 }
 
@@ -205,7 +228,36 @@ fn to_temperatures(heaters: BTreeMap<String, Object<RawHeater>>) -> Temperatures
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::octoprint::testing::sample;
+    use crate::octoprint::testing::{StubServer, sample};
+
+    #[tokio::test]
+    async fn an_emergency_stop_sends_m112_once() {
+        let server = StubServer::start_replying("HTTP/1.1 204 NO CONTENT\r\nconnection: close\r\n\r\n").await;
+        let options = RequestOptions { params: vec![("who".into(), "shift".into())], ..RequestOptions::default() };
+        assert_eq!(server.client().printer().emergency_stop(&options).await, Ok(()));
+        let request = server.next_request().await;
+        assert!(request.starts_with("POST /api/printer/command?who=shift HTTP/1.1\r\n"), "{request}");
+        assert!(request.ends_with("\r\n\r\n{\"command\":\"M112\"}"), "{request}");
+    }
+
+    #[tokio::test]
+    async fn an_emergency_stop_of_a_closed_connection_is_a_conflict() {
+        let body = r#"{"error": "Printer is not operational"}"#;
+        let reply = format!(
+            "HTTP/1.1 409 CONFLICT\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let server = StubServer::start_replying(reply).await;
+        let error = server.client().printer().emergency_stop(&RequestOptions::default()).await.expect_err("refused");
+        assert!(matches!(error, Error::Conflict { .. }) && !error.may_have_acted(), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn an_emergency_stop_without_a_reply_may_have_acted() {
+        let server = StubServer::start_replying(Vec::new()).await;
+        let error = server.client().printer().emergency_stop(&RequestOptions::default()).await.expect_err("no reply");
+        assert!(error.may_have_acted(), "{error:?}");
+    }
 
     #[test]
     fn every_shape_of_a_printer_is_read() {

@@ -38,6 +38,9 @@ pub async fn get_printer(
 /// `GET /api/printer/error`.
 pub async fn get_connection_error(RequestPrinter(printer): RequestPrinter) -> Json<Value> {
     let error = printer.with_inner(|inner, _| inner.machine.connection_error().clone());
+    if error.reason.is_empty() {
+        return Json(json!({"error": "", "reason": ""}));
+    }
     let mut body = json!({"consequence": error.consequence, "error": error.error, "reason": error.reason});
     if let Some(body) = body.as_object_mut()
         && error.reason == "firmware"

@@ -253,11 +253,13 @@ impl Machine {
 
     fn enter_state(&mut self, state: MachineState) {
         self.state = state;
-        let id = match (self.flavor, state) {
-            (Flavor::V2_0, MachineState::OfflineAfterError) => "CLOSED_WITH_ERROR",
-            _ => state.id(),
+        let (id, text) = match (self.flavor, state) {
+            (Flavor::V2_0, MachineState::OfflineAfterError) => ("CLOSED_WITH_ERROR", state.text()),
+            // Measured: only a reading shows that there was an error.
+            (Flavor::V1_11, MachineState::OfflineAfterError) => (state.id(), MachineState::Offline.text()),
+            _ => (state.id(), state.text()),
         };
-        self.emit_event("PrinterStateChanged", json!({"state_id": id, "state_string": state.text()}));
+        self.emit_event("PrinterStateChanged", json!({"state_id": id, "state_string": text}));
     }
 
     fn emit_event(&mut self, kind: &'static str, payload: Value) {

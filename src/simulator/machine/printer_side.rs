@@ -99,9 +99,23 @@ impl Machine {
         self.set_connection_error(error, "firmware", "emergency");
     }
 
-    /// Runs `M112`, which sends no `Error` event.
+    /// Runs `M112`: OctoPrint turns the heaters off and closes the connection. It sends no `Error` event.
     pub(super) fn emergency_stop(&mut self, now: Instant) {
-        self.lose_connection(EMERGENCY_STOP_TEXT, now);
+        // Measured: 1.11 sends `PrintFailed` only from `Printing`, 2.0.0rc7 in every state of a job.
+        let fails = self.flavor == Flavor::V2_0 || self.state == MachineState::Printing;
+        let failed = if fails { self.job_failed_event(EMERGENCY_STOP_TEXT, now) } else { None };
+        for heater in [&mut self.tool, &mut self.bed] {
+            heater.set_target(0.0, now, self.scale);
+        }
+        if self.selected.is_some() {
+            self.emit_event("FileDeselected", Value::Null);
+        }
+        self.emit_event("Disconnected", Value::Null);
+        self.reset_to_state(MachineState::OfflineAfterError);
+        self.emit_event("EStop", Value::Null);
+        self.pending_events.extend(failed);
+        // Measured: `GET /api/printer/error` is empty, in contrast to `GET /api/job`.
+        self.set_connection_error(EMERGENCY_STOP_TEXT, "", "");
     }
 
     /// Ends a serial connection that breaks, or that OctoPrint closes.
@@ -123,10 +137,15 @@ impl Machine {
 
     /// Returns `PrintFailed` for the job that ends with the connection, and counts the failure.
     fn failed_event(&mut self, error: &str, now: Instant) -> Option<PushEvent> {
-        self.job.as_ref()?;
         if matches!(self.state, MachineState::Cancelling | MachineState::Finishing) {
             return None;
         }
+        self.job_failed_event(error, now)
+    }
+
+    /// Returns the same in any state of a job.
+    fn job_failed_event(&mut self, error: &str, now: Instant) -> Option<PushEvent> {
+        self.job.as_ref()?;
         let time = self.print_time(now);
         // Measured: 2.0.0rc7 has no text for it.
         let error = if self.flavor == Flavor::V1_11 || error.is_empty() { error } else { "unknown" };

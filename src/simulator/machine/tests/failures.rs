@@ -15,12 +15,25 @@ fn a_firmware_error_closes_the_connection_and_unselects_the_file() {
 #[test]
 fn a_lost_connection_sends_print_failed_last() {
     let mut bench = TestBench::in_state(MachineState::Printing);
-    bench.machine.run_gcode("M112", bench.now);
-    assert_eq!(bench.event_kinds(), ["Disconnected", "OFFLINE", "PrintFailed"]);
-    let mut bench = TestBench::in_state(MachineState::Printing);
     assert!(bench.machine.disconnect(bench.now));
     assert_eq!(bench.event_kinds(), ["Disconnecting", "Disconnected", "OFFLINE", "PrintFailed"]);
     assert_eq!(bench.machine.state(), MachineState::Offline);
+}
+
+#[test]
+fn an_emergency_stop_closes_the_connection_in_every_connected_state() {
+    for state in [MachineState::Operational, MachineState::Printing, MachineState::Paused] {
+        let mut bench = TestBench::in_state(state);
+        assert!(bench.machine.run_gcode("M112", bench.now));
+        let failed = if state == MachineState::Printing { vec!["PrintFailed"] } else { Vec::new() };
+        assert_eq!(
+            bench.event_kinds(),
+            [vec!["FileDeselected", "Disconnected", "OFFLINE", "EStop"], failed].concat(),
+            "{state:?}"
+        );
+        assert_eq!(bench.machine.state(), MachineState::OfflineAfterError, "{state:?}");
+        assert!(!bench.machine.run_gcode("M112", bench.now), "OctoPrint refuses a second one");
+    }
 }
 
 #[test]
