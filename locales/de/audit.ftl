@@ -27,6 +27,7 @@ audit-entry-cancel = hat den Druck abgebrochen ({ $printers })
 audit-entry-command = hat einen Befehl an { $printers } gesendet
 audit-entry-connect = hat { $printers } verbunden
 audit-entry-disconnect = hat { $printers } getrennt
+audit-entry-emergency-stop = hat den Not-Halt ausgelöst ({ $printers })
 audit-entry-entries-removed = hat die alten Protokolleinträge { $first } bis { $last } entfernt
 audit-entry-file-added = hat die Datei { $name } zur Bibliothek hinzugefügt
 audit-entry-file-changed = hat eine Datei der Bibliothek geändert

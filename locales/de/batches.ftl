@@ -66,6 +66,7 @@ batch-sending-file = Datei wird gesendet: { $percent } %
 batch-sent = Gesendet
 batch-skipped = Nicht gesendet
 batch-skipped-why = Der Sammelbefehl wurde angehalten, bevor dieser Befehl gesendet wurde.
+batch-still-running-checked = Geprüft: Die Drucker laufen noch
 batch-stop = Senden anhalten
 batch-stopped = Angehalten
 batch-stopping = Angehalten, gesendete Befehle laufen noch

@@ -16,6 +16,7 @@ reason-not_found = Es gibt keinen Drucker mit dieser ID.
 reason-forbidden = Sie dürfen diesen Drucker nicht steuern.
 reason-batch_stopped = Der Sammelbefehl wurde angehalten, bevor dieser Befehl gesendet war.
 reason-overtaken_by_cancel = Ein Abbruch für diesen Drucker kam diesem Befehl zuvor.
+reason-overtaken_by_emergency_stop = Ein Not-Halt für diesen Drucker kam diesem Befehl zuvor.
 reason-printer_refused = OctoPrint hat den Befehl abgelehnt.
 reason-printer_protocol = Der Server unter dieser Adresse antwortet nicht wie OctoPrint.
 reason-printer_unreachable = Der Drucker hat auf die letzte Anfrage nicht geantwortet.

@@ -2,7 +2,7 @@
 refusal-prints-not-stored = Die neuesten Drucke sind noch nicht gespeichert. Versuchen Sie es in ein paar Sekunden erneut.
 refusal-many-logins = Gerade melden sich viele Benutzer an. Versuchen Sie es in ein paar Sekunden erneut.
 refusal-batch-has-hidden-printers = Zu diesem Sammelbefehl gehören auch Drucker, die Sie nicht sehen dürfen. Deshalb können Sie ihn nicht anhalten.
-refusal-needs-operator-check = Drucker können gestartet sein. Prüfen Sie sie und bestätigen Sie das beim Wiederholen.
+refusal-needs-operator-check = Die Befehle wurden vielleicht ausgeführt. Prüfen Sie die Drucker und bestätigen Sie das beim Wiederholen.
 refusal-batch-not-finished = Der Sammelbefehl ist noch nicht fertig. Warten Sie darauf, oder halten Sie ihn an.
 refusal-no-such-outcome = Kein Befehl dieses Sammelbefehls endete mit einem dieser Ergebnisse.
 refusal-too-many-scheduled = Sie haben 100 geplante Sammelbefehle. Mehr darf ein Benutzer oder Token nicht haben. Halten Sie zuerst einen an.
@@ -45,8 +45,10 @@ refusal-command-in-flight = Ein anderer Befehl an diesen Drucker ist noch nicht 
     [toggle] Umschalten
     [connect] Verbinden
     [disconnect] Trennen
+    [emergency_stop] Not-Halt
    *[other] { $command }
 }.
+refusal-emergency-stop-not-connected = OctoPrint ist nicht mit dem Drucker verbunden, der Not-Halt erreicht ihn nicht. Der Drucker kann weiter heizen oder fahren: Schalten Sie ihn am Netzschalter aus.
 refusal-waited-for-command = Ein anderer Befehl an diesen Drucker dauerte länger, als dieser Befehl warten darf.
 refusal-printer-busy = Der Drucker ist beschäftigt ({ $command ->
     [start] Starten
@@ -57,6 +59,7 @@ refusal-printer-busy = Der Drucker ist beschäftigt ({ $command ->
     [toggle] Umschalten
     [connect] Verbinden
     [disconnect] Trennen
+    [emergency_stop] Not-Halt
    *[other] { $command }
 }). Warten Sie, bis das beendet ist.
 refusal-files-being-changed = Die Dateien dieses Druckers werden gerade geändert. Warten Sie, bis das beendet ist.

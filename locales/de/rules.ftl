@@ -62,6 +62,7 @@ rule-column-unknown = „{ $column }“ ist unbekannt; bekannte Spalten: { $know
 rule-csv = ist keine CSV-Datei: Speichern Sie die Tabelle zuerst als CSV
 rule-csv-unreadable = ist nicht als CSV lesbar
 rule-duplicate-line = steht auch in Zeile { $line }
+rule-emergency-stop-endpoint = gehört nicht in einen Sammelbefehl: POST /emergency-stop geht allen anderen Befehlen vor
 rule-enter-again = muss erneut eingegeben werden
 rule-expected = hat ein falsches Format; erwartet: { $expected }
 rule-expected-job = muss path oder print_id enthalten

@@ -27,6 +27,7 @@ audit-entry-cancel = cancelled the print on { $printers }
 audit-entry-command = sent a command to { $printers }
 audit-entry-connect = connected { $printers }
 audit-entry-disconnect = disconnected { $printers }
+audit-entry-emergency-stop = made an emergency stop of { $printers }
 audit-entry-entries-removed = removed the old audit entries { $first } to { $last }
 audit-entry-file-added = added the file { $name } to the library
 audit-entry-file-changed = changed a file of the library

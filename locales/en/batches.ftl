@@ -60,6 +60,7 @@ batch-sending-file = sending the file: { $percent } %
 batch-sent = Sent
 batch-skipped = Not sent
 batch-skipped-why = The batch was stopped before this command was sent.
+batch-still-running-checked = I checked: they are still running
 batch-stop = Stop sending
 batch-stopped = Stopped
 batch-stopping = Stopped, waiting for sent commands

@@ -16,6 +16,7 @@ reason-not_found = There is no printer with this id.
 reason-forbidden = You may not control this printer.
 reason-batch_stopped = The batch was stopped before this command was sent.
 reason-overtaken_by_cancel = A cancel for this printer overtook this command.
+reason-overtaken_by_emergency_stop = An emergency stop of this printer overtook this command.
 reason-printer_refused = OctoPrint refused the command.
 reason-printer_protocol = The server at this address does not reply like OctoPrint.
 reason-printer_unreachable = The printer did not reply to the last request.

@@ -2,7 +2,7 @@
 refusal-prints-not-stored = The newest prints are not stored yet. Try again in a few seconds.
 refusal-many-logins = Many users are logging in now. Try again in a few seconds.
 refusal-batch-has-hidden-printers = This batch also has printers that you cannot see, so you cannot stop it.
-refusal-needs-operator-check = Printers may have started. Check them, then retry with operator_checked true.
+refusal-needs-operator-check = The commands may have been executed. Check the printers, then retry with operator_checked true.
 refusal-batch-not-finished = The batch has not finished yet. Wait until it has, or stop it.
 refusal-no-such-outcome = No command of this batch ended with one of these outcomes.
 refusal-too-many-scheduled = You have 100 scheduled batches, which is the limit for a user or a token. Stop one of them first.
@@ -36,9 +36,16 @@ refusal-too-many-deliveries = Too many requests to receivers are open. Try again
 refusal-webhook-disabled = The webhook is disabled. Enable it first.
 refusal-event-expired = The event is no longer stored.
 
-refusal-command-in-flight = Another command to this printer has not ended yet: { $command }.
+refusal-command-in-flight = Another command to this printer has not ended yet: { $command ->
+    [emergency_stop] emergency stop
+   *[other] { $command }
+}.
+refusal-emergency-stop-not-connected = OctoPrint is not connected to the printer, so the stop cannot reach it. The printer may still heat or move: switch it off at its power supply.
 refusal-waited-for-command = Another command to this printer took longer than this command may wait.
-refusal-printer-busy = The printer is busy with { $command }. Wait until that has ended.
+refusal-printer-busy = The printer is busy with { $command ->
+    [emergency_stop] emergency stop
+   *[other] { $command }
+}. Wait until that has ended.
 refusal-files-being-changed = The files of this printer are being changed. Wait until that has ended.
 refusal-printer-refused = The printer refused: { $text }.
 refusal-too-many-webhooks = There are { $limit } webhooks, which is the limit. Remove one first.

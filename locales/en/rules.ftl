@@ -62,6 +62,7 @@ rule-column-unknown = “{ $column }” is unknown; known columns: { $known }
 rule-csv = is not a CSV file: save the sheet as CSV first
 rule-csv-unreadable = cannot be read as CSV
 rule-duplicate-line = is also in line { $line }
+rule-emergency-stop-endpoint = is not a command of batches: use POST /emergency-stop, which goes ahead of all other commands
 rule-enter-again = must be entered again
 rule-expected = must be { $expected }
 rule-expected-job = must have a path or a print_id

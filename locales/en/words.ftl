@@ -53,6 +53,12 @@ word-disconnect-count = { $n ->
 word-disconnect-in-progress = disconnecting
 word-disconnected = Disconnected
 word-done = Done
+word-emergency-stop = Emergency stop
+word-emergency-stop-count = { $n ->
+    [one] Emergency stop of { $n } printer
+   *[other] Emergency stop of { $n } printers
+}
+word-emergency-stop-in-progress = emergency stop in progress
 word-enter-does-nothing = Enter does nothing
 word-error = Error
 word-failed = Failed
@@ -114,6 +120,7 @@ word-start-count = { $n ->
 word-start-in-progress = start in progress
 word-started = Started
 word-starting = Starting…
+word-stopped = Stopped
 word-time = Time
 word-to-farm = Go to farm
 word-toggle = Toggle

@@ -66,6 +66,8 @@ string_enum! {
         /// Connects OctoPrint to its printer. It does not concern the connection from Printyard to OctoPrint.
         Connect = "connect",
         Disconnect = "disconnect",
+        /// `M112`: stops motors and heaters at once. OctoPrint then closes the connection to its printer.
+        EmergencyStop = "emergency_stop",
     }
 }
 
@@ -91,7 +93,7 @@ string_enum! {
         Unknown = "unknown",
         /// The command expired before it could be sent.
         Expired = "expired",
-        /// The batch was stopped, or a cancel for the same printer was executed first.
+        /// The batch was stopped, or a cancel or an emergency stop for the same printer was executed first.
         Skipped = "skipped",
     }
 }
@@ -121,6 +123,7 @@ string_enum! {
         Forbidden = "forbidden",
         BatchStopped = "batch_stopped",
         OvertakenByCancel = "overtaken_by_cancel",
+        OvertakenByEmergencyStop = "overtaken_by_emergency_stop",
         PrinterRefused = "printer_refused",
         PrinterProtocol = "printer_protocol",
         PrinterUnreachable = "printer_unreachable",
@@ -151,6 +154,7 @@ string_enum! {
         Cancel = "cancel",
         Connect = "connect",
         Disconnect = "disconnect",
+        EmergencyStop = "emergency_stop",
     }
 }
 
@@ -176,7 +180,25 @@ impl Outcome {
 impl Command {
     /// Returns whether the command stops printers. Other commands never delay or refuse such a command.
     pub fn stops_printers(self) -> bool {
-        matches!(self, Self::Cancel | Self::Pause)
+        matches!(self, Self::Cancel | Self::Pause | Self::EmergencyStop)
+    }
+
+    /// Returns whether the command overtakes this other command of the same printer. An emergency stop overtakes every other
+    /// command, and a cancel every other command except an emergency stop.
+    pub fn overtakes(self, other: Self) -> bool {
+        match self {
+            Self::EmergencyStop => other != Self::EmergencyStop,
+            command => command == Self::Cancel && !matches!(other, Self::Cancel | Self::EmergencyStop),
+        }
+    }
+
+    /// Returns whether the command withdraws this other command of the same printer if that is unsent. An emergency stop
+    /// withdraws every other command, and a cancel those that would print.
+    pub fn withdraws(self, other: Self) -> bool {
+        match self {
+            Self::EmergencyStop => other != Self::EmergencyStop,
+            command => command == Self::Cancel && other.heats(),
+        }
     }
 
     /// Returns whether the command makes a print run. A printer that is out of service refuses such a command. A

@@ -5,12 +5,15 @@
 //! [`judge`] evaluates what was observed since the send. The actor follows both. OctoPrint's `204` never decides
 //! anything here: it means *accepted*.
 
+mod evidence;
+
 use uuid::Uuid;
 
 use super::{
     command::{Command, ExpectedJob, FileRef, Reason, Step},
     state::PrinterState,
 };
+pub use evidence::Evidence;
 
 /// The observed state of a printer at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,44 +68,6 @@ pub enum Verdict {
     Lost,
     /// The effect can no longer occur.
     Gone(Reason),
-}
-
-/// States and prints that were observed since a command was sent.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Evidence {
-    states: Vec<PrinterState>,
-    /// Path of a print that began since the send, known from its event or from the print counters of the file.
-    pub started: Option<String>,
-    /// No reading and no event contains the file, because `GET /api/job` fails and the printer is polled.
-    pub is_file_hidden: bool,
-}
-
-impl Evidence {
-    /// Adds a state. Each state is stored once.
-    pub fn add_state(&mut self, state: PrinterState) {
-        if !self.states.contains(&state) {
-            self.states.push(state);
-        }
-    }
-
-    /// Returns whether the printer was in this state since the send.
-    pub fn has_state(&self, state: PrinterState) -> bool {
-        self.states.contains(&state)
-    }
-
-    /// Returns whether one of these states was observed since the send, before the job of that time ended.
-    fn had_state_before_job_end(&self, states: &[PrinterState]) -> bool {
-        let states_of_job = self.states.iter().take_while(|state| !is_job_over(**state));
-        states_of_job.into_iter().any(|state| states.contains(state))
-    }
-}
-
-/// Returns whether an earlier job has ended when the printer shows this state.
-fn is_job_over(state: PrinterState) -> bool {
-    matches!(
-        state,
-        PrinterState::Operational | PrinterState::Transferring | PrinterState::Offline | PrinterState::Error
-    )
 }
 
 /// Returns the command that a toggle means in this state.
@@ -209,11 +174,29 @@ fn decide_by_state(command: Command, observation: &Observation, guards: &Guards)
             S::Unknown if !guards.force => Reject(Reason::UnknownState),
             _ => Send(Step::Disconnect),
         },
+        Command::EmergencyStop => match state {
+            // OctoPrint refuses M112 without a connection (measured). The heaters may be on all the same, so this is no
+            // `Unchanged`.
+            S::Offline | S::Error | S::Connecting => Reject(Reason::NotOperational),
+            S::Operational
+            | S::Starting
+            | S::Printing
+            | S::Pausing
+            | S::Paused
+            | S::Resuming
+            | S::Cancelling
+            | S::Finishing
+            | S::Transferring
+            | S::Unknown => Send(Step::EmergencyStop),
+        },
     }
 }
 
 /// Returns the reason why a guard refuses a command that the state allows.
 fn check_guards(command: Command, allowed: Decision, observation: &Observation, guards: &Guards) -> Option<Reason> {
+    if command == Command::EmergencyStop {
+        return None;
+    }
     // An unknown state may be the state of a job. So a command is sent only if the expected job is on the printer. A
     // transfer is a different job from the expected print.
     let concerns_job = observation.state.is_active()
@@ -278,6 +261,7 @@ pub fn judge(
             PrinterState::Offline | PrinterState::Error => Verdict::Confirmed,
             _ => Verdict::Pending { moving: false },
         },
+        Step::EmergencyStop => judge_emergency_stop(before, evidence, now),
     }
 }
 
@@ -349,6 +333,20 @@ fn judge_cancel(before: &Observation, now: &Observation) -> Verdict {
     }
 }
 
+/// OctoPrint closes the connection to its printer before it answers. A closed connection proves the stop only if it was open
+/// before.
+fn judge_emergency_stop(before: &Observation, evidence: &Evidence, now: &Observation) -> Verdict {
+    use PrinterState as S;
+    let was_connected = evidence.is_accepted || before.state.is_operational() || evidence.was_connected_before_close();
+    match now.state {
+        S::Offline | S::Error if was_connected => Verdict::Confirmed,
+        S::Offline | S::Error => Verdict::Gone(Reason::NotOperational),
+        // OctoPrint has been connected to its printer again.
+        _ if was_connected && (evidence.has_state(S::Error) || evidence.has_state(S::Offline)) => Verdict::Confirmed,
+        _ => Verdict::Pending { moving: false },
+    }
+}
+
 fn is_other_print(before: &Observation, now: &Observation) -> bool {
     matches!((before.print_id, now.print_id), (Some(then), Some(now)) if then != now)
 }
@@ -364,7 +362,7 @@ pub fn may_resend(step: Step, before: &Observation, now: &Observation) -> bool {
         Step::Pause => now.state == S::Printing,
         Step::Resume => now.state == S::Paused,
         Step::Cancel => matches!(now.state, S::Starting | S::Printing | S::Pausing | S::Paused | S::Resuming),
-        Step::Start | Step::Connect | Step::Disconnect => false,
+        Step::Start | Step::Connect | Step::Disconnect | Step::EmergencyStop => false,
     }
 }
 

@@ -269,9 +269,15 @@ impl Actor {
                 }
             }
             RequestResult::Heaters(result) => self.on_heaters(result),
-            RequestResult::Permit { command_id, granted } => self.on_permit(command_id, granted),
-            RequestResult::Sent { command_id, result } => self.on_sent(command_id, result),
-            RequestResult::Counted { command_id, prints } => self.on_counted(command_id, prints),
+            RequestResult::Permit { command_id, granted } => {
+                self.handle_result_of(command_id, |actor| actor.on_permit(command_id, granted));
+            }
+            RequestResult::Sent { command_id, result } => {
+                self.handle_result_of(command_id, |actor| actor.on_sent(command_id, result));
+            }
+            RequestResult::Counted { command_id, prints } => {
+                self.handle_result_of(command_id, |actor| actor.on_counted(command_id, prints));
+            }
         }
     }
 }

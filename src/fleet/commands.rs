@@ -1,4 +1,6 @@
-//! The commands of one printer: the command in flight, the cancel that overtakes it, and earlier unsettled commands.
+//! The commands of one printer: the command in flight, the commands that overtake it, and earlier unsettled commands.
+//!
+//! A cancel waits for the end of the command that it overtakes. An emergency stop does not wait: it sets that command aside.
 
 use std::time::Instant;
 
@@ -25,6 +27,8 @@ struct DoneCommand {
 /// The commands of one printer.
 pub(super) struct Commands {
     in_flight: Option<InFlightCommand>,
+    /// The command that an emergency stop has set aside. It is judged again once the stop has ended.
+    set_aside: Option<InFlightCommand>,
     /// The cancel that overtakes the command in flight.
     overtaking: Option<Box<ActorCommand>>,
     unsettled: Vec<UnsettledWatch>,
@@ -37,12 +41,19 @@ pub(super) struct Commands {
 impl Commands {
     /// Starts without commands. `previous_start` is the start that the previous run of the server sent.
     pub fn new(previous_start: Option<SentStart>) -> Self {
-        Self { in_flight: None, overtaking: None, unsettled: Vec::new(), last_done: None, previous_start }
+        Self {
+            in_flight: None,
+            set_aside: None,
+            overtaking: None,
+            unsettled: Vec::new(),
+            last_done: None,
+            previous_start,
+        }
     }
 
-    /// Whether no command is in flight.
+    /// Whether no command is in flight, and none is set aside.
     pub fn is_idle(&self) -> bool {
-        self.in_flight.is_none()
+        self.in_flight.is_none() && self.set_aside.is_none()
     }
 
     /// Returns the command in flight.
@@ -76,9 +87,53 @@ impl Commands {
         self.overtaking.as_deref()
     }
 
-    /// Whether a cancel overtakes the command in flight.
+    /// Whether a cancel overtakes the command in flight, or an emergency stop has overtaken it. It is not sent any more.
     pub fn is_overtaken(&self) -> bool {
-        self.overtaking.is_some()
+        self.overtaking.is_some() || self.in_flight.as_ref().is_some_and(|command| command.was_set_aside)
+    }
+
+    /// Puts an emergency stop in flight, and sets the command in flight aside.
+    pub fn begin_emergency_stop(&mut self, stop: InFlightCommand) {
+        self.set_aside = self.in_flight.take();
+        if let Some(command) = &mut self.set_aside {
+            command.was_set_aside = true;
+        }
+        self.begin(stop);
+    }
+
+    /// Whether this command is set aside.
+    pub fn is_set_aside(&self, command_id: Uuid) -> bool {
+        self.set_aside.as_ref().is_some_and(|command| command.spec.command_id == command_id)
+    }
+
+    /// Exchanges the command in flight and the command that is set aside.
+    pub fn exchange_set_aside(&mut self) {
+        std::mem::swap(&mut self.in_flight, &mut self.set_aside);
+    }
+
+    /// Puts the command that was set aside in flight again. Only a reading that is started from now on counts for it.
+    pub fn resume_set_aside(&mut self, now: Instant) {
+        self.in_flight = self.set_aside.take();
+        if let Some(command) = &mut self.in_flight {
+            command.fresh_after = Some(now);
+        }
+    }
+
+    /// Whether the actor has this command.
+    pub fn contains(&self, command_id: Uuid) -> bool {
+        let mut held = self.in_flight.iter().chain(&self.set_aside).map(|command| command.spec.command_id);
+        held.any(|id| id == command_id)
+            || self.overtaking.as_ref().is_some_and(|cancel| cancel.command_id == command_id)
+    }
+
+    /// Returns the commands whose request was sent and whose effect is open.
+    fn awaiting_effect(&self) -> impl Iterator<Item = &InFlightCommand> {
+        self.in_flight.iter().chain(&self.set_aside).filter(|command| command.awaits_effect())
+    }
+
+    /// Returns the commands whose request was sent and whose effect is open.
+    fn awaiting_effect_mut(&mut self) -> impl Iterator<Item = &mut InFlightCommand> {
+        self.in_flight.iter_mut().chain(&mut self.set_aside).filter(|command| command.awaits_effect())
     }
 
     /// Stores a cancel that overtakes the command in flight.
@@ -101,7 +156,8 @@ impl Commands {
             | Command::Cancel
             | Command::Restart
             | Command::Connect
-            | Command::Disconnect => return,
+            | Command::Disconnect
+            | Command::EmergencyStop => return,
         };
         let command_id = command.spec.command_id;
         self.last_done = Some(DoneCommand { command_id, step, print_id, until: now + UNDONE_WITHIN });
@@ -141,18 +197,15 @@ impl Commands {
         !self.unsettled.is_empty()
     }
 
-    /// Returns the command in flight if it is at this step, its request was sent, and its effect is open.
+    /// Returns the command at this step whose request was sent and whose effect is open.
     pub fn sent_command_id(&self, step: Step) -> Option<Uuid> {
-        let sent = self.in_flight.as_ref().filter(|command| command.awaits_effect() && command.step == step);
-        sent.map(|command| command.spec.command_id)
+        self.awaiting_effect().find(|command| command.step == step).map(|command| command.spec.command_id)
     }
 
     /// Returns the start that was sent and whose print has not been observed. It belongs to the command in flight, to the
     /// previous run of the server, or to a command without a reply.
     pub fn sent_start(&self) -> Option<SentStart> {
-        if let Some(command) =
-            self.in_flight.as_ref().filter(|command| command.awaits_effect() && command.step == Step::Start)
-        {
+        if let Some(command) = self.awaiting_effect().find(|command| command.step == Step::Start) {
             let command_id = command.spec.command_id;
             let before = self.previous_start.as_ref().filter(|start| start.command_id == command_id);
             return Some(before.cloned().unwrap_or_else(|| SentStart {
@@ -176,9 +229,9 @@ impl Commands {
         self.previous_start = self.previous_start.take().filter(|start| start.print_id.is_none());
     }
 
-    /// Records the printer's state as evidence for the sent command and for the unsettled commands.
+    /// Records the printer's state as evidence for the sent commands and for the unsettled commands.
     pub fn note_state(&mut self, state: PrinterState) {
-        if let Some(command) = self.in_flight.as_mut().filter(|command| command.awaits_effect()) {
+        for command in self.awaiting_effect_mut() {
             command.evidence.add_state(state);
         }
         for command in &mut self.unsettled {
@@ -188,7 +241,7 @@ impl Commands {
 
     /// Records whether the file that prints is hidden: no reading and no event names it.
     pub fn note_file_hidden(&mut self, is_hidden: bool) {
-        if let Some(command) = self.in_flight.as_mut().filter(|command| command.awaits_effect()) {
+        for command in self.awaiting_effect_mut() {
             command.evidence.is_file_hidden = is_hidden;
         }
     }
@@ -196,7 +249,7 @@ impl Commands {
     /// Records that a print began. `by` is the command that started it, if a command did.
     pub fn note_print_began(&mut self, print_id: Uuid, by: Option<Uuid>) {
         let Some(by) = by else { return };
-        if let Some(command) = self.current_with_id(by) {
+        for command in self.in_flight.iter_mut().chain(&mut self.set_aside).filter(|it| it.spec.command_id == by) {
             command.started_print = Some(print_id);
         }
         self.forget_start(by);
@@ -205,14 +258,14 @@ impl Commands {
     /// Records that the tracker found a print to have begun. It proves nothing about a command of the previous run of the
     /// server, because the send of that command was not observed.
     pub fn note_inferred_start(&mut self, path: &str) {
-        if self.in_flight.as_ref().is_none_or(|command| command.spec.recovery.is_none()) {
+        if self.in_flight.iter().chain(&self.set_aside).all(|command| command.spec.recovery.is_none()) {
             self.note_observed_start(path);
         }
     }
 
     /// Records that the beginning of a print was observed.
     pub fn note_observed_start(&mut self, path: &str) {
-        if let Some(command) = self.in_flight.as_mut().filter(|command| command.awaits_effect()) {
+        for command in self.awaiting_effect_mut() {
             command.evidence.started = Some(path.to_owned());
         }
         for command in &mut self.unsettled {

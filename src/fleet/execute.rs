@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     actor::Actor,
     in_flight::{InFlightCommand, MOVING_LIMIT, Phase, UNSETTLED_LIMIT, UnsettledWatch},
-    message::{ActorCommand, ActorEvent},
+    message::ActorEvent,
     request,
 };
 use crate::{
@@ -22,61 +22,17 @@ use crate::{
         plate::PlateState,
         print::PrintResult,
         printer_file::PrintCounts,
+        state::PrinterState,
     },
 };
 
 impl Actor {
-    /// Accepts a command. While another command is in flight, the dispatcher sends only a cancel, which overtakes it.
-    pub(super) fn accept_command(&mut self, command: Box<ActorCommand>) {
-        let now = Instant::now();
-        let Some(current) = self.commands.current() else {
-            self.commands.begin(InFlightCommand::new(command, now));
-            return;
-        };
-        // The dispatcher sends a command again if it cannot know that the actor has it.
-        let overtaking = self.commands.overtaking().map(|cancel| cancel.command_id);
-        if current.spec.command_id == command.command_id || overtaking == Some(command.command_id) {
-            return;
-        }
-        if command.command != Command::Cancel || overtaking.is_some() {
-            let command_id = command.command_id;
-            self.report_unsent(command_id, Outcome::Rejected, Reason::CommandInFlight);
-            return;
-        }
-        self.commands.overtake(command);
-        let Some(current) = self.commands.current_mut() else { return };
-        match current.phase {
-            // The sent command is judged again, on a new reading.
-            Phase::Watch { .. } | Phase::Settle { .. } => current.fresh_after = Some(now),
-            Phase::Read | Phase::Hold { .. } | Phase::Count if current.is_unsent() => {
-                self.commands.take_current();
-            }
-            // OctoPrint refused the command because the reading was stale, and it was about to be decided again. Nothing was
-            // done.
-            Phase::Read | Phase::Hold { .. } | Phase::Count => {
-                self.finish_command(Outcome::Rejected, Some(Reason::OvertakenByCancel), None);
-            }
-            Phase::Permit | Phase::Send => {}
-        }
-    }
-
-    /// Drops a command that the command log has ended before it was sent.
-    pub(super) fn drop_unsent(&mut self, command_id: Uuid) {
-        if self.commands.overtaking().is_some_and(|cancel| cancel.command_id == command_id) {
-            self.commands.take_overtaking();
-        }
-        let may_drop = self.commands.current().is_some_and(|command| {
-            command.spec.command_id == command_id && command.is_unsent() && command.phase != Phase::Permit
-        });
-        if may_drop {
-            self.commands.take_current();
-            self.published.touch();
-        }
-    }
-
     /// Advances the command in flight as far as the observations allow.
     pub(super) fn execute(&mut self) {
         loop {
+            if self.commands.current().is_none() {
+                self.commands.resume_set_aside(Instant::now());
+            }
             if self.commands.is_idle()
                 && let Some(cancel) = self.commands.take_overtaking()
             {
@@ -111,7 +67,7 @@ impl Actor {
             return true;
         }
         let Some(command) = self.commands.current() else { return false };
-        if !self.is_fresh(command.fresh_after, now) {
+        if !command.needs_no_fresh_state() && !self.is_fresh(command.fresh_after, now) {
             if command.next_read.is_none_or(|due| now >= due) {
                 self.start_reading(now);
             }
@@ -150,7 +106,11 @@ impl Actor {
     /// Decides the command in flight and executes the decision. Returns `false` if the command must wait.
     pub(super) fn decide(&mut self) -> bool {
         let now = Instant::now();
-        let observation = self.observation();
+        let mut observation = self.observation();
+        if !self.connection.has_reading() {
+            // An emergency stop needs no reading. A state from before the connection was lost proves nothing about it.
+            observation.state = PrinterState::Unknown;
+        }
         let gate = self.context.settings.plate_gate;
         let plate_clear = !gate || self.published.live().plate.state == PlateState::Clear;
         let enabled = !self.retiring;
@@ -202,6 +162,7 @@ impl Actor {
             }
             Decision::Reject(reason) => {
                 let detail = refusal.filter(|_| reason == Reason::OutOfService);
+                let detail = detail.or_else(|| refusal_detail(command.spec.command, reason));
                 self.finish_command(Outcome::Rejected, Some(reason), detail);
                 true
             }
@@ -350,11 +311,10 @@ impl Actor {
     }
 }
 
-impl InFlightCommand {
-    /// Returns why a command that a cancel overtook ends without an observed effect.
-    pub(super) fn overtaken_reason(&self) -> Reason {
-        if self.is_restart() { Reason::CancelledNotStarted } else { Reason::OvertakenByCancel }
-    }
+/// Returns what the reason of a refusal does not say.
+fn refusal_detail(command: Command, reason: Reason) -> Option<Message> {
+    let is_unconnected_stop = command == Command::EmergencyStop && reason == Reason::NotOperational;
+    is_unconnected_stop.then(|| Message::new("refusal-emergency-stop-not-connected"))
 }
 
 /// Whether no reading of the printer would change this decision.

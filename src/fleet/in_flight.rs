@@ -84,6 +84,8 @@ pub struct InFlightCommand {
     pub started_print: Option<Uuid>,
     /// The printer is in transition to the effect.
     pub moving: bool,
+    /// An emergency stop has overtaken the command. It is judged on the next reading, and never sent again.
+    pub was_set_aside: bool,
     pub print_id: Option<Uuid>,
 }
 
@@ -115,6 +117,7 @@ impl InFlightCommand {
             prints_before: None,
             started_print: None,
             moving: false,
+            was_set_aside: false,
             print_id: None,
             spec,
         };
@@ -126,6 +129,7 @@ impl InFlightCommand {
             command.attempts = recovery.attempts;
             command.sends = MAX_SENDS_PER_STEP.min(u8::try_from(recovery.attempts).unwrap_or(MAX_SENDS_PER_STEP));
             command.accepted_at = recovery.accepted_at;
+            command.evidence.is_accepted = recovery.accepted_at.is_some();
             command.lost_at = Some(now);
             command.fresh_after = Some(now);
             command.next_read = Some(now);
@@ -144,6 +148,11 @@ impl InFlightCommand {
     /// Returns the command. For a toggle, it is the resolved command.
     pub fn command(&self) -> Command {
         self.resolved.unwrap_or(self.spec.command)
+    }
+
+    /// Whether the command is decided on the known state, however old that is. Only a refusal needs a new reading.
+    pub fn needs_no_fresh_state(&self) -> bool {
+        self.spec.command == Command::EmergencyStop && self.fresh_after.is_none()
     }
 
     /// Whether no byte was sent and no permit was used.

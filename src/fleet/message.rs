@@ -73,7 +73,8 @@ pub struct UnsettledCommand {
 /// A message to an actor.
 #[derive(Debug)]
 pub enum ActorMessage {
-    /// Execute this command. While another command is in flight, the dispatcher sends only a cancel, which overtakes it.
+    /// Execute this command. While another command is in flight, the dispatcher sends only a cancel or an emergency stop,
+    /// which overtakes it.
     Perform(Box<ActorCommand>),
     /// Forget this command: the command log has ended it before it was sent.
     Drop(Uuid),

@@ -13,6 +13,7 @@ pub mod in_flight;
 pub mod message;
 mod observe;
 mod outbox;
+mod overtake;
 mod permit;
 mod published;
 pub mod recorder_queue;

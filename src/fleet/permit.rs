@@ -97,9 +97,9 @@ impl Actor {
             return;
         }
         if overtaken {
-            // No byte was sent, and a cancel waits.
+            // No byte was sent, and another command overtakes this one.
             let (outcome, reason) = if command.attempts == 1 {
-                (Outcome::Skipped, Reason::OvertakenByCancel)
+                (Outcome::Skipped, command.overtaking_reason())
             } else {
                 (Outcome::Unconfirmed, command.overtaken_reason())
             };

@@ -33,9 +33,10 @@ impl Actor {
             Ok(()) => {
                 command.phase = Phase::Watch { since: now };
                 command.accepted_at = Some(clock::now());
+                command.evidence.is_accepted = true;
                 command.reads = 0;
                 command.plan_read(now, pushed);
-                // If a cancel arrived in the meantime, the command is judged again on a new reading.
+                // If another command has overtaken this one, it is judged again on a new reading.
                 let overtaken = self.commands.is_overtaken();
                 if let Some(command) = self.commands.current_mut()
                     && overtaken
@@ -60,12 +61,18 @@ impl Actor {
     /// Handles a command that the printer refused or did not receive: nothing was done.
     pub(super) fn on_refused(&mut self, error: Error, now: Instant) {
         let detail = Some(error.message());
+        let overtaken = self.commands.is_overtaken();
         let Some(command) = self.commands.current_mut() else { return };
         if command.is_restart() && command.step == Step::Start {
             self.finish_command(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), detail);
             return;
         }
         match error {
+            Error::Conflict { .. } if overtaken => {
+                // It is not decided again.
+                let reason = command.overtaking_reason();
+                self.finish_command(Outcome::Rejected, Some(reason), None);
+            }
             Error::Conflict { .. } if !command.had_conflict => {
                 command.had_conflict = true;
                 command.phase = Phase::Read;
@@ -80,7 +87,7 @@ impl Actor {
             }
             Error::Unauthorized | Error::ProxyLogin => self.finish_command(Outcome::Unauthorized, None, detail),
             Error::Offline { .. } | Error::Blocked(_) => {
-                if command.spec.wait_when_unreachable && command.attempts == 1 {
+                if command.spec.wait_when_unreachable && command.attempts == 1 && !overtaken {
                     // No byte was sent, so the row may continue to wait. Its next send is its second.
                     command.phase = Phase::Read;
                     command.fresh_after = Some(now);
@@ -148,7 +155,7 @@ impl Actor {
                 };
                 self.finish_command(outcome, reason, detail);
             }
-            // A cancel waits: nothing more can be learned about the command that it overtakes.
+            // Nothing more can be learned about an overtaken command.
             Phase::Watch { .. } if overtaken => {
                 let reason = command.overtaken_reason();
                 self.finish_command(Outcome::Unconfirmed, Some(reason), None);

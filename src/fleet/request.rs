@@ -164,6 +164,7 @@ pub async fn send_step(
         (Step::Cancel, _) => octoprint.job().cancel(&options).await,
         (Step::Connect, _) => octoprint.connection().connect(&options).await,
         (Step::Disconnect, _) => octoprint.connection().disconnect(&options).await,
+        (Step::EmergencyStop, _) => octoprint.printer().emergency_stop(&options).await,
     };
     RequestResult::Sent { command_id, result }
 }

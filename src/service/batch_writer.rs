@@ -1,7 +1,7 @@
 //! Stores new batches in groups. Batches that arrive while a transaction is under way share the next transaction.
 //!
-//! Batches that stop printers have their own queue, which has priority. So other batches delay a cancel by at most the
-//! transaction that is under way.
+//! Batches that stop printers have their own queue, which has priority, and emergency stops have one before that. So other
+//! batches delay a cancel or an emergency stop by at most the transaction that is under way.
 
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,14 @@ use super::{
     error::Error,
 };
 use crate::{
-    domain::message::Message,
+    domain::{command::Command, message::Message},
     storage::{
         self, Db,
         batches::{self, PreparedBatch},
     },
 };
 
-/// Capacity of each of the two queues, in batches.
+/// Capacity of each of the three queues, in batches.
 const QUEUE_CAPACITY: usize = 512;
 /// Maximum number of batches in one transaction.
 const MAX_BATCHES: usize = 128;
@@ -41,6 +41,7 @@ struct PendingBatch {
 /// Sends new batches to the [`BatchWriterTask`]. Cheap to clone.
 #[derive(Clone)]
 pub struct BatchWriter {
+    emergency_stops: mpsc::Sender<PendingBatch>,
     stops: mpsc::Sender<PendingBatch>,
     others: mpsc::Sender<PendingBatch>,
 }
@@ -49,6 +50,7 @@ pub struct BatchWriter {
 pub struct BatchWriterTask {
     db: Db,
     dispatch: DispatcherHandle,
+    emergency_stops: mpsc::Receiver<PendingBatch>,
     stops: mpsc::Receiver<PendingBatch>,
     others: mpsc::Receiver<PendingBatch>,
 }
@@ -56,9 +58,17 @@ pub struct BatchWriterTask {
 impl BatchWriter {
     /// Returns a writer and its task. The caller must run the task.
     pub fn new(db: Db, dispatch: DispatcherHandle) -> (Self, BatchWriterTask) {
+        let (emergency_stops, waiting_emergency_stops) = mpsc::channel(QUEUE_CAPACITY);
         let (stops, waiting_stops) = mpsc::channel(QUEUE_CAPACITY);
         let (others, waiting_others) = mpsc::channel(QUEUE_CAPACITY);
-        (Self { stops, others }, BatchWriterTask { db, dispatch, stops: waiting_stops, others: waiting_others })
+        let task = BatchWriterTask {
+            db,
+            dispatch,
+            emergency_stops: waiting_emergency_stops,
+            stops: waiting_stops,
+            others: waiting_others,
+        };
+        (Self { emergency_stops, stops, others }, task)
     }
 
     /// Stores a batch and hands it to the dispatcher. Stores nothing if the caller drops this future before the
@@ -66,7 +76,11 @@ impl BatchWriter {
     pub async fn store(&self, new: PreparedBatch, admission: Admission) -> Result<(), Error> {
         const STOPPING: Error = Error::Busy(Message::new("refusal-server-stops"));
         let (reply, stored) = oneshot::channel();
-        let queue = if new.batch.spec.command.stops_printers() { &self.stops } else { &self.others };
+        let queue = match new.batch.spec.command {
+            Command::EmergencyStop => &self.emergency_stops,
+            command if command.stops_printers() => &self.stops,
+            _ => &self.others,
+        };
         queue.send(PendingBatch { since: Instant::now(), new, admission, reply }).await.map_err(|_| STOPPING)?;
         Ok(stored.await.map_err(|_| STOPPING)??)
     }
@@ -79,10 +93,12 @@ impl BatchWriterTask {
             let group = tokio::select! {
                 biased;
                 () = stop.cancelled(), if !self.others.is_closed() => {
+                    self.emergency_stops.close();
                     self.stops.close();
                     self.others.close();
                     continue;
                 }
+                Some(first) = self.emergency_stops.recv() => collect_group(first, &mut self.emergency_stops),
                 Some(first) = self.stops.recv() => collect_group(first, &mut self.stops),
                 Some(first) = self.others.recv() => collect_group(first, &mut self.others),
                 else => return,
@@ -221,7 +237,7 @@ mod tests {
 
         async fn wait_until_queued(&self, requests: usize) {
             let task = self.task.as_ref().expect("not run yet");
-            while task.stops.len() + task.others.len() < requests {
+            while task.emergency_stops.len() + task.stops.len() + task.others.len() < requests {
                 tokio::task::yield_now().await;
             }
         }
@@ -262,7 +278,14 @@ mod tests {
     #[tokio::test]
     async fn stops_are_stored_before_the_batches_that_wait() {
         let mut test = TestWriter::new().await;
-        let commands = [Command::Start, Command::Resume, Command::Cancel, Command::Restart, Command::Pause];
+        let commands = [
+            Command::Start,
+            Command::Resume,
+            Command::Cancel,
+            Command::Restart,
+            Command::Pause,
+            Command::EmergencyStop,
+        ];
         let new: Vec<PreparedBatch> = commands.into_iter().map(prepared_batch).collect();
         let ids: Vec<Uuid> = new.iter().map(|new| new.batch.id).collect();
         let requests: Vec<_> = new.into_iter().map(|new| tokio::spawn(test.request(new))).collect();
@@ -271,7 +294,7 @@ mod tests {
         for request in requests {
             request.await.expect("no panic").expect("stored");
         }
-        assert_eq!(test.stored().await, [2, 4, 0, 1, 3].map(|position| ids[position]));
+        assert_eq!(test.stored().await, [5, 2, 4, 0, 1, 3].map(|position| ids[position]));
         let refused = test.request(prepared_batch(Command::Cancel)).await;
         assert!(matches!(refused, Err(Error::Busy(_))), "{refused:?}");
     }

@@ -1,5 +1,6 @@
 //! Batches of commands: created in one transaction before anything is sent, then followed, stopped and retried.
 
+mod emergency_stop;
 mod retry;
 
 pub use self::retry::RetryRequest;
@@ -79,6 +80,9 @@ impl Services {
     /// earlier.
     pub async fn create_batch(&self, who: &Principal, new: NewBatch) -> Result<CreateBatchResult, Error> {
         who.require(Role::Operator)?;
+        if new.spec.command == Command::EmergencyStop {
+            return Err(ValidationErrors::single("/command", "not_for_batches", "rule-emergency-stop-endpoint").into());
+        }
         let mut spec = new.spec;
         spec.named = new.selector.names_printers();
         spec.token_id = who.token_id;

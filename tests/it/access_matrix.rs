@@ -46,6 +46,8 @@ pub const ROUTE_ROLES: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/batches/{id}/commands", "viewer"),
     ("POST", "/api/v1/batches/{id}/stop", "operator"),
     ("POST", "/api/v1/batches/{id}/retry", "operator"),
+    ("POST", "/api/v1/emergency-stop", "operator"),
+    ("POST", "/api/v1/printers/{id}/emergency-stop", "operator"),
     ("POST", "/api/v1/plates/clear", "operator"),
     ("GET", "/api/v1/prints", "viewer"),
     ("GET", "/api/v1/prints/{id}", "viewer"),

@@ -18,6 +18,7 @@ mod cross_site_scripting;
 mod dashboard;
 mod dispatch;
 mod documents;
+mod emergency_stop;
 mod examples;
 mod fixtures;
 mod fleet;

@@ -17,6 +17,7 @@ fn expected_decision(text: &str, command: Command) -> Decision {
             Command::Cancel | Command::Restart => Step::Cancel,
             Command::Connect => Step::Connect,
             Command::Disconnect => Step::Disconnect,
+            Command::EmergencyStop => Step::EmergencyStop,
             Command::Toggle => unreachable!("a toggle is resolved"),
         }),
         "pause" => Decision::Send(Step::Pause),
@@ -27,7 +28,7 @@ fn expected_decision(text: &str, command: Command) -> Decision {
     }
 }
 
-const COMMANDS: [Command; 8] = [
+const COMMANDS: [Command; 9] = [
     Command::Start,
     Command::Pause,
     Command::Resume,
@@ -36,25 +37,26 @@ const COMMANDS: [Command; 8] = [
     Command::Toggle,
     Command::Connect,
     Command::Disconnect,
+    Command::EmergencyStop,
 ];
 
 /// Decision table of the design, section 3: a fresh reading, a selected file, and no guard that refuses.
 #[rustfmt::skip]
-const TABLE: [(S, [&str; 8]); 13] = [
-    //                start              pause              resume             cancel       restart            toggle        connect          disconnect
-    (S::Offline,     ["not_operational", "not_operational", "not_operational", "unchanged", "not_operational", "not_active", "send",          "unchanged"]),
-    (S::Error,       ["not_operational", "not_operational", "not_operational", "unchanged", "not_operational", "not_active", "send",          "unchanged"]),
-    (S::Connecting,  ["not_operational", "not_operational", "not_operational", "unchanged", "not_operational", "not_active", "wait",          "send"]),
-    (S::Operational, ["send",            "not_active",      "not_active",      "unchanged", "not_active",      "not_active", "unchanged",     "send"]),
-    (S::Starting,    ["already_printing", "wait",           "unchanged",       "send",      "send",            "wait",       "unchanged",     "job_active"]),
-    (S::Printing,    ["already_printing", "send",           "unchanged",       "send",      "send",            "pause",      "unchanged",     "job_active"]),
-    (S::Pausing,     ["already_printing", "wait",           "wait",            "send",      "send",            "wait",       "unchanged",     "job_active"]),
-    (S::Paused,      ["already_printing", "unchanged",      "send",            "send",      "send",            "resume",     "unchanged",     "job_active"]),
-    (S::Resuming,    ["already_printing", "wait",           "wait",            "send",      "send",            "wait",       "unchanged",     "job_active"]),
-    (S::Cancelling,  ["wait",            "not_active",      "not_active",      "wait",      "not_active",      "not_active", "unchanged",     "job_active"]),
-    (S::Finishing,   ["wait",            "not_active",      "not_active",      "wait",      "not_active",      "not_active", "unchanged",     "job_active"]),
-    (S::Transferring, ["already_printing", "not_active",    "not_active",      "send",      "not_active",      "not_active", "unchanged",     "job_active"]),
-    (S::Unknown,     ["unknown_state",   "unknown_state",   "unknown_state",   "send",      "unknown_state",   "not_active", "unknown_state", "unknown_state"]),
+const TABLE: [(S, [&str; 9]); 13] = [
+    //                start              pause              resume             cancel       restart            toggle        connect          disconnect      emergency_stop
+    (S::Offline,     ["not_operational", "not_operational", "not_operational", "unchanged", "not_operational", "not_active", "send",          "unchanged",     "not_operational"]),
+    (S::Error,       ["not_operational", "not_operational", "not_operational", "unchanged", "not_operational", "not_active", "send",          "unchanged",     "not_operational"]),
+    (S::Connecting,  ["not_operational", "not_operational", "not_operational", "unchanged", "not_operational", "not_active", "wait",          "send",          "not_operational"]),
+    (S::Operational, ["send",            "not_active",      "not_active",      "unchanged", "not_active",      "not_active", "unchanged",     "send",          "send"]),
+    (S::Starting,    ["already_printing", "wait",           "unchanged",       "send",      "send",            "wait",       "unchanged",     "job_active",    "send"]),
+    (S::Printing,    ["already_printing", "send",           "unchanged",       "send",      "send",            "pause",      "unchanged",     "job_active",    "send"]),
+    (S::Pausing,     ["already_printing", "wait",           "wait",            "send",      "send",            "wait",       "unchanged",     "job_active",    "send"]),
+    (S::Paused,      ["already_printing", "unchanged",      "send",            "send",      "send",            "resume",     "unchanged",     "job_active",    "send"]),
+    (S::Resuming,    ["already_printing", "wait",           "wait",            "send",      "send",            "wait",       "unchanged",     "job_active",    "send"]),
+    (S::Cancelling,  ["wait",            "not_active",      "not_active",      "wait",      "not_active",      "not_active", "unchanged",     "job_active",    "send"]),
+    (S::Finishing,   ["wait",            "not_active",      "not_active",      "wait",      "not_active",      "not_active", "unchanged",     "job_active",    "send"]),
+    (S::Transferring, ["already_printing", "not_active",    "not_active",      "send",      "not_active",      "not_active", "unchanged",     "job_active",    "send"]),
+    (S::Unknown,     ["unknown_state",   "unknown_state",   "unknown_state",   "send",      "unknown_state",   "not_active", "unknown_state", "unknown_state", "send"]),
 ];
 
 fn file(path: &str) -> FileRef {
@@ -222,6 +224,23 @@ fn a_print_paused_at_the_printer_is_resumed_only_by_its_id() {
     }
     for command in [Command::Cancel, Command::Restart] {
         assert_eq!(decide(command, &at_printer, &not_named), Decision::Send(Step::Cancel));
+    }
+}
+
+#[test]
+fn no_guard_holds_up_an_emergency_stop() {
+    let refusing = Guards {
+        enabled: true,
+        plate_clear: false,
+        expected_job: Some(ExpectedJob { path: Some("b.gcode".to_owned()), print_id: print_id(2) }),
+        file: None,
+        named: false,
+        force: false,
+    };
+    for state in S::ALL {
+        let at_printer = Observation { paused_by_printyard: false, ..observation(state) };
+        let decided = decide(Command::EmergencyStop, &at_printer, &refusing);
+        assert_eq!(decided, decide(Command::EmergencyStop, &observation(state), &guards()), "{state:?}");
     }
 }
 

@@ -96,6 +96,7 @@ fn documented_routes() -> (Router<Services>, Router<Services>, OpenApi) {
         .merge(files::routes())
         .merge(printers::snapshot::routes())
         .merge(batches::routes())
+        .merge(batches::emergency_stop::routes())
         .merge(printers::plates::routes())
         .merge(prints::routes())
         .merge(users::tokens::routes())

@@ -58,6 +58,7 @@ pub(super) fn command_label(command: Command) -> &'static str {
         Command::Restart => "word-restart",
         Command::Connect => "word-connect",
         Command::Disconnect => "word-disconnect",
+        Command::EmergencyStop => "word-emergency-stop",
     })
 }
 
@@ -72,6 +73,7 @@ pub(super) fn command_title(command: Command, n: usize) -> String {
         Command::Restart => "word-restart-count",
         Command::Connect => "word-connect-count",
         Command::Disconnect => "word-disconnect-count",
+        Command::EmergencyStop => "word-emergency-stop-count",
     };
     t_with(id, &[("n", &n)])
 }
@@ -87,6 +89,7 @@ pub(super) fn in_progress_label(command: Command) -> &'static str {
         Command::Restart => "word-restart-in-progress",
         Command::Connect => "word-connect-in-progress",
         Command::Disconnect => "word-disconnect-in-progress",
+        Command::EmergencyStop => "word-emergency-stop-in-progress",
     })
 }
 
@@ -101,6 +104,7 @@ pub(super) fn command_icon(command: Command) -> &'static str {
         Command::Restart => "restart",
         Command::Connect => "settings",
         Command::Disconnect => "off",
+        Command::EmergencyStop => "emergency",
     }
 }
 
@@ -115,6 +119,7 @@ pub(super) fn effect_label(command: Command) -> &'static str {
         Command::Restart => "word-restarted",
         Command::Connect => "word-connected",
         Command::Disconnect => "word-disconnected",
+        Command::EmergencyStop => "word-stopped",
     })
 }
 
@@ -128,6 +133,8 @@ pub(super) fn unchanged_label(command: Command) -> &'static str {
         Command::Cancel => "word-count-without-print",
         Command::Connect => "word-already-connected",
         Command::Disconnect => "word-already-disconnected",
+        // An emergency stop is sent or refused: no state counts as stopped already.
+        Command::EmergencyStop => "word-stopped",
     })
 }
 

@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct RetryRequest {
     pub outcomes: Vec<Outcome>,
-    /// An operator has checked the printers whose start may have been carried out.
+    /// An operator has checked the printers whose start or emergency stop may have been carried out.
     pub operator_checked: bool,
 }
 
@@ -40,9 +40,9 @@ impl Services {
             }
         }
         invalid.into_result(())?;
-        let may_have_started = matches!(batch.spec.command, Command::Start | Command::Restart)
+        let may_harm = matches!(batch.spec.command, Command::Start | Command::Restart | Command::EmergencyStop)
             && retry.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unknown | Outcome::Unconfirmed));
-        if may_have_started && !retry.operator_checked {
+        if may_harm && !retry.operator_checked {
             let detail = Message::new("refusal-needs-operator-check");
             return Err(Error::Conflict { code: "needs_operator_check", detail });
         }

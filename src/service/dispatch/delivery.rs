@@ -36,16 +36,14 @@ impl Dispatcher {
         let Some(row) = self.rows.get(&id) else { return };
         let Some(active) = self.active_batches.get(&row.batch_id) else { return };
         let (printer_id, is_queued) = (row.printer_id, row.outcome == Outcome::Queued);
+        let is_emergency_stop = row.command == Command::EmergencyStop;
         let command = actor_command(row, &active.batch.spec, self.others_send_until);
-        // A command that the actor still has to drop would block this one.
+        // A command that the actor still has to drop would block this one. An emergency stop sets it aside.
         self.pending_drops.retain(|(printer, dropped)| {
             *printer != printer_id || self.fleet.drop_command(*printer, *dropped) == Err(ActorUnavailable::Busy)
         });
-        let result = if self.pending_drops.iter().any(|(printer, _)| *printer == printer_id) {
-            Err(ActorUnavailable::Busy)
-        } else {
-            self.fleet.perform(printer_id, command)
-        };
+        let is_blocked = !is_emergency_stop && self.pending_drops.iter().any(|(printer, _)| *printer == printer_id);
+        let result = if is_blocked { Err(ActorUnavailable::Busy) } else { self.fleet.perform(printer_id, command) };
         match result {
             Ok(()) => {}
             Err(ActorUnavailable::Busy) => self.undelivered.push(id),

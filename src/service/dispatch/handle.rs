@@ -26,7 +26,8 @@ use crate::domain::{
 const SIGNAL_CAPACITY: usize = 1_024;
 /// Longest wait of a request for the dispatcher. The dispatcher itself waits while the database is unavailable.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Maximum number of rows of new batches in memory. The dispatcher reads further batches from the command log.
+/// Maximum number of rows of new batches in memory, without those of emergency stops. The dispatcher reads further batches
+/// from the command log.
 const MAX_NEW_ROWS: usize = 20_000;
 
 /// A message to the dispatcher that does not come from an actor.
@@ -128,7 +129,8 @@ impl DispatcherHandle {
     /// Hands a new batch and its open rows to the dispatcher. Both must be in the command log already.
     pub fn add_batch(&self, batch: Batch, rows: Vec<CommandRow>) {
         let mut new = self.new_batches();
-        if new.rows + rows.len() > MAX_NEW_ROWS {
+        let is_emergency_stop = batch.spec.command == Command::EmergencyStop;
+        if new.rows + rows.len() > MAX_NEW_ROWS && !is_emergency_stop {
             new.overflowed = true;
         } else {
             new.rows += rows.len();

@@ -190,6 +190,14 @@ impl Dispatcher {
     /// Loads every batch of the command log that is not in memory, in the order of creation. Updates the other batches
     /// from the log. Returns `false` if the database is unavailable: then the load must be repeated.
     async fn load_batches(&mut self) -> bool {
+        let mut released = Vec::new();
+        let is_complete = self.load_rows(&mut released).await;
+        self.offer_released(released).await;
+        is_complete
+    }
+
+    /// Loads batches as [`Self::load_batches`] does, and adds their released rows to `released`.
+    async fn load_rows(&mut self, released: &mut Vec<CommandRow>) -> bool {
         let unfinished = match storage::batches::list_unfinished(&self.db).await {
             Ok(unfinished) => unfinished,
             Err(error) => {
@@ -208,7 +216,7 @@ impl Dispatcher {
                     }
                     Ok(())
                 }
-                (Ok(batch), None) => self.load_batch(batch).await,
+                (Ok(batch), None) => self.load_batch(batch).await.map(|rows| released.extend(rows)),
                 (Err(error), _) => Err(error),
             };
             match result {
@@ -228,7 +236,8 @@ impl Dispatcher {
         true
     }
 
-    async fn load_batch(&mut self, batch: Batch) -> Result<(), storage::Error> {
+    /// Loads one batch and returns its released rows.
+    async fn load_batch(&mut self, batch: Batch) -> Result<Vec<CommandRow>, storage::Error> {
         if batch.spec.on_failure == OnFailure::Stop && batch.state == BatchState::Running {
             // The previous process may have ended between the failure and the stop.
             let failures: Vec<Outcome> = Outcome::ALL.iter().copied().filter(|outcome| is_failure(*outcome)).collect();
@@ -239,26 +248,29 @@ impl Dispatcher {
         }
         let rows = commands::list_open_of_batch(&self.db, batch.id).await?;
         self.load_power_groups(std::slice::from_ref(&batch)).await;
-        self.activate_batch(batch, rows).await;
-        Ok(())
+        Ok(self.activate_batch(batch, rows).await)
     }
 
     /// Takes up batches that were just created, in the state of their creation. If one has changed since, the command
     /// log refuses its sends.
     async fn activate_new_batches(&mut self) {
         let new = self.handle.take_new_batches();
+        let mut released = Vec::new();
         for (batch, rows) in new.batches {
             if batch.finished_at.is_none() && !self.active_batches.contains_key(&batch.id) {
                 self.load_power_groups(std::slice::from_ref(&batch)).await;
-                self.activate_batch(batch, rows).await;
+                released.extend(self.activate_batch(batch, rows).await);
             }
         }
+        self.offer_released(released).await;
         if new.overflowed {
             self.load_batches().await;
         }
     }
 
-    async fn activate_batch(&mut self, batch: Batch, mut rows: Vec<CommandRow>) {
+    /// Takes up a batch and the rows that the previous process sent. Returns the released rows, which are offered once every
+    /// batch is known: an emergency stop withdraws them.
+    async fn activate_batch(&mut self, batch: Batch, mut rows: Vec<CommandRow>) -> Vec<CommandRow> {
         if !batch.spec.named {
             // Printers that are known to be unreachable come last.
             let view = self.fleet.view();
@@ -274,8 +286,16 @@ impl Dispatcher {
         for row in sent {
             self.recover_sent(row).await;
         }
+        if released.is_empty() {
+            self.close_if_over(vec![id]).await;
+        }
+        released
+    }
+
+    async fn offer_released(&mut self, released: Vec<CommandRow>) {
+        let batches: HashSet<Uuid> = released.iter().map(|row| row.batch_id).collect();
         self.offer_rows(released).await;
-        self.close_if_over(vec![id]).await;
+        self.close_if_over(batches.into_iter().collect()).await;
     }
 
     /// Yields to actors that are about to send a message. So a thousand actors that wake at the same time share a few

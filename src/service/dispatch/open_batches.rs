@@ -1,8 +1,8 @@
 //! Limits of unfinished batches, per principal (user or token) and for the whole server.
 //!
-//! Three classes are counted separately, so that none uses up the limit of another. They are scheduled batches, running
-//! batches, and running batches that stop printers (`cancel`, `pause`). The last class has no limit for the whole server:
-//! the load of one principal never refuses the stop of another.
+//! Four classes are counted separately, so that none uses up the limit of another. They are scheduled batches, running
+//! batches, running batches that stop printers (`cancel`, `pause`), and emergency stops. The last two classes have no limit
+//! for the whole server: the load of one principal never refuses the stop of another.
 
 use std::{
     collections::HashMap,
@@ -13,11 +13,15 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::{clock, domain::batch::Batch};
+use crate::{
+    clock,
+    domain::{batch::Batch, command::Command},
+};
 
 /// Maximum number of scheduled batches of one principal.
 const SCHEDULED_EACH: usize = 100;
-/// Maximum number of running batches of one principal. Batches that stop printers have a second limit of this size.
+/// Maximum number of running batches of one principal. Batches that stop printers have a second limit of this size, and
+/// emergency stops a third one.
 const RUNNING_EACH: usize = 500;
 /// Maximum number of scheduled batches of all principals; running batches have a second limit of this size.
 const MAX_ALL: usize = 1_000;
@@ -40,13 +44,14 @@ enum BatchClass {
     Scheduled,
     Running,
     Stopping,
+    EmergencyStop,
 }
 
 #[derive(Debug)]
 struct OpenBatch {
     owner: Option<Uuid>,
     due_at: DateTime<Utc>,
-    stops_printers: bool,
+    command: Command,
     /// Closed when the entry is removed. Requests wait for that.
     end: watch::Sender<()>,
 }
@@ -56,17 +61,18 @@ impl OpenBatch {
         Self {
             owner: batch.spec.owner(),
             due_at: batch.due_at(),
-            stops_printers: batch.spec.command.stops_printers(),
+            command: batch.spec.command,
             end: watch::Sender::default(),
         }
     }
 
     /// Returns the class at a time. A scheduled batch counts as running as soon as it is due.
     fn class(&self, now: DateTime<Utc>) -> BatchClass {
-        match (self.due_at > now, self.stops_printers) {
-            (true, _) => BatchClass::Scheduled,
-            (false, true) => BatchClass::Stopping,
-            (false, false) => BatchClass::Running,
+        match self.command {
+            _ if self.due_at > now => BatchClass::Scheduled,
+            Command::EmergencyStop => BatchClass::EmergencyStop,
+            command if command.stops_printers() => BatchClass::Stopping,
+            _ => BatchClass::Running,
         }
     }
 }
@@ -109,13 +115,13 @@ impl OpenBatches {
             same_class.fold((0, 0), |(own, all), other| (own + usize::from(other.owner == new.owner), all + 1));
         match class {
             BatchClass::Scheduled if own >= SCHEDULED_EACH => return Err(AdmissionError::TooManyScheduled),
-            BatchClass::Running | BatchClass::Stopping if own >= RUNNING_EACH => {
+            BatchClass::Running | BatchClass::Stopping | BatchClass::EmergencyStop if own >= RUNNING_EACH => {
                 return Err(AdmissionError::TooManyRunning);
             }
             BatchClass::Scheduled | BatchClass::Running if all >= MAX_ALL && own >= RESERVED_EACH => {
                 return Err(AdmissionError::ServerFull);
             }
-            BatchClass::Scheduled | BatchClass::Running | BatchClass::Stopping => {}
+            BatchClass::Scheduled | BatchClass::Running | BatchClass::Stopping | BatchClass::EmergencyStop => {}
         }
         open.insert(batch.id, new);
         Ok(Admission { open: self.clone(), batch_id: Some(batch.id) })
@@ -153,10 +159,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::domain::{
-        batch::{BatchSpec, BatchState},
-        command::Command,
-    };
+    use crate::domain::batch::{BatchSpec, BatchState};
 
     fn batch(owner: u128, command: Command, is_scheduled: bool) -> Batch {
         let now = clock::now();
@@ -201,6 +204,13 @@ mod tests {
         assert_eq!(open.admit(&batch(3, Command::Start, false)).map(drop), Err(AdmissionError::ServerFull));
         assert_eq!(admit_many(&open, 3, Command::Cancel, false, 300), 300);
         assert_eq!(admit_many(&open, 4, Command::Pause, false, 300), 300);
+    }
+
+    #[test]
+    fn the_own_stops_of_a_principal_refuse_no_emergency_stop() {
+        let open = OpenBatches::default();
+        assert_eq!(admit_many(&open, 1, Command::Pause, false, 1_000), RUNNING_EACH);
+        assert_eq!(admit_many(&open, 1, Command::EmergencyStop, false, 10), 10);
     }
 
     #[test]

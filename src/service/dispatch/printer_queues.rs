@@ -1,5 +1,5 @@
-//! Order of the commands to one printer: one is in flight, the same command again waits, a cancel overtakes, any other
-//! command is refused.
+//! Order of the commands to one printer: one is in flight, the same command again waits, a cancel or an emergency stop
+//! overtakes, any other command is refused.
 //!
 //! Queues are in memory only. They are rebuilt from the command log at every start.
 
@@ -29,9 +29,9 @@ pub struct Ticket {
 pub enum OfferResult {
     /// Hand it to the printer's actor.
     Deliver,
-    /// Hand it to the printer's actor, which ends the command in flight first.
+    /// Hand it to the printer's actor. A cancel ends the command in flight first; an emergency stop does not wait for it.
     Overtake,
-    /// The same command is in flight. This one is decided after its end.
+    /// The same command is in flight, or this is a cancel after an emergency stop. It is decided after the end of that one.
     Wait,
     /// Another command is in flight.
     Refuse(Command),
@@ -41,22 +41,40 @@ pub enum OfferResult {
 struct PrinterQueue {
     in_flight: Option<Ticket>,
     overtaking: Option<Ticket>,
+    /// The emergency stop that was handed to the actor beside the command in flight.
+    stop: Option<Ticket>,
     waiting: VecDeque<Ticket>,
     /// An operation outside the job client uses the printer, such as the selection of a file.
     reserved: bool,
-    /// Until this time, the previous server may still send to the printer. Only a cancel is permitted.
+    /// Until this time, the previous server may still send to the printer. Only a cancel and an emergency stop are permitted.
     held_until: Option<Instant>,
 }
 
 impl PrinterQueue {
     /// Returns whether a command may be sent to the printer while none is in flight.
     fn admits(&self, command: Command, now: Instant) -> bool {
-        !self.reserved && (command == Command::Cancel || self.held_until.is_none_or(|until| now >= until))
+        match command {
+            Command::EmergencyStop => true,
+            Command::Cancel => !self.reserved,
+            Command::Start
+            | Command::Pause
+            | Command::Resume
+            | Command::Toggle
+            | Command::Restart
+            | Command::Connect
+            | Command::Disconnect => !self.reserved && self.held_until.is_none_or(|until| now >= until),
+        }
+    }
+
+    /// Returns the commands that the printer's actor has.
+    fn held_by_actor(&self) -> impl Iterator<Item = &Ticket> {
+        self.in_flight.iter().chain(&self.overtaking).chain(&self.stop)
     }
 
     fn is_empty(&self) -> bool {
         self.in_flight.is_none()
             && self.overtaking.is_none()
+            && self.stop.is_none()
             && self.waiting.is_empty()
             && !self.reserved
             && self.held_until.is_none()
@@ -80,15 +98,22 @@ impl PrinterQueues {
             queue.in_flight = Some(ticket);
             return OfferResult::Deliver;
         };
-        let last = queue.overtaking.as_ref().unwrap_or(in_flight).command;
-        if ticket.command == last {
-            queue.waiting.push_back(ticket);
-            OfferResult::Wait
-        } else if ticket.command == Command::Cancel {
-            queue.overtaking = Some(ticket);
-            OfferResult::Overtake
-        } else {
-            OfferResult::Refuse(last)
+        let last = queue.stop.as_ref().or(queue.overtaking.as_ref()).unwrap_or(in_flight).command;
+        match ticket.command {
+            Command::EmergencyStop if ticket.command.overtakes(last) => {
+                queue.stop = Some(ticket);
+                OfferResult::Overtake
+            }
+            Command::Cancel if ticket.command.overtakes(last) => {
+                queue.overtaking = Some(ticket);
+                OfferResult::Overtake
+            }
+            // A cancel after an emergency stop finds no print, which only a new reading shows.
+            command if command == last || command == Command::Cancel => {
+                queue.waiting.push_back(ticket);
+                OfferResult::Wait
+            }
+            _ => OfferResult::Refuse(last),
         }
     }
 
@@ -99,16 +124,19 @@ impl PrinterQueues {
         if queue.overtaking.as_ref().is_some_and(|ticket| ticket.command_id == command_id) {
             queue.overtaking = None;
         }
+        if queue.stop.as_ref().is_some_and(|ticket| ticket.command_id == command_id) {
+            queue.stop = None;
+        }
         if queue.in_flight.as_ref().is_some_and(|ticket| ticket.command_id == command_id) {
             // The actor already has the overtaking command.
-            queue.in_flight = queue.overtaking.take();
+            queue.in_flight = queue.overtaking.take().or_else(|| queue.stop.take());
         }
         self.take_next(printer_id)
     }
 
     fn take_next(&mut self, printer_id: Uuid) -> Option<Ticket> {
         let queue = self.0.get_mut(&printer_id)?;
-        if queue.in_flight.is_none() && !queue.reserved {
+        if queue.in_flight.is_none() {
             let now = Instant::now();
             let position = queue.waiting.iter().position(|ticket| queue.admits(ticket.command, now));
             let next = position.and_then(|position| queue.waiting.remove(position));
@@ -121,7 +149,7 @@ impl PrinterQueues {
         None
     }
 
-    /// Holds back every command except a cancel until `until`.
+    /// Holds back every command except a cancel and an emergency stop until `until`.
     pub fn hold(&mut self, printer_id: Uuid, until: Instant) {
         self.0.entry(printer_id).or_default().held_until = Some(until);
     }
@@ -146,7 +174,7 @@ impl PrinterQueues {
             .0
             .get_mut(&printer_id)
             .into_iter()
-            .flat_map(|queue| queue.in_flight.iter_mut().chain(queue.overtaking.iter_mut()));
+            .flat_map(|queue| queue.in_flight.iter_mut().chain(&mut queue.overtaking).chain(&mut queue.stop));
         for ticket in held.filter(|ticket| ticket.command_id == command_id) {
             ticket.sent = true;
         }
@@ -157,22 +185,20 @@ impl PrinterQueues {
         self.0.get(&printer_id)?.in_flight.as_ref()
     }
 
-    /// Returns the commands that a printer's actor has: the one in flight and the cancel that overtakes it.
+    /// Returns the commands that a printer's actor has: the one in flight and those that overtake it.
     pub fn actor_commands(&self, printer_id: Uuid) -> Vec<Uuid> {
         let Some(queue) = self.0.get(&printer_id) else { return Vec::new() };
-        queue.in_flight.iter().chain(queue.overtaking.iter()).map(|ticket| ticket.command_id).collect()
+        queue.held_by_actor().map(|ticket| ticket.command_id).collect()
     }
 
-    /// Returns the unsent commands of a printer that a cancel withdraws. These are the command in flight, unless it is a
-    /// cancel, and the waiting commands that heat the printer.
-    pub fn withdrawable(&self, printer_id: Uuid) -> Vec<Uuid> {
+    /// Returns the unsent commands of a printer that a cancel or an emergency stop withdraws: those that it overtakes, and
+    /// the waiting commands that must not follow it.
+    pub fn withdrawable(&self, printer_id: Uuid, by: Command) -> Vec<Uuid> {
         let Some(queue) = self.0.get(&printer_id) else { return Vec::new() };
-        let starts = |ticket: &&Ticket| ticket.command.heats();
         queue
-            .in_flight
-            .iter()
-            .filter(|ticket| !ticket.sent && ticket.command != Command::Cancel)
-            .chain(queue.waiting.iter().filter(starts))
+            .held_by_actor()
+            .filter(|ticket| !ticket.sent && by.overtakes(ticket.command))
+            .chain(queue.waiting.iter().filter(|ticket| by.withdraws(ticket.command)))
             .map(|ticket| ticket.command_id)
             .collect()
     }
@@ -180,7 +206,7 @@ impl PrinterQueues {
     /// Returns every unsent command of a printer.
     pub fn unsent(&self, printer_id: Uuid) -> Vec<Uuid> {
         let Some(queue) = self.0.get(&printer_id) else { return Vec::new() };
-        let held = queue.in_flight.iter().chain(queue.overtaking.iter()).filter(|ticket| !ticket.sent);
+        let held = queue.held_by_actor().filter(|ticket| !ticket.sent);
         held.chain(queue.waiting.iter()).map(|ticket| ticket.command_id).collect()
     }
 
@@ -259,9 +285,53 @@ mod tests {
         let mut queues = PrinterQueues::default();
         queues.offer(PRINTER, ticket(1, Command::Start));
         queues.offer(PRINTER, ticket(2, Command::Start));
-        assert_eq!(queues.withdrawable(PRINTER), [Uuid::from_u128(1), Uuid::from_u128(2)]);
+        assert_eq!(queues.withdrawable(PRINTER, Command::Cancel), [Uuid::from_u128(1), Uuid::from_u128(2)]);
         queues.mark_sent(PRINTER, Uuid::from_u128(1));
-        assert_eq!(queues.withdrawable(PRINTER), [Uuid::from_u128(2)]);
+        assert_eq!(queues.withdrawable(PRINTER, Command::Cancel), [Uuid::from_u128(2)]);
+    }
+
+    #[test]
+    fn an_emergency_stop_overtakes_every_other_command_and_withdraws_the_unsent_ones() {
+        let ids = |range: std::ops::RangeInclusive<u128>| range.map(Uuid::from_u128).collect::<Vec<_>>();
+        let mut queues = PrinterQueues::default();
+        queues.offer(PRINTER, ticket(1, Command::Pause));
+        queues.mark_sent(PRINTER, Uuid::from_u128(1));
+        queues.offer(PRINTER, ticket(2, Command::Pause));
+        assert_eq!(queues.offer(PRINTER, ticket(3, Command::Cancel)), OfferResult::Overtake);
+        queues.offer(PRINTER, ticket(4, Command::Cancel));
+        let mut withdrawn = queues.withdrawable(PRINTER, Command::EmergencyStop);
+        withdrawn.sort_unstable();
+        assert_eq!(withdrawn, ids(2..=4), "the pause was sent");
+        for id in withdrawn {
+            assert_eq!(queues.end_command(PRINTER, id), None);
+        }
+        assert_eq!(queues.offer(PRINTER, ticket(5, Command::EmergencyStop)), OfferResult::Overtake);
+        assert_eq!(queues.offer(PRINTER, ticket(6, Command::EmergencyStop)), OfferResult::Wait);
+        assert_eq!(queues.offer(PRINTER, ticket(7, Command::Start)), OfferResult::Refuse(Command::EmergencyStop));
+        assert_eq!(queues.offer(PRINTER, ticket(8, Command::Cancel)), OfferResult::Wait);
+        assert!(queues.withdrawable(PRINTER, Command::Cancel).is_empty(), "a cancel withdraws no emergency stop");
+        assert_eq!(queues.end_command(PRINTER, Uuid::from_u128(1)), None, "the actor already has the stop");
+        let next = queues.end_command(PRINTER, Uuid::from_u128(5)).map(|ticket| ticket.command_id);
+        assert_eq!(next, Some(Uuid::from_u128(6)));
+    }
+
+    #[test]
+    fn the_command_in_flight_outlives_an_emergency_stop() {
+        let mut queues = PrinterQueues::default();
+        queues.offer(PRINTER, ticket(1, Command::Pause));
+        queues.offer(PRINTER, ticket(2, Command::EmergencyStop));
+        assert_eq!(queues.end_command(PRINTER, Uuid::from_u128(2)), None);
+        assert_eq!(queues.offer(PRINTER, ticket(3, Command::Start)), OfferResult::Refuse(Command::Pause));
+    }
+
+    #[test]
+    fn neither_a_reservation_nor_the_previous_server_holds_back_an_emergency_stop() {
+        let mut queues = PrinterQueues::default();
+        assert_eq!(queues.reserve(PRINTER), Ok(()));
+        queues.hold(PRINTER, Instant::now() + std::time::Duration::from_secs(60));
+        assert_eq!(queues.offer(PRINTER, ticket(1, Command::EmergencyStop)), OfferResult::Deliver);
+        assert_eq!(queues.end_reservation(PRINTER), None);
+        assert_eq!(queues.offer(PRINTER, ticket(2, Command::Start)), OfferResult::Refuse(Command::EmergencyStop));
     }
 
     #[test]

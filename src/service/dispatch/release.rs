@@ -264,9 +264,10 @@ impl Dispatcher {
             .collect()
     }
 
-    /// Offers released rows to the queues of their printers.
+    /// Offers released rows to the queues of their printers. Emergency stops go first.
     pub(super) async fn offer_rows(&mut self, rows: Vec<CommandRow>) {
-        self.withdraw_before_cancels(&rows).await;
+        let mut rows = self.withdraw_overtaken(rows).await;
+        rows.sort_by_key(|row| row.command != Command::EmergencyStop);
         let mut refused: HashMap<Command, Vec<Uuid>> = HashMap::new();
         for row in rows {
             let (id, printer_id) = (row.id, row.printer_id);
@@ -284,21 +285,31 @@ impl Dispatcher {
         }
     }
 
-    /// Before cancels are offered, withdraws the unsent commands of their printers that they overtake, in any batch.
-    pub(super) async fn withdraw_before_cancels(&mut self, rows: &[CommandRow]) {
-        let printers: HashSet<Uuid> =
-            rows.iter().filter(|row| row.command == Command::Cancel).map(|row| row.printer_id).collect();
-        if printers.is_empty() {
-            return;
+    /// Before cancels and emergency stops are offered, withdraws the unsent commands of their printers that they overtake, in
+    /// any batch. Of the offered rows, these are the rows of earlier batches. Returns the rows that are left.
+    async fn withdraw_overtaken(&mut self, rows: Vec<CommandRow>) -> Vec<CommandRow> {
+        let mut left = rows;
+        for (by, reason) in
+            [(Command::EmergencyStop, Reason::OvertakenByEmergencyStop), (Command::Cancel, Reason::OvertakenByCancel)]
+        {
+            // Printers with the newest batch that stops them.
+            let overtaking = left.iter().filter(|row| row.command == by).map(|row| (row.printer_id, row.batch_id));
+            let printers: HashMap<Uuid, Uuid> = overtaking.collect();
+            if printers.is_empty() {
+                continue;
+            }
+            let is_withdrawn = |row: &CommandRow| by.withdraws(row.command) && printers.contains_key(&row.printer_id);
+            let is_earlier = |row: &CommandRow| printers.get(&row.printer_id).is_some_and(|stop| row.batch_id < *stop);
+            let (withdrawn, others) = left.into_iter().partition(|row| is_withdrawn(row) && is_earlier(row));
+            left = others;
+            let unreleased = self.active_batches.values().flat_map(|active| active.queued.iter());
+            let mut ids: Vec<Uuid> = unreleased.filter(|row| is_withdrawn(row)).map(|row| row.id).collect();
+            ids.extend(printers.keys().flat_map(|printer| self.printer_queues.withdrawable(*printer, by)));
+            ids.extend(withdrawn.iter().map(|row: &CommandRow| row.id));
+            self.keep_open(withdrawn);
+            self.end_queued(&ids, Outcome::Skipped, reason).await;
         }
-        let unreleased = self
-            .active_batches
-            .values()
-            .flat_map(|active| active.queued.iter())
-            .filter(|row| row.command.heats() && printers.contains(&row.printer_id));
-        let mut ids: Vec<Uuid> = unreleased.map(|row| row.id).collect();
-        ids.extend(printers.iter().flat_map(|printer| self.printer_queues.withdrawable(*printer)));
-        self.end_queued(&ids, Outcome::Skipped, Reason::OvertakenByCancel).await;
+        left
     }
 }
 

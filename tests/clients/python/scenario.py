@@ -13,8 +13,8 @@ from printyard_client.api.batches import create_batch, list_batch_commands
 from printyard_client.api.printers import create_printer, create_printers, get_printer, list_printers
 from printyard_client.models import (
     Batch,
+    BatchCommand,
     BatchResult,
-    Command,
     CommandRowPage,
     Effect,
     Me,
@@ -71,7 +71,7 @@ def main(url: str, token: str, given: list[dict[str, str]]) -> None:
                 assert time.monotonic() < deadline, seen.status
                 time.sleep(0.05)
 
-        body = NewBatch(command=Command.START, select=Selector(tags_all=["hall-a"]), external_ref="PP-1")
+        body = NewBatch(command=BatchCommand.START, select=Selector(tags_all=["hall-a"]), external_ref="PP-1")
         answer = create_batch.sync_detailed(client=client, body=body, prefer="wait=30")
         batch = answer.parsed
         assert answer.status_code == 207 and isinstance(batch, Batch), answer

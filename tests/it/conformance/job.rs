@@ -278,6 +278,32 @@ async fn a_cancel_overtakes_a_restart_and_nothing_starts(setup: &PrinterSetup) {
     wait::assert_throughout("nothing starts", std::time::Duration::from_millis(800), idle).await;
 }
 
+/// The measured behaviour of OctoPrint is in the table of `job_table.rs`.
+async fn an_emergency_stop_ends_the_print_and_a_connect_recovers(setup: &PrinterSetup) {
+    for paused in [false, true] {
+        let print = setup.start_long_print().await["print_id"].clone();
+        if paused {
+            setup.expect_outcome("pause", "confirmed").await;
+        }
+        let row = setup.emergency_stop().await;
+        assert_eq!(format_outcome(&row), "confirmed", "{row}");
+        assert_eq!((&row["attempts"], &row["step"]), (&json!(1), &json!("emergency_stop")), "{row}");
+        assert_eq!(row["print_id"], print, "{row}");
+        assert_eq!(setup.subject.read_job().await["state"], "Offline after error");
+        setup.until_result(&print, "failed").await;
+        setup.until_state("error").await;
+        setup.expect_outcome("start", "rejected/not_operational").await;
+        let again = setup.emergency_stop().await;
+        assert_eq!(format_outcome(&again), "rejected/not_operational", "nothing can be sent: {again}");
+        assert_eq!((&again["attempts"], &again["effect"]), (&json!(0), &json!("none")), "{again}");
+        setup.expect_outcome("connect", "confirmed").await;
+        setup.until_state("operational").await;
+    }
+    setup.prepare_idle(LONG_FILE).await;
+    assert_eq!(format_outcome(&setup.emergency_stop().await), "confirmed");
+    setup.expect_outcome("connect", "confirmed").await;
+}
+
 async fn a_refused_key_is_unauthorized(setup: &PrinterSetup) {
     let url = setup.subject.url.replace("127.0.0.1", "localhost");
     let body = json!({ "name": "bad key", "url": url, "api_key": "not-the-key" });
@@ -367,6 +393,7 @@ async fn check_all_scenarios(subject: TestSubject) {
         a_firmware_error_fails_the_print_with_its_message,
         a_cancel_overtakes_a_restart_and_nothing_starts,
         past_temperatures_are_available,
+        an_emergency_stop_ends_the_print_and_a_connect_recovers,
         a_refused_key_is_unauthorized,
     );
 }

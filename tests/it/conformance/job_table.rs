@@ -1,4 +1,5 @@
-//! Sends `POST /api/job` through the job client: every state and command of `octoprint.md`, section 2.
+//! Sends `POST /api/job` through the job client: every state and command of `octoprint.md`, section 2. Also sends the
+//! emergency stop of section 3 in every state.
 //!
 //! A row has what a client can observe: the response, the states that follow, and the events of the print. States come
 //! from the event socket, so states of 10 ms are included. Scripts make each state last while the command is sent.
@@ -40,6 +41,8 @@ const RESUME: &str = "resume";
 const TOGGLE: &str = "toggle";
 const PAUSE_WITHOUT_ACTION: &str = "bare pause";
 const UNKNOWN_ACTION: &str = "nonsense";
+/// It is sent to the printer, not to the job.
+const EMERGENCY_STOP: &str = "emergency stop";
 
 const ERROR_NOT_OPERATIONAL: &str = "409 Printer is not operational";
 const ERROR_ALREADY_ACTIVE: &str = "409 Printer already has an active print job, did you mean 'restart'?";
@@ -61,7 +64,9 @@ fn table_row(state: &str, command: &str, answer: &str, next_states: &str, print_
 fn expected_rows(version: OctoPrintVersion) -> Vec<TableRow> {
     let mut rows = Vec::new();
     for state in ["Offline", "Offline after error"] {
-        for command in [START, RESTART, CANCEL, PAUSE_WITHOUT_ACTION, TOGGLE, PAUSE, RESUME, UNKNOWN_ACTION] {
+        for command in
+            [START, RESTART, CANCEL, PAUSE_WITHOUT_ACTION, TOGGLE, PAUSE, RESUME, UNKNOWN_ACTION, EMERGENCY_STOP]
+        {
             rows.push(table_row(state, command, ERROR_NOT_OPERATIONAL, "", ""));
         }
     }
@@ -143,7 +148,34 @@ fn expected_rows(version: OctoPrintVersion) -> Vec<TableRow> {
         OctoPrintVersion::V1 => table_row("Paused", RESTART, SUCCESS, "Starting Printing", "PrintStarted"),
         OctoPrintVersion::V2 => table_row("Paused", RESTART, SUCCESS, "", ""),
     });
+    rows.extend(emergency_stop_rows(version));
     rows
+}
+
+/// Returns the cells of the emergency stop in the states in which OctoPrint is connected to its printer.
+fn emergency_stop_rows(version: OctoPrintVersion) -> impl Iterator<Item = TableRow> {
+    // Events of the state itself, before the stop.
+    let states = [
+        ("Operational, no file", ""),
+        ("Operational, file", ""),
+        ("Starting", "PrintStarted"),
+        ("Printing", ""),
+        ("Pausing", ""),
+        ("Paused", ""),
+        ("Resuming", "PrintResumed"),
+        ("Cancelling", "PrintCancelled PrintFailed"),
+        ("Finishing", ""),
+    ];
+    states.into_iter().map(move |(state, events_before)| {
+        let has_job = !state.starts_with("Operational");
+        // Measured: 1.11.8 reports the end of the print only from Printing.
+        let fails = has_job && (version == OctoPrintVersion::V2 || state == "Printing");
+        let mut print_events: Vec<&str> = events_before.split_whitespace().collect();
+        print_events.extend(fails.then_some("PrintFailed"));
+        print_events.sort_unstable();
+        let closed = if version == OctoPrintVersion::V1 { "Offline" } else { "Offline after error" };
+        table_row(state, EMERGENCY_STOP, SUCCESS, closed, &print_events.join(" "))
+    })
 }
 
 /// A job client for one printer, with an open event socket.
@@ -260,7 +292,7 @@ impl<'a> CellRunner<'a> {
         self.scripts = scripts.to_vec();
     }
 
-    async fn send(&self, command: &str) -> String {
+    async fn send(&mut self, command: &str) -> String {
         let (job, options) = (self.octoprint.job(), RequestOptions::default());
         let result = match command {
             START => job.start(&options).await,
@@ -271,6 +303,11 @@ impl<'a> CellRunner<'a> {
             TOGGLE => job.toggle_pause(&options).await,
             // Requests that the client never sends: a pause without an action, and an unknown action.
             PAUSE_WITHOUT_ACTION => return self.send_pause(None).await,
+            EMERGENCY_STOP => {
+                let result = self.octoprint.printer().emergency_stop(&options).await;
+                self.failed |= result.is_ok();
+                result
+            }
             _ => return self.send_pause(Some("none")).await,
         };
         match result {

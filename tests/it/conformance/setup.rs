@@ -58,6 +58,14 @@ impl PrinterSetup {
         self.expect_outcome_of(json!({ "command": command }), outcome).await
     }
 
+    /// Sends an emergency stop, and returns its row after it has ended.
+    pub async fn emergency_stop(&self) -> Value {
+        let path = format!("/api/v1/printers/{}/emergency-stop", self.id);
+        let (status, batch, _) = self.server.post_and_wait(&path, json!({ "reason": "smoke" })).await;
+        assert_eq!(status, StatusCode::MULTI_STATUS, "{}: the stop has no end: {batch}", self.subject.name);
+        batch["commands"][0].clone()
+    }
+
     /// Sends a command without waiting. Returns the id of its batch.
     pub async fn post_command(&self, body: Value) -> String {
         let path = format!("/api/v1/printers/{}/job", self.id);

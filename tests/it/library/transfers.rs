@@ -238,6 +238,22 @@ async fn a_cancel_to_all_printers_waits_for_no_transfer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_emergency_stop_cuts_the_transfer_and_withdraws_its_start() {
+    let (server, farm, ids) = start_server_with_farm(1).await;
+    let (file_id, _) = add_file(&server, "a.gcode", LARGE).await;
+    farm.printers()[0].set_fault(Some(Fault::StopReading(256 * 1024)));
+    let batch = create_start(&server, &ids, &file_id).await;
+    until_row(&server, &batch, 0, "the transfer runs", is_running).await;
+    let stop = json!({"select": {"printer_ids": ids}});
+    let (status, stopped, _) = server.post_and_wait("/api/v1/emergency-stop", stop).await;
+    assert_eq!((status, &stopped["result"]), (StatusCode::MULTI_STATUS, &json!("ok")), "{stopped}");
+    let row = until_row(&server, &batch, 0, "the start is withdrawn", |row| row["final"] == true).await;
+    let expected = (&json!("skipped"), &json!("overtaken_by_emergency_stop"));
+    assert_eq!((&row["outcome"], &row["reason"]), expected, "{row}");
+    assert_eq!((&row["transfer"], with_file(&farm)), (&Value::Null, 0), "{row}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_time_to_send_begins_with_the_end_of_the_transfer_and_the_window_bounds_the_whole() {
     let (server, farm, ids) = start_server_with_farm(2).await;
     let (file_id, _) = add_file(&server, "a.gcode", LARGE).await;

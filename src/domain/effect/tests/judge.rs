@@ -2,7 +2,8 @@
 
 use crate::domain::effect::tests::*;
 
-const STEPS: [Step; 6] = [Step::Start, Step::Pause, Step::Resume, Step::Cancel, Step::Connect, Step::Disconnect];
+const STEPS: [Step; 7] =
+    [Step::Start, Step::Pause, Step::Resume, Step::Cancel, Step::Connect, Step::Disconnect, Step::EmergencyStop];
 const PENDING: Verdict = Verdict::Pending { moving: false };
 const MOVING: Verdict = Verdict::Pending { moving: true };
 const CHANGED: Verdict = Verdict::Gone(Reason::JobChanged);
@@ -11,7 +12,7 @@ const CHANGED: Verdict = Verdict::Gone(Reason::JobChanged);
 fn before(step: Step) -> Observation {
     observation(match step {
         Step::Start | Step::Disconnect => S::Operational,
-        Step::Pause | Step::Cancel => S::Printing,
+        Step::Pause | Step::Cancel | Step::EmergencyStop => S::Printing,
         Step::Resume => S::Paused,
         Step::Connect => S::Offline,
     })
@@ -23,24 +24,24 @@ fn verdict(step: Step, evidence: &Evidence, now: &Observation) -> Verdict {
 
 /// Verdicts if only the current state was observed since the send.
 #[rustfmt::skip]
-const TABLE: [(S, [Verdict; 6]); 13] = {
+const TABLE: [(S, [Verdict; 7]); 13] = {
     use Verdict::Confirmed as DONE;
     const NOT_OPERATIONAL: Verdict = Verdict::Gone(Reason::NotOperational);
     [
-        //                start            pause    resume   cancel   connect  disconnect
-        (S::Offline,     [NOT_OPERATIONAL, CHANGED, CHANGED, DONE,    PENDING, DONE]),
-        (S::Error,       [NOT_OPERATIONAL, CHANGED, CHANGED, DONE,    PENDING, DONE]),
-        (S::Connecting,  [PENDING,         PENDING, PENDING, PENDING, MOVING,  PENDING]),
-        (S::Operational, [PENDING,         CHANGED, CHANGED, DONE,    DONE,    PENDING]),
-        (S::Starting,    [DONE,            MOVING,  PENDING, PENDING, DONE,    PENDING]),
-        (S::Printing,    [DONE,            PENDING, DONE,    PENDING, DONE,    PENDING]),
-        (S::Pausing,     [DONE,            MOVING,  MOVING,  PENDING, DONE,    PENDING]),
-        (S::Paused,      [DONE,            DONE,    PENDING, PENDING, DONE,    PENDING]),
-        (S::Resuming,    [DONE,            MOVING,  DONE,    PENDING, DONE,    PENDING]),
-        (S::Cancelling,  [MOVING,          PENDING, PENDING, MOVING,  DONE,    PENDING]),
-        (S::Finishing,   [DONE,            PENDING, DONE,    MOVING,  DONE,    PENDING]),
-        (S::Transferring, [PENDING,        CHANGED, CHANGED, DONE,    DONE,    PENDING]),
-        (S::Unknown,     [PENDING,         PENDING, PENDING, PENDING, PENDING, PENDING]),
+        //                start            pause    resume   cancel   connect  disconnect  emergency_stop
+        (S::Offline,     [NOT_OPERATIONAL, CHANGED, CHANGED, DONE,    PENDING, DONE,       DONE]),
+        (S::Error,       [NOT_OPERATIONAL, CHANGED, CHANGED, DONE,    PENDING, DONE,       DONE]),
+        (S::Connecting,  [PENDING,         PENDING, PENDING, PENDING, MOVING,  PENDING,    PENDING]),
+        (S::Operational, [PENDING,         CHANGED, CHANGED, DONE,    DONE,    PENDING,    PENDING]),
+        (S::Starting,    [DONE,            MOVING,  PENDING, PENDING, DONE,    PENDING,    PENDING]),
+        (S::Printing,    [DONE,            PENDING, DONE,    PENDING, DONE,    PENDING,    PENDING]),
+        (S::Pausing,     [DONE,            MOVING,  MOVING,  PENDING, DONE,    PENDING,    PENDING]),
+        (S::Paused,      [DONE,            DONE,    PENDING, PENDING, DONE,    PENDING,    PENDING]),
+        (S::Resuming,    [DONE,            MOVING,  DONE,    PENDING, DONE,    PENDING,    PENDING]),
+        (S::Cancelling,  [MOVING,          PENDING, PENDING, MOVING,  DONE,    PENDING,    PENDING]),
+        (S::Finishing,   [DONE,            PENDING, DONE,    MOVING,  DONE,    PENDING,    PENDING]),
+        (S::Transferring, [PENDING,        CHANGED, CHANGED, DONE,    DONE,    PENDING,    PENDING]),
+        (S::Unknown,     [PENDING,         PENDING, PENDING, PENDING, PENDING, PENDING,    PENDING]),
     ]
 };
 
@@ -150,13 +151,34 @@ fn another_print_proves_that_the_expected_one_has_ended() {
 }
 
 #[test]
+fn a_closed_connection_proves_an_emergency_stop_only_if_it_was_open_before() {
+    const CLOSED_BEFORE: Verdict = Verdict::Gone(Reason::NotOperational);
+    let judge = |before, evidence: &Evidence, now| {
+        judge(Step::EmergencyStop, None, &observation(before), evidence, &observation(now))
+    };
+    let accepted = Evidence { is_accepted: true, ..Evidence::default() };
+    for now in [S::Offline, S::Error] {
+        for before in S::ALL {
+            let expected = if before.is_operational() { Verdict::Confirmed } else { CLOSED_BEFORE };
+            assert_eq!(judge(before, &evidence_with(&[now]), now), expected, "{before:?}");
+            assert_eq!(judge(before, &accepted, now), Verdict::Confirmed, "{before:?}");
+        }
+        assert_eq!(judge(S::Unknown, &evidence_with(&[S::Printing, now]), now), Verdict::Confirmed);
+        assert_eq!(judge(S::Unknown, &evidence_with(&[now, S::Operational]), now), CLOSED_BEFORE);
+    }
+    let reconnected = evidence_with(&[S::Error, S::Connecting, S::Operational]);
+    assert_eq!(judge(S::Printing, &reconnected, S::Operational), Verdict::Confirmed);
+    assert_eq!(judge(S::Unknown, &reconnected, S::Operational), PENDING);
+}
+
+#[test]
 fn only_harmless_steps_are_resent_and_only_to_the_unchanged_print() {
     for (step, state) in STEPS.into_iter().flat_map(|step| S::ALL.map(|state| (step, state))) {
         let allowed = match step {
             Step::Pause => state == S::Printing,
             Step::Resume => state == S::Paused,
             Step::Cancel => matches!(state, S::Starting | S::Printing | S::Pausing | S::Paused | S::Resuming),
-            Step::Start | Step::Connect | Step::Disconnect => false,
+            Step::Start | Step::Connect | Step::Disconnect | Step::EmergencyStop => false,
         };
         assert_eq!(may_resend(step, &before(step), &observation(state)), allowed, "{step} at {state:?}");
         let other = Observation { print_id: print_id(2), ..observation(state) };
@@ -254,6 +276,16 @@ proptest! {
     }
 
     #[test]
+    fn an_emergency_stop_is_never_confirmed_without_a_closed_connection(
+        before in any_observation(), evidence in any_evidence(), now in any_observation(),
+    ) {
+        if judge(Step::EmergencyStop, None, &before, &evidence, &now) == Verdict::Confirmed {
+            let is_closed = |state: S| matches!(state, S::Offline | S::Error);
+            prop_assert!(is_closed(now.state) || S::ALL.into_iter().any(|it| is_closed(it) && evidence.has_state(it)));
+        }
+    }
+
+    #[test]
     fn a_step_that_may_be_resent_is_neither_confirmed_nor_gone(
         before in any_observation(), evidence in any_evidence(), now in any_observation(),
     ) {
@@ -275,7 +307,7 @@ proptest! {
             prop_assert!(step != Step::Start || observation.state == S::Operational);
             prop_assert!(step != Step::Start || observation.file.is_some() || guards.file.is_some());
             prop_assert!(step != Step::Resume || guards.named || observation.paused_by_printyard);
-            let concerns_job = !matches!(command, Command::Connect | Command::Disconnect);
+            let concerns_job = !matches!(command, Command::Connect | Command::Disconnect | Command::EmergencyStop);
             if let Some(expected) = guards.expected_job.as_ref().filter(|_| concerns_job) {
                 prop_assert!(is_expected_job(expected, &observation), "{command}");
             }

@@ -1,5 +1,6 @@
 //! Batches in the API: one command to many printers.
 
+pub(super) mod emergency_stop;
 pub(super) mod request_body;
 pub(super) mod response_body;
 
@@ -216,7 +217,8 @@ async fn stop_batch(
 /// Retries the commands of a finished batch that ended with the given outcomes.
 ///
 /// Creates a new batch with the limits and guards of the old one. A toggle is retried as the command that it was
-/// resolved to. To retry starts and restarts with an unknown effect, check the printers and set `operator_checked`.
+/// resolved to. To retry starts, restarts and emergency stops with an unknown effect, check the printers and set
+/// `operator_checked`.
 #[utoipa::path(post, path = "/batches/{id}/retry", tag = "batches",
     params(("id" = Uuid, Path), super::openapi::PreferWait), request_body = RetryBatchBody, responses(
     (status = ACCEPTED, description = "The batch is stored, and not every command has ended", body = BatchBody, headers(

@@ -29,6 +29,7 @@ macro_rules! batch_request {
         #[serde(deny_unknown_fields)]
         $(#[$meta])*
         pub struct $name {
+            #[schema(value_type = BatchCommand)]
             command: Command,
             $($(#[$own_meta])* $own: $kind,)*
             /// For start only: select and print this file. Absent: print the selected file. A file of the library is sent to
@@ -133,6 +134,21 @@ batch_request! {
     JobCommandBody {}
 }
 
+/// A command that batches accept. An emergency stop has a request of its own, `POST /emergency-stop`.
+#[derive(ToSchema)]
+#[schema(as = BatchCommand, rename_all = "snake_case")]
+#[expect(dead_code, reason = "it describes the values for the document; `Command` reads them")]
+enum BatchCommand {
+    Start,
+    Pause,
+    Resume,
+    Toggle,
+    Cancel,
+    Restart,
+    Connect,
+    Disconnect,
+}
+
 impl NewBatchBody {
     /// Returns the batch to create. Fails if the selector is empty or contradicts itself.
     pub fn into_new_batch(mut self) -> Result<NewBatch, ValidationErrors> {
@@ -172,7 +188,8 @@ pub struct SelectorBody {
 }
 
 impl SelectorBody {
-    fn into_selector(self) -> Result<Selector, ValidationErrors> {
+    /// Returns the selector. Fails if it is empty or contradicts itself.
+    pub fn into_selector(self) -> Result<Selector, ValidationErrors> {
         let fields = [
             ("printer_ids", self.printer_ids.is_some(), 1),
             ("tags_all", self.tags_all.is_some(), 2),
@@ -340,8 +357,8 @@ pub fn deserialize_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Op
 pub struct RetryBatchBody {
     #[schema(min_items = 1)]
     outcomes: Vec<Outcome>,
-    /// The operator has checked the printers. Required to retry starts and restarts that ended as `unknown` or
-    /// `unconfirmed`.
+    /// The operator has checked the printers. Required to retry starts, restarts and emergency stops that ended as
+    /// `unknown` or `unconfirmed`.
     operator_checked: Option<bool>,
 }
 

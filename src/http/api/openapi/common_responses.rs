@@ -23,6 +23,8 @@ use crate::http::api::{
 /// Example items, by the name of their schema.
 const EXAMPLES: &str = include_str!("examples.json");
 const SCHEMA_PREFIX: &str = "#/components/schemas/";
+/// Paths whose POST has a body that may be left out.
+const OPTIONAL_BODIES: [&str; 1] = ["/api/v1/printers/{id}/emergency-stop"];
 /// Prefix of utoipa's schema names for pages.
 const PAGE_PREFIX: &str = "Page_";
 
@@ -47,6 +49,10 @@ pub fn add_common_parts(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
         if let Some(post) = item.post.as_mut().filter(|post| post.security.is_none() && path_has_effect(path)) {
             add_idempotency_key(post);
+        }
+        let optional_body = item.post.as_mut().filter(|_| OPTIONAL_BODIES.contains(&path.as_str()));
+        if let Some(RefOr::T(body)) = optional_body.and_then(|post| post.request_body.as_mut()) {
+            body.required = Some(Required::False);
         }
         let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {

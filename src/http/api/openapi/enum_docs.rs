@@ -27,8 +27,23 @@ pub fn add_enum_docs(document: &mut OpenApi) {
     }
 }
 
+const COMMANDS: [(&str, &str); 9] = [
+    ("start", "Prints the selected file, or `file`."),
+    ("pause", "Pauses the print."),
+    ("resume", "Resumes a paused print."),
+    ("toggle", "Pauses a printer that prints and resumes a paused one. Resolved once."),
+    ("cancel", "Cancels the print."),
+    ("restart", "Cancels the print and starts it again."),
+    ("connect", "Connects OctoPrint to its printer."),
+    ("disconnect", "Disconnects OctoPrint from its printer."),
+    ("emergency_stop", "Stops motors and heaters at once (`M112`). Only `POST /emergency-stop` creates it."),
+];
+
+/// All commands except the emergency stop.
+const BATCH_COMMANDS: &[(&str, &str)] = COMMANDS.split_at(COMMANDS.len() - 1).0;
+
 /// Enums whose values need only a short explanation.
-const ENUM_DOCS: [(&str, &[(&str, &str)]); 22] = [
+const ENUM_DOCS: [(&str, &[(&str, &str)]); 23] = [
     (
         "ActorKind",
         &[
@@ -59,19 +74,8 @@ const ENUM_DOCS: [(&str, &[(&str, &str)]); 22] = [
             ("dry_run", "Nothing was created. This is what would happen."),
         ],
     ),
-    (
-        "Command",
-        &[
-            ("start", "Prints the selected file, or `file`."),
-            ("pause", "Pauses the print."),
-            ("resume", "Resumes a paused print."),
-            ("toggle", "Pauses a printer that prints and resumes a paused one. Resolved once."),
-            ("cancel", "Cancels the print."),
-            ("restart", "Cancels the print and starts it again."),
-            ("connect", "Connects OctoPrint to its printer."),
-            ("disconnect", "Disconnects OctoPrint from its printer."),
-        ],
-    ),
+    ("Command", &COMMANDS),
+    ("BatchCommand", BATCH_COMMANDS),
     (
         "AnalysisState",
         &[
@@ -229,6 +233,7 @@ const ENUM_DOCS: [(&str, &[(&str, &str)]); 22] = [
             ("cancel", "The request to cancel was sent."),
             ("connect", "The request to connect was sent."),
             ("disconnect", "The request to disconnect was sent."),
+            ("emergency_stop", "`M112` was sent."),
         ],
     ),
     (
@@ -280,7 +285,7 @@ fn describe_outcome(outcome: Outcome) -> &'static str {
         Outcome::Unconfirmed => "Accepted, but the effect was not observed. Check the printer.",
         Outcome::Unknown => "Sent without a reply, and reading the printer did not show the effect. Check the printer.",
         Outcome::Expired => "The command expired before it could be sent.",
-        Outcome::Skipped => "The batch was stopped, or a cancel overtook the command.",
+        Outcome::Skipped => "The batch was stopped, or a cancel or an emergency stop overtook the command.",
     }
 }
 

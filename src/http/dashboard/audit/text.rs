@@ -197,6 +197,7 @@ fn command_entry_id(command: Command) -> &'static str {
         Command::Restart => "audit-entry-restart",
         Command::Connect => "audit-entry-connect",
         Command::Disconnect => "audit-entry-disconnect",
+        Command::EmergencyStop => "audit-entry-emergency-stop",
     }
 }
 

@@ -95,7 +95,8 @@ pub(in crate::http::dashboard) struct BatchProgress {
     /// Number of commands that a retry would repeat: without effect, and with an unknown effect.
     retryable_without_effect: i64,
     retryable_with_unknown_effect: i64,
-    needs_operator_check: bool,
+    /// What the user declares to have checked before a retry of commands with an unknown effect.
+    operator_check: Option<&'static str>,
     can_stop: bool,
     can_operate: bool,
 }
@@ -124,7 +125,16 @@ impl BatchProgress {
             has_more: view.next.is_some(),
             retryable_without_effect: if is_final { count_with_effect(Effect::None) } else { 0 },
             retryable_with_unknown_effect: if is_final { count_with_effect(Effect::Maybe) } else { 0 },
-            needs_operator_check: matches!(command, Command::Start | Command::Restart),
+            operator_check: match command {
+                Command::Start | Command::Restart => Some(t("batch-not-printing-checked")),
+                Command::EmergencyStop => Some(t("batch-still-running-checked")),
+                Command::Pause
+                | Command::Resume
+                | Command::Toggle
+                | Command::Cancel
+                | Command::Connect
+                | Command::Disconnect => None,
+            },
             can_stop: !is_final && matches!(batch.state, BatchState::Running | BatchState::Scheduled),
             can_operate,
         };
