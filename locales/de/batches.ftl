@@ -4,6 +4,7 @@ batch-back = Zurück
 batch-by = von { $name }
 batch-check-printer = Prüfen Sie den Drucker.
 batch-confirm-cancel = Ein abgebrochener Druck lässt sich nicht fortsetzen.
+batch-confirm-emergency-stop = M112 stoppt Motoren und Heizungen sofort. Drucke lassen sich nicht fortsetzen. Jeder Drucker muss danach neu verbunden werden.
 batch-confirm-restart = Jeder Druck wird abgebrochen und von vorn gestartet. Sein Fortschritt geht verloren.
 batch-confirm-resume = Einige dieser Drucke wurden am Drucker pausiert. Vielleicht fehlt Filament, oder es arbeitet gerade jemand am Drucker.
 batch-confirm-start = Auf einigen Druckplatten liegt vielleicht noch ein Druck.

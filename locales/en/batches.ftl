@@ -4,6 +4,7 @@ batch-back = Back
 batch-by = by { $name }
 batch-check-printer = Check the printer.
 batch-confirm-cancel = A cancelled print cannot be resumed.
+batch-confirm-emergency-stop = M112 stops motors and heaters at once. Prints cannot be continued. Each printer has to be reconnected.
 batch-confirm-restart = Each print is cancelled and started again from the beginning. Its progress is lost.
 batch-confirm-resume = Some of these prints were paused at the printer. Filament may have run out, or a person may be working on the printer.
 batch-confirm-start = A print may still be on some of the plates.

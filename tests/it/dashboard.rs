@@ -358,6 +358,29 @@ async fn a_cancel_needs_confirmation_and_names_the_number_of_prints() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_emergency_stop_asks_one_question_and_needs_no_number() {
+    let site = DashboardSite::start(25).await;
+    // Limits of the command bar do not concern it, whatever they contain.
+    let form = [("all", "1"), ("command", "emergency_stop"), ("interval_s", "fast"), ("reason", "smoke")];
+    let confirmation = site.submit("/batches", &form).await;
+    assert_eq!(confirmation.status(), StatusCode::OK);
+    let page = confirmation.text().await.expect("a page");
+    assert!(page.contains("Emergency stop of 25 printers?"), "{page}");
+    assert!(page.contains("M112 stops motors and heaters at once. Prints cannot be continued."), "{page}");
+    assert_eq!(page.matches("name=\"printer_id\"").count(), 25);
+    assert!(!page.contains("name=\"typed\""), "{page}");
+    let mut fields: Vec<(&str, &str)> = site.ids.iter().map(|id| ("printer_id", id.as_str())).collect();
+    fields.extend([("command", "emergency_stop"), ("confirm", "1"), ("reason", "smoke")]);
+    let page = site.run_command(&fields).await;
+    assert!(page.contains("<b>25</b> stopped") && page.contains("smoke"), "{page}");
+    let again = [("printer_id", site.ids[0].as_str()), ("command", "emergency_stop"), ("confirm", "1")];
+    let page = site.run_command(&again).await;
+    assert!(page.contains("not_operational") && page.contains("power supply"), "{page}");
+    let audit = site.get_page("/audit").await;
+    assert!(audit.contains("made an emergency stop of 25 printers"), "{audit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_start_on_an_occupied_plate_is_rejected_with_a_button_to_clear_it() {
     let site = DashboardSite::start(1).await;
     let id = site.ids[0].as_str();

@@ -73,20 +73,23 @@ pub(in crate::http::dashboard) async fn confirmation_page(
     if confirmed && !form.is_set("also_at_printer") && paused_at_printer.len() < plan.ids.len() {
         plan.ids.retain(|id| !paused_at_printer.contains(id));
     }
-    let is_harmful = matches!(command, Command::Cancel | Command::Restart);
+    let is_emergency_stop = command == Command::EmergencyStop;
+    let is_harmful = matches!(command, Command::Cancel | Command::Restart | Command::EmergencyStop);
     let checks_plates = matches!(command, Command::Start | Command::Restart) && plan.spec.plate == PlatePolicy::Check;
-    let is_wrong_number = form.text("number").is_some_and(|number| form.text("typed") != Some(number));
+    let is_wrong_number =
+        !is_emergency_stop && form.text("number").is_some_and(|number| form.text("typed") != Some(number));
     if (confirmed && !is_wrong_number) || (!is_harmful && !checks_plates && paused_at_printer.is_empty()) {
         return Ok(None);
     }
-    let preview = plan.preview(dashboard, who).await?;
-    let plates_not_clear = if checks_plates { preview.plates_not_clear } else { 0 };
-    let n = preview.affected + plates_not_clear;
+    // An emergency stop is tried on every printer, whatever its last observation shows.
+    let preview = if is_emergency_stop { None } else { Some(plan.preview(dashboard, who).await?) };
+    let plates_not_clear = preview.as_ref().filter(|_| checks_plates).map_or(0, |preview| preview.plates_not_clear);
+    let n = preview.as_ref().map_or(plan.ids.len(), |preview| preview.affected + plates_not_clear);
     if (n == 0 || !is_harmful && plates_not_clear == 0) && paused_at_printer.is_empty() {
         // Nothing can be lost: the batch shows the result for each printer.
         return Ok(None);
     }
-    let unaffected = preview.unaffected.iter();
+    let unaffected = preview.iter().flat_map(|preview| &preview.unaffected);
     let unaffected = unaffected
         .filter(|other| plates_not_clear == 0 || !other.ends_with(labels::refusal_label(Reason::PlateNotClear)));
     let mut names = Vec::new();
@@ -112,9 +115,10 @@ pub(in crate::http::dashboard) async fn confirmation_page(
             Command::Cancel => "batch-confirm-cancel",
             Command::Restart => "batch-confirm-restart",
             Command::Start => "batch-confirm-start",
+            Command::EmergencyStop => "batch-confirm-emergency-stop",
             _ => "batch-confirm-resume",
         }),
-        expected_number: (is_harmful && n >= TYPED_NUMBER_FROM).then_some(n),
+        expected_number: (is_harmful && !is_emergency_stop && n >= TYPED_NUMBER_FROM).then_some(n),
         unaffected: unaffected.cloned().collect(),
         plates_not_clear,
         reason: form.text("reason").unwrap_or_default().to_owned(),

@@ -102,7 +102,10 @@ pub(in crate::http::dashboard) async fn parse_batch_form(
         return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "word-nothing-done", text));
     }
     let mut spec = BatchSpec::new(command);
-    parse_stagger(form, &mut spec)?;
+    // Nothing delays an emergency stop, not even a wrong limit.
+    if command != Command::EmergencyStop {
+        parse_stagger(form, &mut spec)?;
+    }
     spec.reason = form.text("reason").map(str::to_owned);
     if form.is_set("plates_clear") && matches!(command, Command::Start | Command::Restart) {
         spec.plate = PlatePolicy::AssumeClear;
@@ -127,14 +130,13 @@ fn parse_number(form: &FormData, name: &str) -> Result<u32, Failure> {
 impl BatchPlan {
     /// Returns the batch to create.
     pub fn to_new_batch(&self, dry_run: bool) -> NewBatch {
+        NewBatch { spec: self.spec.clone(), file: None, selector: self.selector(), expect_total: None, dry_run }
+    }
+
+    /// Returns the selector of the printers.
+    pub fn selector(&self) -> Selector {
         let targets = self.ids.iter().map(|id| Target { id: *id, expected_job: None, file: None });
-        NewBatch {
-            spec: self.spec.clone(),
-            file: None,
-            selector: Selector::Printers(targets.collect()),
-            expect_total: None,
-            dry_run,
-        }
+        Selector::Printers(targets.collect())
     }
 
     /// Previews the batch by a dry run.

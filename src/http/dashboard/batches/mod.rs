@@ -27,7 +27,7 @@ use crate::{
     domain::{
         access::Role,
         batch::BatchSpec,
-        command::{Effect, Outcome},
+        command::{Command, Effect, Outcome},
     },
     service::{
         access::Principal,
@@ -104,6 +104,10 @@ pub(super) async fn create(
     let mut plan = form::parse_batch_form(&dashboard, &who, &form).await?;
     if let Some(page) = confirm::confirmation_page(&dashboard, &who, &form, &mut plan).await? {
         return Ok(render_html(&page)?.into_response());
+    }
+    if plan.spec.command == Command::EmergencyStop {
+        let view = dashboard.services.emergency_stop(&who, &plan.selector(), plan.spec.reason.clone()).await?;
+        return Ok(redirect_to_batch(view.batch.id));
     }
     match dashboard.services.create_batch(&who, plan.to_new_batch(false)).await? {
         CreateBatchResult::Batch(view) => Ok(redirect_to_batch(view.batch.id)),
