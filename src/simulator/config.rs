@@ -35,6 +35,10 @@ pub struct FarmConfig {
     pub selected_file: Option<String>,
     /// How long a pause waits for the printer's position: measured as 0.03 to 0.13 s or 1.03 s. Not scaled.
     pub pause_reply_delay: Duration,
+    /// Further files that each printer has: path and content.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// State of each printer at the start, in the order of the printers. Printers after the last entry are idle.
+    pub scenarios: Vec<Scenario>,
     /// Port of an extra listener that controls every printer, even while the printer's own port refuses or hangs.
     /// `Some(0)`: any port.
     pub control_port: Option<u16>,
@@ -51,9 +55,49 @@ impl Default for FarmConfig {
             with_sample_files: false,
             selected_file: None,
             pause_reply_delay: Duration::from_millis(40),
+            files: Vec::new(),
+            scenarios: Vec::new(),
             control_port: None,
         }
     }
+}
+
+/// State of a printer at the start of its farm.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Scenario {
+    pub job: InitialJob,
+    pub fault: Option<Fault>,
+    /// Whether the printer refuses its key. Keys that it issues to applications are valid.
+    pub is_key_revoked: bool,
+}
+
+/// What a printer does at the start of its farm.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum InitialJob {
+    /// Nothing. The file of [`FarmConfig::selected_file`] is selected.
+    #[default]
+    Idle,
+    /// It is in the middle of this print.
+    Printing(InitialPrint),
+    /// A person has paused this print at the printer.
+    Paused(InitialPrint),
+    /// It has printed this file to its end, in this time.
+    Done { path: String, print_time: Duration },
+    /// The firmware has halted with this text.
+    Halted(String),
+}
+
+/// A print that began before the farm started.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InitialPrint {
+    /// Path of the file.
+    pub path: String,
+    /// Part of the file that is printed, from 0 to 1.
+    pub done: f64,
+    /// Print time so far, as the printer reports it.
+    pub print_time: Duration,
+    /// Temperatures of tool and bed, which are also their targets.
+    pub temperatures_c: [f64; 2],
 }
 
 /// A fault of a printer's server, or of the connection to it.
@@ -169,6 +213,8 @@ pub enum MachineAction {
     Cancel,
     /// Starts the selected file.
     StartSelected,
+    /// Skips the rest of the file, so that the print is done.
+    FinishPrint,
     /// Sends the selected file to the SD card, until cancelled.
     SendToSd,
     Disconnect,
@@ -193,6 +239,7 @@ impl MachineAction {
             "resume" => Self::Resume,
             "cancel" => Self::Cancel,
             "start_selected" => Self::StartSelected,
+            "finish_print" => Self::FinishPrint,
             "send_to_sd" => Self::SendToSd,
             "disconnect" => Self::Disconnect,
             "connect" => Self::Connect,

@@ -56,21 +56,24 @@ impl Farm {
             stop: stop.clone(),
             runtime: Handle::current(),
         });
-        let samples = match config.with_sample_files {
-            true => {
-                SAMPLE_FILES.map(|(path, seconds)| (path, context.blobs.intern(sample_gcode(seconds).into()))).to_vec()
-            }
-            false => Vec::new(),
-        };
+        let mut files: Vec<_> =
+            config.files.iter().map(|(path, content)| (path.as_str(), context.blobs.intern(content.clone()))).collect();
+        if config.with_sample_files {
+            files
+                .extend(SAMPLE_FILES.map(|(path, seconds)| (path, context.blobs.intern(sample_gcode(seconds).into()))));
+        }
         let mut printers = Vec::with_capacity(config.printers);
         for index in 0..config.printers {
             let listener = open_listener((Ipv4Addr::LOCALHOST, printer_port(config.base_port, index)?).into())?;
             let printer = SimulatedPrinter::new(index + 1, &config, context.clone(), listener)?;
-            for (path, blob) in &samples {
+            for (path, blob) in &files {
                 printer.put_blob(path, blob.clone());
             }
             if let Some(path) = &config.selected_file {
                 printer.select(path);
+            }
+            if let Some(scenario) = config.scenarios.get(index) {
+                printer.begin_scenario(scenario);
             }
             printers.push(printer);
         }

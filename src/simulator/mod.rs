@@ -42,7 +42,7 @@ mod printer;
 #[cfg(test)]
 mod tests;
 
-pub use config::{FarmConfig, Fault, Flavor, MachineAction, ReceivedRequest};
+pub use config::{FarmConfig, Fault, Flavor, InitialJob, InitialPrint, MachineAction, ReceivedRequest, Scenario};
 pub use farm::Farm;
 pub use gcode::sample_gcode;
 pub use printer::SimulatedPrinter;

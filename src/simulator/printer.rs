@@ -5,6 +5,7 @@
 //! time.
 
 mod faults;
+mod scenario;
 
 use std::{
     collections::VecDeque,

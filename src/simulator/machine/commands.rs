@@ -1,6 +1,6 @@
 //! `POST /api/job`: every cell of the measured table of states and commands, including quirks.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -103,7 +103,8 @@ impl Machine {
             sent_bytes: 0,
             line_done_at: now,
             started_at: now,
-            paused_for: std::time::Duration::ZERO,
+            printed_before: Duration::ZERO,
+            paused_for: Duration::ZERO,
             paused_since: None,
         });
         self.last_progress = None;

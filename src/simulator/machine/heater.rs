@@ -49,6 +49,12 @@ impl HeaterModel {
         }
     }
 
+    /// Creates a heater that has reached its target.
+    pub fn at_target(target: f64, now: Instant) -> Self {
+        let start_temperature = target.max(AMBIENT_C);
+        Self { past_phases: VecDeque::new(), phase: HeatPhase { start_temperature, started_at: now, target } }
+    }
+
     /// Returns the target; 0 is off.
     pub fn target(&self) -> f64 {
         self.phase.target

@@ -7,10 +7,12 @@
 //! * `commands.rs`: the measured table of `POST /api/job`
 //! * `printer_side.rs`: connection, errors, G-code from outside, actions of people at the machine
 //! * `gcode_runner.rs`: the lines of a file and of the scripts
+//! * `initial_print.rs`: prints that began before the machine was created
 
 mod commands;
 mod gcode_runner;
 mod heater;
+mod initial_print;
 mod printer_side;
 mod progress;
 mod state;
@@ -63,6 +65,8 @@ struct PrintJob {
     /// When the line in flight is acknowledged.
     line_done_at: Instant,
     started_at: Instant,
+    /// Print time before `started_at`, if the print began before the machine was created.
+    printed_before: Duration,
     /// Duration of the ended pauses.
     paused_for: Duration,
     paused_since: Option<Instant>,

@@ -230,6 +230,7 @@ impl Machine {
                     self.start(now);
                 }
             }
+            MachineAction::FinishPrint => self.skip_to_end(now),
             MachineAction::SendToSd => {
                 if self.state == MachineState::Operational && self.selected.is_some() {
                     self.emit_file_event("TransferStarted", json!({}));

@@ -70,7 +70,8 @@ impl Machine {
     pub(super) fn print_time(&self, now: Instant) -> f64 {
         self.job.as_ref().map_or(0.0, |job| {
             let until = job.paused_since.unwrap_or(now);
-            until.saturating_duration_since(job.started_at).saturating_sub(job.paused_for).as_secs_f64()
+            let printed = until.saturating_duration_since(job.started_at).saturating_sub(job.paused_for);
+            (job.printed_before + printed).as_secs_f64()
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of the measured table of `POST /api/job`, row by row, with the time as a value.
 
 mod failures;
+mod initial_print;
 
 use std::time::{Duration, Instant};
 
