@@ -88,13 +88,16 @@ pub async fn list_open_of_removed(db: &Db) -> Result<Vec<Print>, Error> {
 /// Returns the sent starts, by printer, whose prints are not recorded. Their commands are not settled yet, or were
 /// confirmed just before the server died. Batches that ended before `since` are left out.
 pub async fn list_sent_starts(db: &Db, since: DateTime<Utc>) -> Result<Vec<(Uuid, SentStart)>, Error> {
-    let sql = "select c.printer_id, c.id, c.file_path, c.sent_at, c.print_id, p.id as recorded
-               from batches b join commands c on c.batch_id = b.id left join prints p on p.id = c.print_id
-               where (b.finished_at > $1 or b.finished_at is null) and c.step = 'start'
-                   and (c.outcome in ('sent', 'accepted')
-                       or (c.outcome = 'confirmed' and c.print_id is not null and p.id is null))
-                   and not exists (select 1 from prints q where q.started_by_command = c.id)
-               order by c.id";
+    // No index contains `started_by_command`, so only the few starts without a recorded print are searched by it.
+    let sql = "with unrecorded as materialized (
+                   select c.printer_id, c.id, c.file_path, c.sent_at, c.print_id, p.id as recorded
+                   from batches b join commands c on c.batch_id = b.id left join prints p on p.id = c.print_id
+                   where (b.finished_at > $1 or b.finished_at is null) and c.step = 'start'
+                       and (c.outcome in ('sent', 'accepted')
+                           or (c.outcome = 'confirmed' and c.print_id is not null and p.id is null)))
+               select * from unrecorded u
+               where not exists (select 1 from prints q where q.started_by_command = u.id)
+               order by u.id";
     let rows: Vec<SentStartRow> = reading!(db, |pool| sqlx::query_as(sql).bind(since).fetch_all(pool).await)?;
     Ok(rows.into_iter().map(SentStartRow::into_sent_start).collect())
 }
