@@ -25,7 +25,7 @@ pub mod standby;
 pub mod storage;
 pub mod telemetry;
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use anyhow::Context;
 use chrono::SecondsFormat;
@@ -41,6 +41,7 @@ use self::{
     secrets::Vault,
     service::{
         ServiceParts, Services,
+        demo::DemoFarm,
         sending::{self, ClaimResult, ClaimedFarm},
     },
     storage::Db,
@@ -115,6 +116,20 @@ impl Server {
 
     /// Starts the fleet of a farm that this process has claimed. The error is a sentence for the operator.
     pub async fn start_claimed(config: &Config, claimed: ClaimedFarm) -> anyhow::Result<Self> {
+        Self::start_with(config, claimed, None).await
+    }
+
+    /// Like [`Self::start_claimed`], for a demo with simulated printers.
+    #[cfg(feature = "demo")]
+    pub async fn start_demo(config: &Config, claimed: ClaimedFarm, farm: Arc<dyn DemoFarm>) -> anyhow::Result<Self> {
+        Self::start_with(config, claimed, Some(farm)).await
+    }
+
+    async fn start_with(
+        config: &Config,
+        claimed: ClaimedFarm,
+        demo_farm: Option<Arc<dyn DemoFarm>>,
+    ) -> anyhow::Result<Self> {
         let networks = match &config.printer_networks {
             Some(text) => text.parse::<Networks>().context("PRINTYARD_PRINTER_NETWORKS")?,
             None => Networks::default(),
@@ -143,6 +158,7 @@ impl Server {
             text_of: http::messages::english,
             oidc: config.oidc.clone().map(|provider| Oidc::new(provider, &certificates)).transpose()?,
             data_dir: config.data_dir.clone(),
+            demo_farm,
         };
         let services = Services::start(parts, &lifecycle.tasks, &lifecycle.stop, &lifecycle.failed).await?;
         let (end, overtaken) = (CancellationToken::new(), CancellationToken::new());

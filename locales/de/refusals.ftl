@@ -119,3 +119,4 @@ refusal-out-of-service-note = Außer Betrieb: { $note }
 refusal-out-of-service-until = Außer Betrieb, voraussichtlich zurück: { $until }.
 refusal-out-of-service-note-until = Außer Betrieb, voraussichtlich zurück: { $until }. { $note }
 refusal-not-started-again = Der Druck wurde abgebrochen und nicht neu gestartet. { $why }
+refusal-demo-not-printing = Dieser Drucker druckt nicht, daher hat sich nichts geändert. Wählen Sie einen Drucker, der druckt.

@@ -103,3 +103,4 @@ refusal-out-of-service-note = Out of service: { $note }
 refusal-out-of-service-until = Out of service, expected back { $until }.
 refusal-out-of-service-note-until = Out of service, expected back { $until }: { $note }
 refusal-not-started-again = The print was cancelled and not started again. { $why }
+refusal-demo-not-printing = This printer does not print, so nothing changed. Select a printer that prints.

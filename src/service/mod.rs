@@ -13,6 +13,7 @@ pub mod bulk;
 pub mod cameras;
 pub mod command_history;
 pub mod connection_test;
+pub mod demo;
 mod device_cookies;
 pub mod diagnosis;
 pub mod discovery;
@@ -68,6 +69,7 @@ use self::{
     background::BackgroundTasks,
     batch_writer::BatchWriter,
     cameras::Cameras,
+    demo::DemoFarm,
     discovery::Discovery,
     dispatch::{Dispatcher, DispatcherHandle},
     events::FeedNotifier,
@@ -139,6 +141,8 @@ pub struct SharedServices {
     feed_notifier: FeedNotifier,
     idempotency_keys: HeldKeys,
     webhooks: Webhooks,
+    /// The simulated printers of a demo.
+    demo_farm: Option<Arc<dyn DemoFarm>>,
     recorder: RecorderStatus,
     background: BackgroundTasks,
     write_status: WriteStatus,
@@ -167,6 +171,8 @@ pub struct ServiceParts {
     pub oidc: Option<Oidc>,
     /// Folder for uploads in transit to printers.
     pub data_dir: PathBuf,
+    /// The simulated printers of a demo.
+    pub demo_farm: Option<Arc<dyn DemoFarm>>,
 }
 
 impl Services {
@@ -207,6 +213,7 @@ impl Services {
             feed_notifier: FeedNotifier::default(),
             idempotency_keys: HeldKeys::default(),
             webhooks: Webhooks::new(parts.webhook_outbound),
+            demo_farm: parts.demo_farm,
             recorder: RecorderStatus::new(inbox.recorder.clone()),
             background: BackgroundTasks::new(tasks.clone(), stop.clone()),
             write_status: WriteStatus::default(),

@@ -8,6 +8,7 @@ mod assets;
 mod audit;
 mod batches;
 mod csrf;
+mod demo;
 mod farm;
 mod files;
 mod filters;
@@ -153,6 +154,7 @@ pub fn router(services: Services, server_limits: ServerLimits, stop: Cancellatio
         .route("/printers/{id}/select", post(printers::files::select))
         .route("/static/{*path}", get(assets::serve))
         .merge(cacheable)
+        .merge(demo::router(&services))
         .fallback(page::not_found)
         .layer(middleware::from_fn(csrf::require_same_site))
         .layer(middleware::from_fn_with_state((services.clone(), server_limits), apply_timeout))

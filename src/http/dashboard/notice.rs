@@ -27,6 +27,13 @@ pub(super) fn current_notice() -> &'static str {
     notice.map_or("", notice_text)
 }
 
+/// Returns the line that says that the printers are simulated. `None`: the server runs no demo.
+pub(super) fn demo_line() -> Option<&'static str> {
+    let has_random_faults =
+        SERVICES.try_with(|services| services.demo_farm().map(|farm| farm.has_random_faults())).ok().flatten()?;
+    Some(if has_random_faults { t("demo-line") } else { t("demo-line-calm") })
+}
+
 /// Returns a notice in the current language: what does not work, the consequence, what to do.
 pub(in crate::http) fn notice_text(notice: Notice) -> &'static str {
     match notice {
