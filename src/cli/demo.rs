@@ -1,18 +1,46 @@
 //! `printyard demo`: runs the server with a simulated farm. Its data is deleted when it ends.
+//!
+//! The farm looks as if it had run for a week. Its printers are in the middle of prints or in trouble (`plan.rs`,
+//! `parts.rs`, `thumbnail.rs`), with a history that leads there (`history.rs`, `store.rs`). `farm.rs` causes faults.
 
-use std::path::{Path, PathBuf};
+mod farm;
+mod folder;
+mod history;
+mod parts;
+mod plan;
+mod store;
+mod thumbnail;
+
+use std::sync::Arc;
 
 use anyhow::Context;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use printyard::{
-    Server,
-    config::RawConfig,
-    domain::{audit::ActorKind, printer::PrinterDetails, printer_access::PrinterAccess},
-    lifecycle, secrets,
-    service::{Services, access::Principal},
+    Server, claim_farm, clock,
+    config::{Config, RawConfig},
+    domain::{
+        audit::ActorKind,
+        printer::PrinterDetails,
+        printer_access::PrinterAccess,
+        printer_content::{PrinterContent, PrinterContentState},
+    },
+    lifecycle, open_vault, secrets,
+    service::{Services, access::Principal, sending::ClaimedFarm},
     simulator::{Farm, FarmConfig, SimulatedPrinter},
+    storage::{self, Db},
     telemetry,
 };
+use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::net::TcpListener;
+
+use self::{
+    farm::SimulatedFarm, folder::DemoFolder, history::HistoryBuilder, parts::PartFile, plan::PlannedPrinter,
+    store::HistoryStore,
+};
+
+/// Seed of everything random before the start, so that every demo of one size begins in the same way.
+const SEED: u64 = 34;
 
 /// Arguments of `demo`.
 #[derive(clap::Args)]
@@ -26,6 +54,18 @@ pub struct DemoArgs {
     /// Print speed, as a multiple of the speed of real printers
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
+    /// Begin with printers that are all ready, without a history and without faults
+    #[arg(long)]
+    calm: bool,
+}
+
+/// The contents of a farm that looks as if it had run for a week.
+struct LivingFarm {
+    now: DateTime<Utc>,
+    speed: f64,
+    files: Vec<PartFile>,
+    printers: Vec<PlannedPrinter>,
+    rng: StdRng,
 }
 
 impl DemoArgs {
@@ -34,19 +74,11 @@ impl DemoArgs {
         telemetry::init("printyard=warn,warn");
         super::raise_file_limit();
         let folder = DemoFolder::new()?;
-        let farm = Farm::start(FarmConfig {
-            printers: usize::try_from(self.printers)?,
-            with_sample_files: true,
-            selected_file: Some("bracket.gcode".to_owned()),
-            time_scale: self.speed.clamp(0.01, 1_000.0),
-            ..FarmConfig::default()
-        })
-        .await?;
         let (token, _) = secrets::new_token()?;
         let config = RawConfig {
             listen: Some(self.listen.clone()),
-            database_url: Some(format!("sqlite:{}", folder.0.join("demo.db").display())),
-            data_dir: Some(folder.0.clone()),
+            database_url: Some(format!("sqlite:{}", folder.path().join("demo.db").display())),
+            data_dir: Some(folder.path().to_owned()),
             admin_token: Some(token.clone()),
             ..RawConfig::default()
         }
@@ -55,8 +87,13 @@ impl DemoArgs {
             .await
             .with_context(|| format!("{} cannot be listened on; choose another with --listen", self.listen))?;
         let address = listener.local_addr()?;
-        let server = Server::start(&config).await?;
-        register_printers(&server.services, farm.printers()).await?;
+        let printers = usize::try_from(self.printers)?;
+        let speed = self.speed.clamp(0.01, 1_000.0);
+        let (server, farm) = if self.calm {
+            start_calm_farm(&config, printers, speed).await?
+        } else {
+            LivingFarm::plan(printers, speed)?.start(&config).await?
+        };
         println!("Printyard runs {} simulated printers.", self.printers);
         println!();
         println!("  Open   http://{address}/login?token={token}");
@@ -64,51 +101,120 @@ impl DemoArgs {
         println!("  Docs   http://{address}/api/docs");
         println!();
         println!("Ctrl-C ends it and deletes its data.");
+        let (simulated, has_random_faults) = (farm.printers().to_vec(), !self.calm);
+        let life = tokio::spawn(farm::run(Arc::new(SimulatedFarm { printers: simulated, has_random_faults })));
         let result = server.serve(listener, lifecycle::shutdown_signal()).await;
+        life.abort();
         farm.stop().await;
         result
     }
 }
 
-async fn register_printers(services: &Services, printers: &[SimulatedPrinter]) -> anyhow::Result<()> {
-    let principal = Principal::server_admin(ActorKind::Terminal);
-    let models = [("MK4", "PETG", "#f2711c"), ("MINI+", "PLA", "#2185d0"), ("XL", "ASA", "#333333")];
-    for (i, printer) in printers.iter().enumerate() {
-        let (model, material, color) = models[i % models.len()];
-        let hall = if i % 2 == 0 { "hall-a" } else { "hall-b" };
-        let mut details = PrinterDetails::new(printer.name(), printer.url());
-        details.tags = vec![hall.to_owned(), material.to_lowercase()];
-        details.profile.model = Some(model.to_owned());
-        details.profile.material = Some(material.to_owned());
-        details.profile.color = Some(color.to_owned());
-        details.profile.nozzle_mm = Some(0.4);
-        details.profile.power_group = Some(format!("{hall}-{}", i / 8));
-        services.register_printer(&principal, details, PrinterAccess::with_api_key(printer.api_key())).await?;
+/// Starts a farm whose printers are all ready.
+async fn start_calm_farm(config: &Config, printers: usize, speed: f64) -> anyhow::Result<(Server, Farm)> {
+    let farm = Farm::start(FarmConfig {
+        printers,
+        with_sample_files: true,
+        selected_file: Some("bracket.gcode".to_owned()),
+        time_scale: speed,
+        ..FarmConfig::default()
+    })
+    .await?;
+    let server = start_server(config, claim(config).await?, &farm, false).await?;
+    register_printers(&server.services, farm.printers()).await?;
+    Ok((server, farm))
+}
+
+impl LivingFarm {
+    fn plan(printers: usize, speed: f64) -> anyhow::Result<Self> {
+        let (now, mut rng, files) = (clock::now(), StdRng::seed_from_u64(SEED), parts::create_files()?);
+        let printers = plan::plan_printers(printers, &files, &mut rng, now);
+        Ok(Self { now, speed, files, printers, rng })
+    }
+
+    /// Starts the farm and its server.
+    async fn start(mut self, config: &Config) -> anyhow::Result<(Server, Farm)> {
+        let farm = Farm::start(FarmConfig {
+            printers: self.printers.len(),
+            time_scale: self.speed,
+            files: self.files.iter().map(|file| (file.path.clone(), file.gcode.clone().into_bytes())).collect(),
+            scenarios: self.printers.iter().map(|it| it.scenario(&self.files[it.file], self.speed)).collect(),
+            ..FarmConfig::default()
+        })
+        .await?;
+        for (planned, simulated) in self.printers.iter_mut().zip(farm.printers()) {
+            planned.printer.details.url = simulated.url().to_owned();
+        }
+        let claimed = claim(config).await?;
+        let (db, vault) = (claimed.db.clone(), open_vault(config, &claimed.db).await?);
+        let Self { now, speed, files, printers, rng } = self;
+        let history = HistoryBuilder::new(&printers, &files, speed, now, rng).build();
+        let store = HistoryStore { db: &db, printers: &printers, files: &files, speed, now };
+        store.store_printers(farm.printers(), &vault).await?;
+        store.store(&history).await?;
+        let server = start_server(config, claimed, &farm, true).await?;
+        fill_library(&server.services, &files).await?;
+        store_contents(&db, &printers, &files, now).await?;
+        Ok((server, farm))
+    }
+}
+
+async fn claim(config: &Config) -> anyhow::Result<ClaimedFarm> {
+    let claimed = claim_farm(config, false).await?;
+    Ok(*claimed.ok().context("another process uses the database of the demo")?)
+}
+
+async fn start_server(
+    config: &Config,
+    claimed: ClaimedFarm,
+    farm: &Farm,
+    has_random_faults: bool,
+) -> anyhow::Result<Server> {
+    let farm = SimulatedFarm { printers: farm.printers().to_vec(), has_random_faults };
+    Server::start_demo(config, claimed, Arc::new(farm)).await
+}
+
+/// Adds the files to the library.
+async fn fill_library(services: &Services, files: &[PartFile]) -> anyhow::Result<()> {
+    let anna = Principal { name: "Anna".to_owned(), ..Principal::server_admin(ActorKind::User) };
+    for file in files {
+        let mut incoming = services.receive_file(services.admit_upload(&anna)?, &file.name, None).await?;
+        services.push_to_file(&mut incoming, Bytes::copy_from_slice(file.gcode.as_bytes())).await?;
+        services.store_file(&anna, incoming.finish().await?, "", &file.name).await?;
     }
     Ok(())
 }
 
-/// A private folder in the system's temporary folder. It is deleted on drop.
-struct DemoFolder(PathBuf);
-
-impl DemoFolder {
-    fn new() -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("printyard-demo-{}", printyard::clock::new_id()));
-        create_private_folder(&path)?;
-        Ok(Self(path))
-    }
+/// Stores that the printers have the files of the library.
+async fn store_contents(
+    db: &Db,
+    printers: &[PlannedPrinter],
+    files: &[PartFile],
+    now: DateTime<Utc>,
+) -> anyhow::Result<()> {
+    let content = |planned: &PlannedPrinter, file: &PartFile| PrinterContent {
+        printer_id: planned.printer.id,
+        sha256: file.sha256.clone(),
+        name: file.name.clone(),
+        print_size: file.gcode.len() as u64,
+        path: Some(file.path.clone()),
+        state: PrinterContentState::Present,
+        select_after: false,
+        requested_by: None,
+        detail: None,
+        updated_at: now,
+    };
+    let contents: Vec<PrinterContent> =
+        printers.iter().flat_map(|planned| files.iter().map(move |file| content(planned, file))).collect();
+    Ok(storage::printer_contents::put_many(db, &contents).await?)
 }
 
-impl Drop for DemoFolder {
-    fn drop(&mut self) {
-        // If this fails, the folder stays. It contains only the demo's data.
-        let _ = std::fs::remove_dir_all(&self.0);
+async fn register_printers(services: &Services, printers: &[SimulatedPrinter]) -> anyhow::Result<()> {
+    let principal = Principal::server_admin(ActorKind::Terminal);
+    for (index, printer) in printers.iter().enumerate() {
+        let details =
+            PrinterDetails { name: printer.name().to_owned(), ..plan::describe_printer(index, printer.url()) };
+        services.register_printer(&principal, details, PrinterAccess::with_api_key(printer.api_key())).await?;
     }
-}
-
-fn create_private_folder(path: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    Ok(())
 }

@@ -16,6 +16,7 @@ mod crash;
 mod credential_guessing;
 mod cross_site_scripting;
 mod dashboard;
+mod demo;
 mod dispatch;
 mod documents;
 mod emergency_stop;
