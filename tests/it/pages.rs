@@ -9,9 +9,9 @@ mod files;
 mod maintenance;
 mod no_script;
 mod notice;
+mod pictures;
 mod printers;
 mod real_octoprint;
-mod screenshots;
 mod tokens;
 mod wall;
 
