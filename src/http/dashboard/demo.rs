@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     Dashboard,
-    farm::tile::{StatusGroup, status_group},
+    farm::status_group::{StatusGroup, status_group},
     filters,
     form::FormData,
     messages::{t, t_with},
