@@ -155,9 +155,13 @@ function putPart(id, html) {
   localise(fresh);
   // Keep a part that the user is filling in.
   if (old.querySelector("input:checked")) return;
-  const at = old.contains(document.activeElement) ? [...old.querySelectorAll("a, button")].indexOf(document.activeElement) : -1;
+  // What is open stays open.
+  for (const part of old.querySelectorAll("details[id][open]")) {
+    fresh.querySelector("#" + CSS.escape(part.id))?.setAttribute("open", "");
+  }
+  const at = old.contains(document.activeElement) ? [...old.querySelectorAll("a, button, summary")].indexOf(document.activeElement) : -1;
   old.replaceWith(fresh);
-  if (at >= 0) fresh.querySelectorAll("a, button")[at]?.focus();
+  if (at >= 0) fresh.querySelectorAll("a, button, summary")[at]?.focus();
 }
 
 function putAges(ages) {

@@ -18,7 +18,6 @@ start-ignore-fit = { $n ->
     [one] Trotzdem auf { $n } Drucker drucken, zu dem die Datei nicht passt
    *[other] Trotzdem auf { $n } Druckern drucken, zu denen die Datei nicht passt
 }
-start-left-out = { $n } Drucker ausgelassen
 start-library-empty = Die Bibliothek hat noch keine Dateien.
 start-more-files = Das sind die neuesten Dateien. Andere finden Sie mit der Suche.
 start-no-file = keine Datei

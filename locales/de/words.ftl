@@ -29,11 +29,17 @@ word-connected = Verbunden
 word-connecting = Verbindet …
 word-count-busy = mit einem anderen Befehl beschäftigt
 word-count-disabled = deaktiviert
+word-count-failed = fehlgeschlagen
 word-count-file-does-not-fit = zu denen die Datei nicht passt
+word-count-file-missing = ohne die Datei
 word-count-forbidden = außerhalb Ihrer Rechte
-word-count-likely-refused = voraussichtlich abgelehnt
+word-count-invalid-reply = ohne gültige Antwort
+word-count-job-active = mit aktivem Druck
 word-count-not-operational = nicht verbunden oder mit Fehler
 word-count-not-printing = nicht im Druck
+word-count-other-job = mit einem anderen Druck
+word-count-other-state = inzwischen in einem anderen Zustand
+word-count-overtaken = inzwischen abgebrochen
 word-count-paused-at-printer = am Drucker pausiert
 word-count-plate-occupied = mit belegter Druckplatte
 word-count-removed = entfernt
@@ -46,6 +52,38 @@ word-disconnect = Trennen
 word-disconnect-count = { $n } Drucker trennen
 word-disconnect-in-progress = Trennen läuft
 word-disconnected = Getrennt
+word-doing-cancel = { $n ->
+    [one] { $n } wird abgebrochen
+   *[other] { $n } werden abgebrochen
+}
+word-doing-connect = { $n ->
+    [one] { $n } wird verbunden
+   *[other] { $n } werden verbunden
+}
+word-doing-disconnect = { $n ->
+    [one] { $n } wird getrennt
+   *[other] { $n } werden getrennt
+}
+word-doing-pause = { $n ->
+    [one] { $n } wird pausiert
+   *[other] { $n } werden pausiert
+}
+word-doing-restart = { $n ->
+    [one] { $n } wird neu gestartet
+   *[other] { $n } werden neu gestartet
+}
+word-doing-resume = { $n ->
+    [one] { $n } wird fortgesetzt
+   *[other] { $n } werden fortgesetzt
+}
+word-doing-start = { $n ->
+    [one] { $n } wird gestartet
+   *[other] { $n } werden gestartet
+}
+word-doing-toggle = { $n ->
+    [one] { $n } wird pausiert oder fortgesetzt
+   *[other] { $n } werden pausiert oder fortgesetzt
+}
 word-done = Fertig
 word-emergency-stop = Not-Halt
 word-emergency-stop-count = Not-Halt für { $n } Drucker
@@ -113,3 +151,5 @@ word-viewer = Betrachter
 word-out-of-service = Außer Betrieb
 word-draining = Läuft aus
 word-count-out-of-service = außer Betrieb
+word-doing-emergency-stop = { $n } anhalten
+word-count-stopped = inzwischen angehalten

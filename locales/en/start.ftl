@@ -18,10 +18,6 @@ start-ignore-fit = { $n ->
     [one] Print anyway on { $n } printer that the file does not fit
    *[other] Print anyway on { $n } printers that the file does not fit
 }
-start-left-out = { $n ->
-    [one] { $n } printer left out
-   *[other] { $n } printers left out
-}
 start-library-empty = The library has no files yet.
 start-more-files = These are the newest files. Search to find others.
 start-no-file = no file

@@ -1,6 +1,7 @@
 //! A batch: one command for many printers, with limits on how fast it is sent.
 
 mod counts;
+mod selected_by;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,8 @@ use super::{
     state::PrinterState,
     validation::{ValidationErrors, check_line, check_text},
 };
-pub use counts::{BatchCounts, OutcomeCounts};
+pub use counts::{BatchCounts, OutcomeCounts, ResultSummary};
+pub use selected_by::SelectedBy;
 
 /// The highest number of printers in one batch.
 pub const MAX_TARGETS: usize = 5_000;
@@ -141,6 +143,9 @@ pub struct BatchSpec {
     pub root_token_id: Option<Uuid>,
     pub reason: Option<String>,
     pub external_ref: Option<String>,
+    /// Shown to people only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selected_by: Option<SelectedBy>,
 }
 
 impl BatchSpec {
@@ -175,6 +180,7 @@ impl BatchSpec {
             root_token_id: None,
             reason: None,
             external_ref: None,
+            selected_by: None,
         }
     }
 
@@ -296,6 +302,8 @@ pub struct BatchFilter {
     pub state: Option<BatchState>,
     pub command: Option<Command>,
     pub external_ref: Option<String>,
+    /// The name of the user or token that created it, in any case.
+    pub created_by: Option<String>,
     /// Created at this time or later.
     pub since: Option<DateTime<Utc>>,
     /// Tags that the caller may see. Only batches with a row on a registered printer with any of them.

@@ -1,5 +1,6 @@
 //! A command to one printer, with its outcome, reason and effect.
 
+mod result_class;
 mod start_file;
 
 use chrono::{DateTime, Utc};
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{message::Message, printer_content::TransferProgress, state::PrinterState};
+pub use result_class::{ResultClass, ResultCounts};
 pub use start_file::{FileRef, FileSelector, LibraryContent, StartFile, is_file_path};
 
 /// Declares an enum of string values. The API, the database and the pages use the same values.

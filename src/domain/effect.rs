@@ -6,6 +6,7 @@
 //! anything here: it means *accepted*.
 
 mod evidence;
+mod prediction;
 
 use uuid::Uuid;
 
@@ -14,6 +15,7 @@ use super::{
     state::PrinterState,
 };
 pub use evidence::Evidence;
+pub use prediction::predict;
 
 /// The observed state of a printer at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]

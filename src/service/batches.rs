@@ -24,7 +24,9 @@ use crate::{
     domain::{
         access::Role,
         audit::{Action, AuditEntry, object_fields},
-        batch::{Batch, BatchFilter, BatchSpec, BatchState, OutcomeCounts, PlatePolicy, Selector},
+        batch::{
+            Batch, BatchFilter, BatchSpec, BatchState, OutcomeCounts, PlatePolicy, ResultSummary, SelectedBy, Selector,
+        },
         command::{Command, CommandRow, FileSelector, Outcome},
         message::Message,
         validation::ValidationErrors,
@@ -91,6 +93,7 @@ impl Services {
         if let Selector::Filter { states, .. } = &new.selector {
             spec.states.clone_from(states);
         }
+        spec.selected_by = spec.selected_by.or_else(|| SelectedBy::from_selector(&new.selector));
         let now = clock::now();
         let mut invalid = ValidationErrors::default();
         spec.check(&mut invalid);
@@ -243,12 +246,8 @@ impl Services {
     ) -> Result<Vec<(Batch, OutcomeCounts)>, Error> {
         let filter = BatchFilter { visible_tags: who.visible_tags(), ..filter };
         let batches = storage::batches::list_page(&self.db, &filter, after, limit).await?;
-        let (own, others): (Vec<&Batch>, Vec<&Batch>) =
-            batches.iter().partition(|batch| visible_rows(who, batch).is_batch_creator);
         let mut counts = HashMap::new();
-        for (batches, own) in [(own, true), (others, false)] {
-            let ids: Vec<Uuid> = batches.iter().map(|batch| batch.id).collect();
-            let visible = RowVisibility { tags: who.visible_tags(), is_batch_creator: own };
+        for (ids, visible) in split_by_visibility(who, &batches) {
             counts.extend(storage::batches::count_outcomes(&self.db, &ids, &visible).await?);
         }
         let counted = batches.into_iter().map(|batch| {
@@ -256,6 +255,27 @@ impl Services {
             (batch, counts)
         });
         Ok(counted.collect())
+    }
+
+    /// Returns a page of batches, newest first, each with the summary of its results.
+    pub async fn list_batch_summaries(
+        &self,
+        who: &Principal,
+        filter: BatchFilter,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<(Batch, ResultSummary)>, Error> {
+        let filter = BatchFilter { visible_tags: who.visible_tags(), ..filter };
+        let batches = storage::batches::list_page(&self.db, &filter, after, limit).await?;
+        let mut summaries = HashMap::new();
+        for (ids, visible) in split_by_visibility(who, &batches) {
+            summaries.extend(storage::batches::summarise_results(&self.db, &ids, &visible).await?);
+        }
+        let summarised = batches.into_iter().map(|batch| {
+            let summary = summaries.remove(&batch.id).unwrap_or_default();
+            (batch, summary)
+        });
+        Ok(summarised.collect())
     }
 
     /// Waits until a batch has ended, for at most `timeout`, and returns its state at that time.
@@ -300,6 +320,15 @@ impl Services {
     }
 }
 
+/// Groups batches by which of their rows the principal may see.
+fn split_by_visibility(who: &Principal, batches: &[Batch]) -> [(Vec<Uuid>, RowVisibility); 2] {
+    [true, false].map(|is_batch_creator| {
+        let is_in_group = |batch: &&Batch| visible_rows(who, batch).is_batch_creator == is_batch_creator;
+        let ids = batches.iter().filter(is_in_group).map(|batch| batch.id).collect();
+        (ids, RowVisibility { tags: who.visible_tags(), is_batch_creator })
+    })
+}
+
 fn admission_error(why: AdmissionError) -> Error {
     match why {
         AdmissionError::TooManyScheduled => {
@@ -310,10 +339,12 @@ fn admission_error(why: AdmissionError) -> Error {
     }
 }
 
-/// Returns the audited fields of a new batch: the request, without `root_token_id` and without empty fields.
+/// Returns the audited fields of a new batch: the request, without what people need not read.
 fn audited_fields(batch: &Batch) -> Map<String, Value> {
     let mut changes = object_fields(&batch.spec);
     changes.remove("root_token_id");
+    // The entry names the printers.
+    changes.remove("selected_by");
     changes.retain(|_, value| !value.is_null() && *value != Value::Bool(false) && *value != json!([]));
     changes
 }

@@ -8,7 +8,7 @@ use super::{Services, error::Error, selection::SelectedPrinter};
 use crate::{
     domain::{
         batch::{BatchSpec, PlatePolicy},
-        command::{Command, FileRef, Reason, StartFile},
+        command::{Command, FileRef, Reason, ResultClass, StartFile},
         effect::{self, Decision, Guards, Observation},
         message::Message,
         plate::PlateState,
@@ -25,10 +25,24 @@ use crate::{
 pub struct DryRunRow {
     pub selected: SelectedPrinter,
     pub decision: Decision,
+    /// The decision after the wait, if the command must wait. Otherwise the same decision.
+    pub expected: Decision,
     pub state: PrinterState,
     pub resolved: Option<Command>,
     /// The transfer of a library file.
     pub transfer: Option<PlannedTransfer>,
+}
+
+impl DryRunRow {
+    fn rejected(selected: SelectedPrinter, reason: Reason, state: PrinterState) -> Self {
+        let decision = Decision::Reject(reason);
+        Self { selected, decision, expected: decision, state, resolved: None, transfer: None }
+    }
+
+    /// Returns what the result is expected to mean to the user.
+    pub fn expected_class(&self) -> ResultClass {
+        ResultClass::expected_from(self.expected)
+    }
 }
 
 /// Transfer of a library file that a start would need.
@@ -71,7 +85,7 @@ impl Services {
         let out_of_service = self.fleet.out_of_service(selected.printer_id);
         let state = live.as_ref().map_or(PrinterState::Unknown, |live| live.last_state);
         if let Some(reason) = selected.refused {
-            return DryRunRow { selected, decision: Decision::Reject(reason), state, resolved: None, transfer: None };
+            return DryRunRow::rejected(selected, reason, state);
         }
         // The actor refuses without a reading, so the printer may be out of reach.
         let is_busy = live.as_ref().and_then(|live| live.in_flight).is_some_and(|command| command != spec.command);
@@ -88,15 +102,13 @@ impl Services {
             Reachability::Unreachable | Reachability::Unknown => Some(Reason::PrinterUnreachable),
         };
         if let Some(reason) = out_of_reach {
-            return DryRunRow { selected, decision: Decision::Reject(reason), state, resolved: None, transfer: None };
+            return DryRunRow::rejected(selected, reason, state);
         }
         // The same rules as in the printer queues: the same command waits, a cancel overtakes, any other command is
         // refused.
         let in_flight = live.as_ref().and_then(|live| live.in_flight).filter(|_| spec.command != Command::Cancel);
-        if let Some(in_flight) = in_flight {
-            let decision =
-                if in_flight == spec.command { Decision::Wait } else { Decision::Reject(Reason::CommandInFlight) };
-            return DryRunRow { selected, decision, state, resolved: None, transfer: None };
+        if in_flight.is_some_and(|in_flight| in_flight != spec.command) {
+            return DryRunRow::rejected(selected, Reason::CommandInFlight, state);
         }
         let observation = live.as_deref().map_or_else(unknown_observation, to_observation);
         let plate_clear = !self.settings.plate_gate
@@ -113,13 +125,19 @@ impl Services {
         };
         let resolved =
             (spec.command == Command::Toggle).then(|| effect::resolve_toggle(observation.state).ok()).flatten();
-        let decision = effect::decide(resolved.unwrap_or(spec.command), &observation, &guards);
+        if in_flight.is_some() {
+            let expected = effect::predict(spec.command, in_flight, &observation, &guards);
+            return DryRunRow { selected, decision: Decision::Wait, expected, state, resolved: None, transfer: None };
+        }
+        let command = resolved.unwrap_or(spec.command);
+        let decision = effect::decide(command, &observation, &guards);
         if decision == Decision::Reject(Reason::OutOfService)
             && let Some(refusal) = out_of_service
         {
             return refuse_out_of_service(selected, state, resolved, refusal);
         }
-        DryRunRow { selected, decision, state, resolved, transfer: None }
+        let expected = effect::predict(command, None, &observation, &guards);
+        DryRunRow { selected, decision, expected, state, resolved, transfer: None }
     }
 }
 
@@ -131,7 +149,7 @@ fn refuse_out_of_service(
     refusal: Message,
 ) -> DryRunRow {
     selected.refusal_detail = Some(refusal);
-    DryRunRow { selected, decision: Decision::Reject(Reason::OutOfService), state, resolved, transfer: None }
+    DryRunRow { resolved, ..DryRunRow::rejected(selected, Reason::OutOfService, state) }
 }
 
 /// Returns the file that a start names. A file of the library has no path on the printer yet.

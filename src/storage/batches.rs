@@ -1,6 +1,6 @@
 //! Batches: created with all their rows in one transaction, stopped and finished by compare-and-set.
 
-use std::collections::HashMap;
+mod counts;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     Db, Error, audit,
     bulk::{self, ColumnType, format_optional_time, format_time},
-    commands::{self, ChangedRow, OPEN, RowVisibility},
+    commands::{self, ChangedRow, OPEN},
     error::RowRef,
     events, fenced, reading, retention,
 };
@@ -20,6 +20,7 @@ use crate::domain::{
     batch::{Batch, BatchFilter, BatchResult, BatchSpec, BatchState, OutcomeCounts},
     command::{Command, CommandRow, Outcome, Reason},
 };
+pub use counts::{count_outcomes, summarise_results};
 
 const COLUMNS: &str = "id, spec, state, created_at, finished_at, created_by, retry_of";
 
@@ -226,33 +227,6 @@ pub async fn get(db: &Db, id: Uuid) -> Result<Option<Batch>, Error> {
     row.map(BatchRow::into_batch).transpose()
 }
 
-/// Counts the visible rows of each batch by outcome. A batch that does not exist, or has no visible row, is left out.
-pub async fn count_outcomes(
-    db: &Db,
-    ids: &[Uuid],
-    visible: &RowVisibility,
-) -> Result<HashMap<Uuid, OutcomeCounts>, Error> {
-    let sql = format!(
-        "select c.batch_id, c.outcome, count(*) from commands c where c.batch_id in {} and {}
-         group by c.batch_id, c.outcome",
-        db.uuids_subquery(1),
-        RowVisibility::condition_sql(db, 2)
-    );
-    let found: Vec<(Uuid, String, i64)> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
-        .bind(bulk::uuid_list(ids.iter().copied()))
-        .bind(visible.tags.is_some())
-        .bind(bulk::text_list(visible.tags.iter().flatten()))
-        .bind(visible.is_batch_creator)
-        .fetch_all(pool)
-        .await)?;
-    let mut pairs: HashMap<Uuid, Vec<(Outcome, i64)>> = HashMap::new();
-    for (id, outcome, n) in found {
-        let row_ref = RowRef { table: "commands", row: id };
-        pairs.entry(id).or_default().push((row_ref.parse("outcome", &outcome, Outcome::parse)?, n));
-    }
-    Ok(pairs.into_iter().map(|(id, pairs)| (id, OutcomeCounts::from_pairs(pairs))).collect())
-}
-
 /// Returns a page of batches, newest first, older than `after`.
 pub async fn list_page(db: &Db, filter: &BatchFilter, after: Option<Uuid>, limit: i64) -> Result<Vec<Batch>, Error> {
     // A plain condition, so that the database uses the index.
@@ -261,6 +235,7 @@ pub async fn list_page(db: &Db, filter: &BatchFilter, after: Option<Uuid>, limit
         "select {COLUMNS} from batches
          where ($1 is null or state = $1) and ($2 is null or command = $2) and {external_ref}
              and ($4 is null or created_at >= $4) and ($5 is null or id < $5)
+             and ($9 is null or lower(created_by) = lower($9))
              and (not $7 or exists (select 1 from commands c join printer_tags t on t.printer_id = c.printer_id
                                     where c.batch_id = batches.id and t.tag in {}))
          order by id desc limit $6",
@@ -275,6 +250,7 @@ pub async fn list_page(db: &Db, filter: &BatchFilter, after: Option<Uuid>, limit
         .bind(limit)
         .bind(filter.visible_tags.is_some())
         .bind(bulk::text_list(filter.visible_tags.iter().flatten()))
+        .bind(&filter.created_by)
         .fetch_all(pool)
         .await)?;
     rows.into_iter().map(BatchRow::into_batch).collect()

@@ -122,6 +122,8 @@ pub const ROUTE_ROLES: &[(&str, &str, &str)] = &[
     ("POST", "/batches/start", "operator"),
     ("GET", "/batches/{id}", "viewer"),
     ("GET", "/batches/{id}/stream", "viewer"),
+    ("GET", "/batches/{id}/summary", "viewer"),
+    ("POST", "/batches/{id}/plates", "operator"),
     ("POST", "/batches/{id}/stop", "operator"),
     ("POST", "/batches/{id}/retry", "operator"),
     ("GET", "/printers/new", "manager"),

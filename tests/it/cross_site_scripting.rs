@@ -172,6 +172,8 @@ pub fn list_page_paths(
         }
         // These return a picture and fragments of pages.
         "/printers/{id}/camera" | "/printers/{id}/commands" | "/printers/keys/{id}" => Vec::new(),
+        // These return a picture and fragments of a page.
+        "/printers/{id}/camera" | "/printers/keys/{id}" | "/batches/{id}/summary" => Vec::new(),
         // The tests that upload a file visit its page.
         "/files/{id}" => Vec::new(),
         // A download, a picture, and a fragment of a page.
@@ -305,7 +307,7 @@ async fn check_live_updates(
     wait::until("the page shows the end of the batch", DEADLINE, async || {
         let state = "return document.getElementById('live').dataset.state";
         let state = detector.browser.run(state, Vec::new()).await?;
-        if state == "Stopped" { Ok(()) } else { Err(state.to_string()) }
+        if state == "final" { Ok(()) } else { Err(state.to_string()) }
     })
     .await;
     detector.check_page().await.expect("a page");

@@ -5,6 +5,7 @@ mod support;
 mod access_matrix;
 mod api;
 mod audit;
+mod batch_preview;
 mod behind_proxy;
 mod bgcode;
 mod broken_channels;

@@ -3,6 +3,7 @@
 use crate::support::{browser::Browser, server::TestServer};
 
 mod axe;
+mod batches;
 mod days;
 mod farm;
 mod files;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::BatchResult;
-use crate::domain::command::{Effect, Outcome};
+use crate::domain::command::{Effect, Outcome, ResultCounts};
 
 /// The number of commands of a batch by outcome. Outcomes without a command are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -55,6 +55,14 @@ impl OutcomeCounts {
             BatchResult::Partial
         })
     }
+}
+
+/// The results of a batch in one line of a list.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ResultSummary {
+    pub counts: ResultCounts,
+    /// The first printer by name. It is the only one of a batch with one command.
+    pub printer_name: String,
 }
 
 /// The number of commands of a batch by outcome, complete.

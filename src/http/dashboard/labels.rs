@@ -78,6 +78,22 @@ pub(super) fn command_title(command: Command, n: usize) -> String {
     t_with(id, &[("n", &n)])
 }
 
+/// Returns the command in progress with a number of printers: "Pausing 17".
+pub(super) fn doing_title(command: Command, n: i64) -> String {
+    let id = match command {
+        Command::Start => "word-doing-start",
+        Command::Pause => "word-doing-pause",
+        Command::Resume => "word-doing-resume",
+        Command::Toggle => "word-doing-toggle",
+        Command::Cancel => "word-doing-cancel",
+        Command::Restart => "word-doing-restart",
+        Command::Connect => "word-doing-connect",
+        Command::Disconnect => "word-doing-disconnect",
+        Command::EmergencyStop => "word-doing-emergency-stop",
+    };
+    t_with(id, &[("n", &n)])
+}
+
 /// Returns the label of a command in progress.
 pub(super) fn in_progress_label(command: Command) -> &'static str {
     t(match command {
@@ -149,13 +165,17 @@ pub(super) fn print_result_label(result: Option<PrintResult>) -> (&'static str, 
     }
 }
 
-/// Returns why printers would be left out, to follow their number: "3 not printing".
+/// Returns what all printers with this reason have in common, to follow their number: "3 not printing".
 pub(super) fn refusal_label(reason: Reason) -> &'static str {
     t(match reason {
         Reason::NoFileSelected => "word-count-without-file",
+        Reason::FileNotFound | Reason::UploadFailed => "word-count-file-missing",
         Reason::NotOperational => "word-count-not-operational",
         Reason::AlreadyPrinting => "word-already-printing",
         Reason::NotActive => "word-count-not-printing",
+        Reason::JobActive => "word-count-job-active",
+        Reason::JobChanged => "word-count-other-job",
+        Reason::StateChanged => "word-count-other-state",
         Reason::PlateNotClear => "word-count-plate-occupied",
         Reason::CommandInFlight => "word-count-busy",
         Reason::PausedAtPrinter => "word-count-paused-at-printer",
@@ -163,10 +183,23 @@ pub(super) fn refusal_label(reason: Reason) -> &'static str {
         Reason::PrinterDisabled => "word-count-disabled",
         Reason::NotFound | Reason::PrinterRemoved => "word-count-removed",
         Reason::Forbidden => "word-count-forbidden",
+        Reason::BatchStopped => "batch-count-skipped",
+        Reason::OvertakenByCancel => "word-count-overtaken",
+        Reason::OvertakenByEmergencyStop => "word-count-stopped",
+        Reason::PrinterRefused => "batch-count-rejected",
+        Reason::PrinterProtocol => "word-count-invalid-reply",
         Reason::PrinterUnreachable => "batch-count-unreachable",
         Reason::PrinterUnauthorized => "batch-count-unauthorized",
         Reason::UnknownState => "word-count-unknown-state",
+        Reason::WindowOver => "batch-count-expired",
+        Reason::WaitedTooLong | Reason::NotRecorded => "word-count-failed",
         Reason::FileDoesNotFit => "word-count-file-does-not-fit",
-        _ => "word-count-likely-refused",
+        Reason::NoAnswer => "batch-count-unknown",
+        Reason::NoEffect
+        | Reason::StillStarting
+        | Reason::StillPausing
+        | Reason::StillResuming
+        | Reason::StillCancelling
+        | Reason::CancelledNotStarted => "batch-count-unconfirmed",
     })
 }

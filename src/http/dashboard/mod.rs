@@ -7,6 +7,7 @@ mod account;
 mod assets;
 mod audit;
 mod batches;
+mod clean_query;
 mod csrf;
 mod demo;
 mod farm;
@@ -86,13 +87,17 @@ pub fn router(services: Services, server_limits: ServerLimits, stop: Cancellatio
         .route("/", get(farm::show_farm))
         .route("/prints", get(prints::list))
         .route("/statistics", get(statistics::show))
-        .route("/batches", get(batches::list).post(batches::create))
+        .route("/batches", get(batches::list::show).post(batches::create))
         .route("/batches/{id}", get(batches::show))
         .route("/printers/discover/found", get(printers::discover::show_results))
         .route("/printers/{id}", get(printers::show))
-        .route_layer(middleware::from_fn(etag::revalidate));
-    Router::new()
+        .route_layer(middleware::from_fn(etag::revalidate))
+        .route_layer(middleware::from_fn(clean_query::drop_empty_fields));
+    let filtered = Router::new()
+        .route("/audit", get(audit::list))
         .route("/files", get(files::list))
+        .route_layer(middleware::from_fn(clean_query::drop_empty_fields));
+    Router::new()
         .route("/files/upload", post(files::upload::upload).layer(DefaultBodyLimit::disable()))
         .route("/files/contents/{sha256}/thumbnail", get(files::content::show_thumbnail))
         .route("/files/{id}", get(files::show::show).post(files::change::change))
@@ -121,12 +126,13 @@ pub fn router(services: Services, server_limits: ServerLimits, stop: Cancellatio
         .route("/webhooks/{id}", post(webhooks::change))
         .route("/webhooks/{id}/remove", post(webhooks::remove))
         .route("/settings", get(settings::show))
-        .route("/audit", get(audit::list))
         .route("/audit.csv", get(audit::download_csv))
         .route("/statistics.csv", get(statistics::download_csv))
         .route("/batches/preview", post(batches::preview))
         .route("/batches/start", post(batches::start::show_or_start))
         .route("/batches/{id}/stream", get(stream::stream_batch))
+        .route("/batches/{id}/summary", get(batches::summarise))
+        .route("/batches/{id}/plates", post(batches::clear_plates))
         .route("/batches/{id}/stop", post(batches::stop))
         .route("/batches/{id}/retry", post(batches::retry))
         .route("/printers/new", get(printers::new::show_form).post(printers::new::create))
@@ -155,6 +161,7 @@ pub fn router(services: Services, server_limits: ServerLimits, stop: Cancellatio
         .route("/static/{*path}", get(assets::serve))
         .merge(cacheable)
         .merge(demo::router(&services))
+        .merge(filtered)
         .fallback(page::not_found)
         .layer(middleware::from_fn(csrf::require_same_site))
         .layer(middleware::from_fn_with_state((services.clone(), server_limits), apply_timeout))

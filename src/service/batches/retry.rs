@@ -1,6 +1,6 @@
 //! Retries the commands of a finished batch.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -21,6 +21,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct RetryRequest {
     pub outcomes: Vec<Outcome>,
+    /// Only the commands to these printers. `None`: to all.
+    pub printers: Option<HashSet<Uuid>>,
     /// An operator has checked the printers whose start or emergency stop may have been carried out.
     pub operator_checked: bool,
 }
@@ -50,7 +52,10 @@ impl Services {
             let detail = Message::new("refusal-batch-not-finished");
             return Err(Error::Conflict { code: "batch_not_finished", detail });
         }
-        let rows = storage::commands::list_by_outcome(&self.db, id, &retry.outcomes, &visible).await?;
+        let mut rows = storage::commands::list_by_outcome(&self.db, id, &retry.outcomes, &visible).await?;
+        if let Some(printers) = &retry.printers {
+            rows.retain(|row| printers.contains(&row.printer_id));
+        }
         let targets = rows
             .iter()
             .map(|row| Target { id: row.printer_id, expected_job: row.expected_job.clone(), file: None })

@@ -201,7 +201,7 @@ async fn the_start_sheet_starts_what_it_has_shown() {
     let mark = hidden_value(&sheet, "mark").to_owned();
     let (status, batch, _) = send_sheet(&site, &[("file", file_id), ("mark", &mark), ("confirm", "1")]).await;
     assert_eq!(status, StatusCode::SEE_OTHER);
-    let page = until_shows(&site, &batch, "All done").await;
+    let page = until_shows(&site, &batch, "All 2 started").await;
     assert!(page.contains("<b>2</b> started") && page.contains(&format!("href=\"{path}\">vase.gcode</a>")), "{page}");
     let places = site.get_page(&format!("{path}/places")).await;
     assert_eq!(places.matches("On the printer").count(), 2, "{places}");

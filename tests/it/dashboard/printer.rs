@@ -177,9 +177,9 @@ async fn the_page_of_a_printer_lists_its_commands_and_prints_back_to_the_oldest(
     );
     assert!(commands.contains("bracket.gcode <span") && commands.contains(">Printing</span>"), "{page}");
     let again = site.run_command(&[("printer_id", site.ids[1].as_str()), ("command", "start")]).await;
-    assert!(again.contains("Nothing was done"), "{again}");
+    assert!(again.contains("None started") && again.contains("1 left as it is: already printing"), "{again}");
     let page = site.get_page(&path).await;
-    assert!(page.contains(">Refused</span> <span class=\"hint\">"), "the refusal has a reason: {page}");
+    assert!(page.contains(">Left as it is</span> <span class=\"hint\">"), "the result has a reason: {page}");
 
     for _ in 0..20 {
         let fields = [("printer_id", site.ids[1].as_str()), ("command", "connect")];

@@ -64,8 +64,7 @@ pub(super) async fn choose_printers(browser: &Browser, ids: &[String]) {
 
 /// Waits until the page of the batch shows that all printers have started.
 pub(super) async fn until_started(browser: &Browser, n: usize) {
-    until_includes(browser, "#live", "All done").await;
-    until_includes(browser, "#live", &format!("{n} started")).await;
+    until_includes(browser, "#live", &format!("All {n} started")).await;
 }
 
 async fn assert_no_batch(server: &TestServer) {

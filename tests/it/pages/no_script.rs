@@ -46,7 +46,7 @@ async fn without_scripts_every_page_is_readable_and_forms_work() {
     let batch = browser.url().await;
     let done = async |n: usize| {
         let all = format!(
-            "return document.querySelectorAll('#live .ended li').length === {n} && document.getElementById('live').innerText.includes('All done')"
+            "return document.querySelectorAll('#live .ended li').length === {n} && document.getElementById('live').innerText.includes('All {n} started')"
         );
         crate::support::wait::until("the batch is done", std::time::Duration::from_secs(30), async || {
             browser.open(&batch).await;
@@ -64,7 +64,7 @@ async fn without_scripts_every_page_is_readable_and_forms_work() {
     browser.open(&format!("{}/", server.url)).await;
     browser.drag_over(&["#picker [name=all]"], 0).await;
     click_and_wait(&browser, "#act [value=cancel]", "Cancel 2 prints?").await;
-    click_and_wait(&browser, "main form .danger", "Cancel 3 prints").await;
+    click_and_wait(&browser, "main form .danger", "all 3 printers").await;
 
     let farm = Farm::start(FarmConfig { printers: 1, ..FarmConfig::default() }).await.expect("a farm");
     let printer = &farm.printers()[0];

@@ -5,7 +5,10 @@ use printyard::{
     domain::{
         audit::{Action, AuditFilter, CheckedRecord},
         batch::{Batch, BatchFilter, BatchState, PlatePolicy},
-        command::{Command, CommandRow, Effect, ExpectedJob, FileRef, Outcome, Reason, SettledEffect, StartFile, Step},
+        command::{
+            Command, CommandRow, Effect, ExpectedJob, FileRef, Outcome, Reason, ResultClass, SettledEffect, StartFile,
+            Step,
+        },
         command_report::CommandReport,
         message::Message,
         state::PrinterState,
@@ -482,10 +485,39 @@ async fn batches_are_paged_newest_first_and_filtered() {
         assert_eq!(count(BatchFilter { command: Some(Command::Pause), ..some() }).await, 6);
         assert_eq!(count(BatchFilter { external_ref: Some("PP-100234".into()), ..some() }).await, 1);
         assert_eq!(count(BatchFilter { since: Some(at(4)), ..some() }).await, 2);
+        let by = all[0].created_by.to_uppercase();
+        let expected = all.iter().filter(|batch| batch.created_by == all[0].created_by).count();
+        assert_eq!(count(BatchFilter { created_by: Some(by), ..some() }).await, expected);
+        assert_eq!(count(BatchFilter { created_by: Some("nobody".into()), ..some() }).await, 0);
         let full = all.last().expect("a row");
         assert!(batches::mark_running(&db, full.id).await.expect("runs"));
         assert!(!batches::mark_running(&db, full.id).await.expect("no error"));
         assert_eq!(count(BatchFilter { state: Some(BatchState::Scheduled), ..some() }).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_results_of_a_batch_are_summarised_by_outcome_and_reason() {
+    on_each_database(async |db| {
+        let (batch, rows) = create_queued_batch(&db, 3).await;
+        let report = |at: usize, outcome, reason| {
+            let report = sample_report(rows[at].id, outcome);
+            CommandReport { reason, ..report }
+        };
+        let reports = [
+            report(0, Outcome::Confirmed, None),
+            report(1, Outcome::Rejected, Some(Reason::NotActive)),
+            report(2, Outcome::Rejected, Some(Reason::PrinterRefused)),
+        ];
+        commands::store_reports(&db, &reports, &[]).await.expect("reported");
+        let summaries = batches::summarise_results(&db, &[batch.id], &RowVisibility::default()).await.expect("read");
+        let summary = &summaries[&batch.id];
+        let classes = [ResultClass::Done, ResultClass::LeftAlone, ResultClass::Failed, ResultClass::Working];
+        assert_eq!(classes.map(|class| summary.counts.get(class)), [1, 1, 1, 0]);
+        let first = rows.iter().map(|row| row.printer_name.as_str()).min().expect("a row");
+        assert_eq!(summary.printer_name, first);
+        assert!(batches::summarise_results(&db, &[], &RowVisibility::default()).await.expect("read").is_empty());
     })
     .await;
 }

@@ -115,6 +115,7 @@ async fn list_batches(
         state: params.enum_value("state", BatchState::parse, &value_names(BatchState::ALL, BatchState::as_str)),
         command: params.enum_value("command", Command::parse, &value_names(Command::ALL, Command::as_str)),
         external_ref: params.client_reference("external_ref"),
+        created_by: None,
         since: params.time("since"),
         visible_tags: None,
     };

@@ -364,6 +364,6 @@ pub struct RetryBatchBody {
 
 impl From<RetryBatchBody> for RetryRequest {
     fn from(body: RetryBatchBody) -> Self {
-        Self { outcomes: body.outcomes, operator_checked: body.operator_checked.unwrap_or(false) }
+        Self { outcomes: body.outcomes, printers: None, operator_checked: body.operator_checked.unwrap_or(false) }
     }
 }

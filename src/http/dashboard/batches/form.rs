@@ -1,28 +1,23 @@
-//! Converts a form to a batch: printers, command and limits. Also previews its effect.
+//! Converts a form to a batch: printers, command and limits.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 use axum::http::StatusCode;
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        batch::{BatchSpec, PlatePolicy, Selector, Target},
-        command::{Command, Reason},
-        effect::Decision,
+        batch::{BatchSpec, PlatePolicy, SelectedBy, Selector, Target},
+        command::Command,
     },
     http::dashboard::{
         Dashboard,
         farm::{status_group::StatusGroup, tile_cache::PrinterEntry},
         form::FormData,
-        labels,
         messages::{t, t_with},
         page::{Failure, field_label},
     },
-    service::{
-        access::Principal,
-        batches::{CreateBatchResult, NewBatch},
-    },
+    service::{access::Principal, batches::NewBatch},
 };
 
 /// Commands on the farm page, in the order of the buttons.
@@ -43,26 +38,6 @@ pub(in crate::http::dashboard) fn parse_stagger(form: &FormData, spec: &mut Batc
     Ok(())
 }
 
-/// Preview of a batch, from the last observations.
-pub(in crate::http::dashboard) struct BatchPreview {
-    pub command: Command,
-    /// Number of printers that would get the command.
-    pub affected: usize,
-    /// Number of printers that are held back only by their plates.
-    pub plates_not_clear: usize,
-    /// Other printers by reason: "3 not printing".
-    pub unaffected: Vec<String>,
-}
-
-impl BatchPreview {
-    /// Returns the preview in one line: "Pause 17 printers · 3 not printing".
-    pub fn summary(&self) -> String {
-        let mut parts = vec![labels::command_title(self.command, self.affected)];
-        parts.extend(self.unaffected.iter().cloned());
-        parts.join(" · ")
-    }
-}
-
 /// Returns the printers for a command: the ticked ones, or all enabled printers that match the filter of the form.
 pub(in crate::http::dashboard) async fn target_ids(
     dashboard: &Dashboard,
@@ -75,6 +50,27 @@ pub(in crate::http::dashboard) async fn target_ids(
     let matching = matching_entries(dashboard, who, form).await?;
     let enabled = matching.iter().filter(|entry| entry.view.printer.details.enabled);
     Ok(enabled.map(|entry| entry.id()).collect())
+}
+
+/// Returns how the printers were selected: all of the farm, or all with a tag. `None`: by a person, one by one.
+pub(in crate::http::dashboard) async fn selected_by(
+    dashboard: &Dashboard,
+    who: &Principal,
+    form: &FormData,
+    ids: &[Uuid],
+) -> Result<Option<SelectedBy>, Failure> {
+    let shows_all = form.text("show").and_then(StatusGroup::parse).is_some_and(|show| show == StatusGroup::All);
+    if !shows_all || form.is_set("q") {
+        return Ok(None);
+    }
+    let matching = matching_entries(dashboard, who, form).await?;
+    let enabled = matching.iter().filter(|entry| entry.view.printer.details.enabled);
+    let selected: HashSet<Uuid> = ids.iter().copied().collect();
+    let is_whole = enabled.clone().count() > 1 && enabled.clone().all(|entry| selected.contains(&entry.id()));
+    if !is_whole || selected.len() > matching.len() {
+        return Ok(None);
+    }
+    Ok(Some(form.text("tag").map_or(SelectedBy::All, |tag| SelectedBy::Tags(vec![tag.to_owned()]))))
 }
 
 /// Returns the printers that match the filter of a form.
@@ -109,11 +105,8 @@ pub(in crate::http::dashboard) async fn parse_batch_form(
     spec.reason = form.text("reason").map(str::to_owned);
     if form.is_set("plates_clear") && matches!(command, Command::Start | Command::Restart) {
         spec.plate = PlatePolicy::AssumeClear;
-        if spec.reason.is_none() {
-            let text = t("batch-plates-reason-missing");
-            return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "word-nothing-done", text));
-        }
     }
+    spec.selected_by = selected_by(dashboard, who, form, &ids).await?;
     Ok(BatchPlan { ids, spec })
 }
 
@@ -137,39 +130,5 @@ impl BatchPlan {
     pub fn selector(&self) -> Selector {
         let targets = self.ids.iter().map(|id| Target { id: *id, expected_job: None, file: None });
         Selector::Printers(targets.collect())
-    }
-
-    /// Previews the batch by a dry run.
-    pub async fn preview(&self, dashboard: &Dashboard, who: &Principal) -> Result<BatchPreview, Failure> {
-        let command = self.spec.command;
-        let CreateBatchResult::DryRun { rows, .. } =
-            dashboard.services.create_batch(who, self.to_new_batch(true)).await?
-        else {
-            return Err(Failure::internal());
-        };
-        let (mut affected, mut plates_not_clear) = (0, 0);
-        let mut counts_by_reason: BTreeMap<&'static str, usize> = BTreeMap::new();
-        for row in rows {
-            let reason_label = match row.decision {
-                Decision::Send(_) | Decision::Wait => {
-                    affected += 1;
-                    continue;
-                }
-                Decision::Unchanged => labels::unchanged_label(row.resolved.unwrap_or(command)),
-                Decision::Reject(reason) => {
-                    plates_not_clear += usize::from(reason == Reason::PlateNotClear);
-                    labels::refusal_label(reason)
-                }
-            };
-            *counts_by_reason.entry(reason_label).or_default() += 1;
-        }
-        let mut unaffected: Vec<_> = counts_by_reason.into_iter().collect();
-        unaffected.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
-        Ok(BatchPreview {
-            command,
-            affected,
-            plates_not_clear,
-            unaffected: unaffected.into_iter().map(|(word, n)| format!("{n} {word}")).collect(),
-        })
     }
 }

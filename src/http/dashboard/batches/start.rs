@@ -12,15 +12,15 @@ use std::{
 use askama::Template;
 use axum::{
     extract::State,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    form::{parse_stagger, target_ids},
-    redirect_to_batch,
+    form::{parse_stagger, selected_by, target_ids},
+    respond_with_batch,
     start_preview::{StartPlan, StartPreview},
 };
 use crate::{
@@ -48,8 +48,6 @@ use crate::{
 const MAX_FILES: usize = 12;
 /// Number of selected files that the sheet names.
 const MAX_SELECTED_FILES: usize = 6;
-/// Number of names in each group of refused printers.
-const MAX_NAMES: usize = 40;
 /// Value of the choice that keeps what each printer has selected.
 const SELECTED: &str = "selected";
 
@@ -67,6 +65,8 @@ struct FileOption {
 struct StartSheet {
     ids: Vec<Uuid>,
     back_path: String,
+    /// Fields of the farm page, passed on.
+    preserved_options: Vec<(&'static str, String)>,
     /// What the sheet shows: the choice, and the selected files.
     mark: String,
     /// What the printers have selected, the most frequent first: number and name. `None`: no file.
@@ -89,7 +89,7 @@ struct StartSheet {
 
 impl StartSheet {
     fn starting(&self) -> usize {
-        self.preview.as_ref().map_or(0, |preview| preview.starting)
+        self.preview.as_ref().map_or(0, StartPreview::starting)
     }
 
     /// Returns whether several printers would heat up at the same time.
@@ -113,6 +113,7 @@ struct StartPage {
 pub(in crate::http::dashboard) async fn show_or_start(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
+    headers: HeaderMap,
     form: FormData,
 ) -> Result<Response, Failure> {
     who.require(Role::Operator)?;
@@ -140,6 +141,7 @@ pub(in crate::http::dashboard) async fn show_or_start(
     if form.text("fit") == Some(FitPolicy::Ignore.as_str()) {
         spec.fit = FitPolicy::Ignore;
     }
+    spec.selected_by = selected_by(&dashboard, &who, &form, &ids).await?;
     let plan = StartPlan { ids, selected_paths, file_id: choice.flatten(), spec };
     let mark = mark_of(choice, &plan.selected_paths);
     let is_reason_missing = plan.spec.plate == PlatePolicy::AssumeClear && plan.spec.reason.is_none();
@@ -153,7 +155,7 @@ pub(in crate::http::dashboard) async fn show_or_start(
         };
         if error.is_none() {
             return match dashboard.services.create_batch(&who, plan.to_new_batch(false)).await? {
-                CreateBatchResult::Batch(view) => Ok(redirect_to_batch(view.batch.id)),
+                CreateBatchResult::Batch(view) => Ok(respond_with_batch(&headers, &form, view.batch.id)),
                 CreateBatchResult::DryRun { .. } => Err(Failure::internal()),
             };
         }
@@ -190,7 +192,9 @@ async fn build_sheet(
     let preview = if choice.is_some() { Some(plan.preview(dashboard, who).await?) } else { None };
     let (selected, more_selected) = group_selected(entries);
     let limit = |name: &'static str| (name, form.text(name).unwrap_or_default().to_owned());
+    let preserved = ["show", "tag", "q", "quick"].into_iter();
     Ok(StartSheet {
+        preserved_options: preserved.filter_map(|name| Some((name, form.text(name)?.to_owned()))).collect(),
         back_path: form.back_path().to_owned(),
         mark,
         has_selected: !plan.selected_paths.is_empty(),

@@ -4,18 +4,13 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use super::preview::PreviewGroups;
 use crate::{
     domain::{
         batch::{BatchSpec, FitPolicy, PlatePolicy, Selector, Target},
-        command::{Command, ExpectedJob, FileSelector, Reason},
-        effect::Decision,
+        command::{Command, ExpectedJob, FileSelector, ResultClass},
     },
-    http::dashboard::{
-        Dashboard, labels,
-        messages::{t_with, text_of},
-        page::Failure,
-        time::format_size,
-    },
+    http::dashboard::{Dashboard, messages::t_with, page::Failure, time::format_size},
     service::{
         access::Principal,
         batches::{CreateBatchResult, NewBatch},
@@ -32,22 +27,14 @@ pub(super) struct StartPlan {
     pub spec: BatchSpec,
 }
 
-/// Printers that would not print, by reason.
-pub(super) struct RefusedGroup {
-    pub label: String,
-    pub names: Vec<String>,
-}
-
 /// Result of the dry run.
 #[derive(Default)]
 pub(super) struct StartPreview {
-    /// Number of printers that would print.
-    pub starting: usize,
-    /// Of these, the printers that must get the file first.
+    pub groups: PreviewGroups,
+    /// Of the printers that would print, those that must get the file first.
     pub transfers: usize,
     /// Size of all these transfers, for users.
     pub transfer_size: String,
-    pub refused: Vec<RefusedGroup>,
     /// Number of printers that are held back only by their plates.
     pub plates_not_clear: usize,
     /// Number of printers that the file does not fit.
@@ -100,42 +87,24 @@ impl StartPlan {
         let CreateBatchResult::DryRun { rows, .. } = dashboard.services.create_batch(who, new).await? else {
             return Err(Failure::internal());
         };
-        let mut preview = StartPreview::default();
-        let mut bytes = 0;
-        let mut refused: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for row in rows {
-            let label = match row.decision {
-                Decision::Send(_) | Decision::Wait => {
-                    preview.starting += 1;
-                    if let Some(transfer) = row.transfer.filter(|transfer| transfer.is_needed) {
-                        preview.transfers += 1;
-                        bytes += transfer.size;
-                    }
-                    continue;
-                }
-                Decision::Unchanged => labels::unchanged_label(Command::Start).to_owned(),
-                Decision::Reject(reason) => {
-                    preview.plates_not_clear += usize::from(reason == Reason::PlateNotClear);
-                    preview.unfit += usize::from(reason == Reason::FileDoesNotFit);
-                    match row.selected.refusal_detail.as_ref() {
-                        Some(why) => text_of(why),
-                        None => labels::refusal_label(reason).to_owned(),
-                    }
-                }
-            };
-            refused.entry(label).or_default().push(row.selected.printer_name);
-        }
-        preview.transfer_size = format_size(bytes);
-        preview.refused = refused.into_iter().map(|(label, names)| RefusedGroup { label, names }).collect();
-        preview.refused.sort_by_key(|group| std::cmp::Reverse(group.names.len()));
-        Ok(preview)
+        let transfers = rows.iter().filter(|row| row.expected_class() == ResultClass::Done);
+        let transfers = transfers.filter_map(|row| row.transfer.filter(|transfer| transfer.is_needed));
+        let sizes: Vec<u64> = transfers.map(|transfer| transfer.size).collect();
+        let groups = PreviewGroups::from_rows(Command::Start, rows);
+        Ok(StartPreview {
+            plates_not_clear: groups.plates_not_clear,
+            unfit: groups.unfit,
+            transfers: sizes.len(),
+            transfer_size: format_size(sizes.iter().sum()),
+            groups,
+        })
     }
 }
 
 impl StartPreview {
-    /// Returns the number of printers that would not print.
-    pub fn refused_total(&self) -> usize {
-        self.refused.iter().map(|group| group.names.len()).sum()
+    /// Returns the number of printers that would print.
+    pub fn starting(&self) -> usize {
+        self.groups.acting.len()
     }
 
     /// Returns which printers must get the file first: "12 printers get the file first (80 MB)".

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::find_entry;
 use crate::{
     domain::{
-        batch::BatchSpec,
+        batch::{BatchSpec, PlatePolicy},
         command::Command,
         state::{PrinterState, Reachability},
     },
@@ -76,14 +76,14 @@ impl CommandSection {
 
 async fn dry_run(dashboard: &Dashboard, who: &Principal, id: Uuid, command: Command) -> Result<CommandButton, Failure> {
     let plan = BatchPlan { ids: vec![id], spec: BatchSpec::new(command) };
-    let preview = plan.preview(dashboard, who).await?;
-    // The preview counts printers, and there is one.
-    let reason = preview.unaffected.first().map(|text| text.trim_start_matches("1 ").to_owned());
+    let preview = plan.preview(dashboard, who, PlatePolicy::Check).await?;
+    // There is one printer, so there is at most one group.
+    let reason = preview.left.iter().chain(&preview.failing).next().map(|group| group.label.clone());
     Ok(CommandButton {
         code: command.as_str(),
         label: labels::command_label(command),
         icon: labels::command_icon(command),
-        reason: reason.filter(|_| preview.affected == 0).unwrap_or_default(),
+        reason: reason.unwrap_or_default(),
     })
 }
 

@@ -37,18 +37,14 @@ use self::{
 };
 use super::{
     Dashboard,
-    batches::{load_visible_batch, results::BatchProgress},
+    batches::{BatchParams, load_visible_batch, progress::BatchProgress},
     farm::{FarmFilter, SummaryStrip},
     messages,
     page::{Failure, PathUuid, Visitor},
     printers::temperatures,
     wall,
 };
-use crate::{
-    clock,
-    domain::{access::Role, state::Reachability},
-    service::batches::BatchView,
-};
+use crate::{clock, domain::state::Reachability, service::batches::BatchView};
 
 /// Interval of heartbeats. After somewhat more than two intervals without data, the page shows that it is not live.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -257,20 +253,20 @@ pub(super) async fn stream_batch(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
     PathUuid(id): PathUuid,
+    Query(params): Query<BatchParams>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     load_visible_batch(&dashboard, &who, id).await?;
     let (page, response) = LivePage::open(dashboard, who, headers)?;
-    page.end_conditions().spawn(async move { follow_batch(&page, id).await });
+    page.end_conditions().spawn(async move { follow_batch(&page, id, params.back_path()).await });
     Ok(response)
 }
 
-async fn follow_batch(page: &LivePage, id: Uuid) -> Option<()> {
+async fn follow_batch(page: &LivePage, id: Uuid, back_path: &str) -> Option<()> {
     let mut changes = page.dashboard.services.dispatcher().subscribe();
     let mut rounds = page.dashboard.rounds.subscribe();
     let (mut heartbeat, mut heartbeats) = (interval(HEARTBEAT), 0_u32);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let operates = page.who.role >= Role::Operator;
     let (mut last, mut notice) = (String::new(), None);
     loop {
         page.send_notice(&mut notice).await?;
@@ -284,8 +280,10 @@ async fn follow_batch(page: &LivePage, id: Uuid) -> Option<()> {
             Ok(Err(failure)) if failure.status != StatusCode::SERVICE_UNAVAILABLE => return None,
             Ok(Err(_)) | Err(_) => None,
         };
-        if let Some(view) = &view {
-            let html = BatchProgress::from_view(view, operates).render().ok()?;
+        if let Some(view) = &view
+            && let Ok(progress) = BatchProgress::load(&page.dashboard, &page.who, view, back_path).await
+        {
+            let html = progress.render().ok()?;
             if html != last {
                 page.send(EventPiece::from_event("batch", &html)).await?;
                 last = html;
