@@ -87,12 +87,12 @@ impl DemoArgs {
             .await
             .with_context(|| format!("{} cannot be listened on; choose another with --listen", self.listen))?;
         let address = listener.local_addr()?;
-        let printers = usize::try_from(self.printers)?;
-        let speed = self.speed.clamp(0.01, 1_000.0);
-        let (server, farm) = if self.calm {
-            start_calm_farm(&config, printers, speed).await?
-        } else {
-            LivingFarm::plan(printers, speed)?.start(&config).await?
+        let mut shutdown = std::pin::pin!(lifecycle::shutdown_signal());
+        let (server, farm) = tokio::select! {
+            biased;
+            // During the start, too, a signal must not leave the folder behind.
+            () = &mut shutdown => return Ok(()),
+            started = self.start_farm(&config) => started?,
         };
         println!("Printyard runs {} simulated printers.", self.printers);
         println!();
@@ -103,10 +103,19 @@ impl DemoArgs {
         println!("Ctrl-C ends it and deletes its data.");
         let (simulated, has_random_faults) = (farm.printers().to_vec(), !self.calm);
         let life = tokio::spawn(farm::run(Arc::new(SimulatedFarm { printers: simulated, has_random_faults })));
-        let result = server.serve(listener, lifecycle::shutdown_signal()).await;
+        let result = server.serve(listener, shutdown).await;
         life.abort();
         farm.stop().await;
         result
+    }
+
+    async fn start_farm(&self, config: &Config) -> anyhow::Result<(Server, Farm)> {
+        let (printers, speed) = (usize::try_from(self.printers)?, self.speed.clamp(0.01, 1_000.0));
+        if self.calm {
+            start_calm_farm(config, printers, speed).await
+        } else {
+            LivingFarm::plan(printers, speed)?.start(config).await
+        }
     }
 }
 
