@@ -42,8 +42,10 @@ const PAGES: &[(&str, &str)] = &[
     ("printer-settings", "/printers/{printer}/settings"),
     ("printer-silent", "/printers/{silent}"),
     ("prints", "/prints"),
+    ("settings", "/settings"),
     ("setup", "/setup"),
     ("statistics", "/statistics"),
+    ("tokens", "/tokens"),
     ("users", "/users"),
     ("webhooks", "/webhooks"),
 ];
@@ -58,7 +60,8 @@ const FORMS: &[Form] = &[
 ];
 
 /// Name and path of the pages that show the whole farm.
-const FARM_PAGES: &[(&str, &str)] = &[("farm", "/"), ("farm-rows", "/?view=rows"), ("wall", "/wall")];
+const FARM_PAGES: &[(&str, &str)] =
+    &[("farm", "/"), ("farm-rows", "/?view=rows"), ("farm-dots", "/?view=dots"), ("wall", "/wall")];
 /// Name and path of the pages of a demo.
 const DEMO_PAGES: &[(&str, &str)] = &[
     ("farm", "/"),
@@ -73,14 +76,17 @@ const DEMO_PAGES: &[(&str, &str)] = &[
 const NO_PAGES: &[&str] = &[
     "/audit.csv",
     "/batches/{id}/stream",
+    "/batches/{id}/summary",
     "/files/contents/{sha256}/thumbnail",
     "/files/{id}/content",
     "/files/{id}/places",
     "/login/oidc",
     "/login/oidc/callback",
     "/printers/discover",
+    "/printers/import/answers",
     "/printers/keys/{id}",
     "/printers/{id}/camera",
+    "/printers/{id}/commands",
     "/static/{*path}",
     "/statistics.csv",
     "/stream",

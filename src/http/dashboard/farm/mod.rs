@@ -12,8 +12,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use askama::Template;
 use axum::{
-    extract::{Query, RawQuery, State},
-    response::{IntoResponse, Redirect, Response},
+    extract::{Query, State},
+    response::Html,
 };
 use serde::Deserialize;
 use uuid::Uuid;
@@ -279,12 +279,7 @@ pub(super) async fn show_farm(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
     Query(filter): Query<FarmFilter>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Failure> {
-    if query.is_some_and(|query| query.split('&').any(|pair| pair.ends_with('='))) {
-        // A form without a script sends its empty fields, too.
-        return Ok(Redirect::to(&filter.href("/", &filter.show, &filter.view)).into_response());
-    }
+) -> Result<Html<String>, Failure> {
     let (version, entries) = dashboard.tile_cache.list_visible(&who).await?;
     let strip = SummaryStrip::from_entries(&entries, &filter);
     let total = entries.len();
@@ -319,7 +314,7 @@ pub(super) async fn show_farm(
         current_href: filter.href("/", &filter.show, &filter.view),
         filter,
     };
-    Ok(render_html(&page)?.into_response())
+    render_html(&page)
 }
 
 fn render_tiles(section: FarmSection<Arc<PrinterEntry>>, filter: &FarmFilter) -> FarmSection<Arc<str>> {

@@ -130,7 +130,7 @@ impl Tile {
             last_failure: live
                 .last_command
                 .as_deref()
-                .filter(|_| live.in_flight.is_none())
+                .filter(|row| live.in_flight.is_none() && !is_cause_gone(row, live.reachability))
                 .and_then(LastCommand::from_row)
                 .filter(|last| matches!(last.class, "bad" | "maybe")),
         }
@@ -140,6 +140,11 @@ impl Tile {
     pub fn with_picture(self) -> Self {
         Self { has_picture: true, ..self }
     }
+}
+
+/// Returns whether a command failed because the printer was out of reach, and is not any more.
+fn is_cause_gone(row: &CommandRow, reachability: Reachability) -> bool {
+    matches!(row.outcome, Outcome::Unreachable | Outcome::Unauthorized) && reachability == Reachability::Online
 }
 
 fn tile_headline(view: &PrinterView, group: StatusGroup) -> (String, Option<TimeElement>) {
