@@ -634,7 +634,7 @@ async function sendCommand(form, button) {
   const fields = fieldsOf(form, button);
   fields.delete("plate");
   button.disabled = true;
-  const { done, page, error } = await sendForm(button.formAction, fields);
+  const { done, page, error } = await sendForm(button.getAttribute("formaction") ?? form.action, fields);
   button.disabled = false;
   if (done) return showBatch(done);
   const question = page?.getElementById("confirm");
@@ -705,7 +705,7 @@ document.addEventListener("submit", async (event) => {
   event.preventDefault();
   const body = new URLSearchParams(button.name ? [[button.name, button.value]] : []);
   button.disabled = true;
-  const answer = await fetch(button.formAction || form.action, { method: "POST", body }).catch(() => null);
+  const answer = await fetch(button.getAttribute("formaction") ?? form.action, { method: "POST", body }).catch(() => null);
   if (answer?.ok) {
     button.textContent = say("script-done");
   } else {

@@ -117,7 +117,6 @@ word-printer = Drucker
 word-printer-count = { $n } Drucker
 word-printing = Druckt
 word-ready = Bereit
-word-requested = Angefordert
 word-restart = Neu starten
 word-restart-count = { $n ->
     [one] { $n } Druck neu starten

@@ -108,7 +108,6 @@ word-printer-count = { $n ->
 }
 word-printing = Printing
 word-ready = Ready
-word-requested = Requested
 word-restart = Restart
 word-restart-count = { $n ->
     [one] Restart { $n } print

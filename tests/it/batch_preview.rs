@@ -33,7 +33,7 @@ const SHORT_FILE: &str = "short.gcode";
 /// Seconds that transient states last. A busy machine may need the longer ones.
 const DWELL_S: [u32; 3] = [6, 20, 60];
 
-/// How a printer is before the command: a name, and the state that the server reports.
+/// How a printer is before the command: a name, and what the server reports: the state, or why it is not known.
 const STATES: [(&str, &str); 17] = [
     ("idle", "operational"),
     ("without a file", "operational"),
@@ -48,11 +48,14 @@ const STATES: [(&str, &str); 17] = [
     ("cancelling", "cancelling"),
     ("finishing", "finishing"),
     ("transferring", "transferring"),
-    ("silent", "unknown"),
-    ("with a wrong key", "unknown"),
-    ("of another kind", "unknown"),
-    ("disabled", "unknown"),
+    ("silent", "unreachable"),
+    ("with a wrong key", "unauthorized"),
+    ("of another kind", "incompatible"),
+    ("disabled", "disabled"),
 ];
+
+/// What the server reports of printers that do not become online.
+const OUT_OF_REACH: [&str; 4] = ["unreachable", "unauthorized", "incompatible", "disabled"];
 
 /// The commands, each with every check of plates that it knows.
 const COMMANDS: [(Command, PlatePolicy); 10] = [
@@ -85,13 +88,13 @@ impl PreviewTable {
         for simulated in farm.printers().chunks(STATES.len()) {
             let mut row = Vec::new();
             for (printer, (state, _)) in simulated.iter().zip(STATES) {
-                prepare_files(printer, state, dwell_s);
+                prepare(printer, state, dwell_s);
                 row.push(server.register_printer(printer).await);
             }
             ids.push(row);
         }
         let table = Self { server, farm, ids };
-        table.until_states(|_, expected| expected != "unknown", "operational").await;
+        table.until("idle printers", |_, last, now| OUT_OF_REACH.contains(&last) || now == "operational").await;
         table
     }
 
@@ -127,7 +130,12 @@ impl PreviewTable {
         let (_, page, _) = self.server.get("/api/v1/printers?limit=500").await;
         let items = page["items"].as_array().unwrap_or_else(|| panic!("{page}"));
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        items.iter().map(|printer| (text(&printer["id"]), text(&printer["status"]["state"]))).collect()
+        let status = |printer: &serde_json::Value| match text(&printer["status"]["reachability"]).as_str() {
+            _ if printer["enabled"] == false => "disabled".to_owned(),
+            "online" => text(&printer["status"]["state"]),
+            other => other.to_owned(),
+        };
+        items.iter().map(|printer| (text(&printer["id"]), status(printer))).collect()
     }
 
     /// Brings every printer into its state. The transient states begin last, at the same time.
@@ -141,17 +149,9 @@ impl PreviewTable {
         self.act_on(&["paused", "resuming"], &MachineAction::Pause);
         self.act_on(&["with an occupied plate"], &MachineAction::Cancel);
         self.until_states(|name, _| name == "paused" || name == "resuming", "paused").await;
-        for (printer, id, state) in self.each() {
-            match state {
-                "silent" => printer.set_fault(Some(Fault::Refuse)),
-                "with a wrong key" => printer.set_fault(Some(Fault::WrongKey)),
-                "of another kind" => printer.set_fault(Some(Fault::Garbage)),
-                "disabled" => {
-                    let path = format!("/api/v1/printers/{id}");
-                    assert_eq!(self.server.patch(&path, serde_json::json!({"enabled": false})).await.0, 200);
-                }
-                _ => {}
-            }
+        for (_, id, _) in self.each().filter(|(_, _, state)| *state == "disabled") {
+            let path = format!("/api/v1/printers/{id}");
+            assert_eq!(self.server.patch(&path, serde_json::json!({"enabled": false})).await.0, 200);
         }
         self.until("all lasting states", |name, last, now| is_transient(name) || now == last).await;
         self.act_on(&["starting", "finishing"], &MachineAction::StartSelected);
@@ -197,12 +197,16 @@ fn is_transient(name: &str) -> bool {
     ["starting", "pausing", "resuming", "cancelling", "finishing"].contains(&name)
 }
 
-/// Prepares the files and the scripts, so that the states of this printer last.
-fn prepare_files(printer: &SimulatedPrinter, state: &str, dwell_s: u32) {
+/// Prepares faults, files and scripts, so that the states of this printer last.
+fn prepare(printer: &SimulatedPrinter, state: &str, dwell_s: u32) {
     let dwell = format!("G4 S{dwell_s}");
     printer.put_file(LONG_FILE, "G4 P100\n".repeat(60_000));
     match state {
         "without a file" => return,
+        // From the start, because an open event socket would hide it for a while.
+        "silent" => printer.set_fault(Some(Fault::Refuse)),
+        "with a wrong key" => printer.set_fault(Some(Fault::WrongKey)),
+        "of another kind" => printer.set_fault(Some(Fault::Garbage)),
         "starting" => printer.set_script("beforePrintStarted", &dwell),
         "pausing" => printer.set_script("afterPrintPaused", &dwell),
         "resuming" => printer.set_script("beforePrintResumed", &dwell),

@@ -171,9 +171,11 @@ pub fn list_page_paths(
             [sample, other_printers].concat().iter().map(|id| format!("/printers/{id}/settings")).collect()
         }
         // These return a picture and fragments of pages.
-        "/printers/{id}/camera" | "/printers/{id}/commands" | "/printers/keys/{id}" => Vec::new(),
-        // These return a picture and fragments of a page.
-        "/printers/{id}/camera" | "/printers/keys/{id}" | "/batches/{id}/summary" => Vec::new(),
+        "/printers/{id}/camera"
+        | "/printers/{id}/commands"
+        | "/printers/keys/{id}"
+        | "/printers/import/answers"
+        | "/batches/{id}/summary" => Vec::new(),
         // The tests that upload a file visit its page.
         "/files/{id}" => Vec::new(),
         // A download, a picture, and a fragment of a page.

@@ -382,22 +382,6 @@ async fn an_emergency_stop_asks_one_question_and_needs_no_number() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_on_an_occupied_plate_is_rejected_with_a_button_to_clear_it() {
-    let site = DashboardSite::start(1).await;
-    let id = site.ids[0].as_str();
-    site.run_command(&[("printer_id", id), ("command", "start")]).await;
-    site.run_command(&[("printer_id", id), ("command", "cancel"), ("confirm", "1")]).await;
-    let confirmation = site.submit("/batches", &[("printer_id", id), ("command", "start")]).await;
-    assert!(confirmation.text().await.expect("a page").contains("not marked clear"));
-    let page = site.run_command(&[("printer_id", id), ("command", "start"), ("confirm", "1")]).await;
-    assert!(page.contains("plate_not_clear") && page.contains("Mark clear"), "{page}");
-    let cleared = site.submit(&format!("/printers/{id}/plate"), &[("back", "/?show=plate")]).await;
-    assert_eq!(header_value(&cleared, "location"), "/?show=plate");
-    let page = site.run_command(&[("printer_id", id), ("command", "start")]).await;
-    assert!(page.contains("<b>1</b> started"), "{page}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn the_preview_says_what_each_command_would_do() {
     let site = DashboardSite::start(2).await;
     let fields = [("printer_id", site.ids[0].as_str()), ("printer_id", site.ids[1].as_str())];

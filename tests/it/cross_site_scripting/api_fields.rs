@@ -130,6 +130,8 @@ fn valid_body(verb: &str, path: &str, targets: &Targets, kind: usize) -> Value {
         ("post", "/api/v1/batches") => json!({"command": "start", "select": {}}),
         ("post", "/api/v1/printers/{id}/job") => json!({"command": "start"}),
         ("post", "/api/v1/printers/{id}/files/select") => json!({"path": "a.gcode"}),
+        ("post", "/api/v1/emergency-stop") => json!({"select": {"printer_ids": [printer]}}),
+        ("post", "/api/v1/printers/{id}/emergency-stop") => json!({}),
         ("post", "/api/v1/plates/clear") => json!({"printer_ids": [printer]}),
         ("post", "/api/v1/tokens") => json!({"name": "x", "role": "viewer"}),
         ("post", "/api/v1/users") => json!({"name": format!("x {kind} {new}"), "role": "viewer"}),

@@ -122,7 +122,7 @@ async fn selected_printers_are_taken_out_of_service_in_one_step_after_the_reason
     // The preview and the batch leave them out, with the reason.
     let start = [("printer_id", site.ids[0].as_str()), ("printer_id", site.ids[2].as_str())];
     let preview = site.submit("/batches/preview", &start).await.text().await.expect("a preview");
-    assert!(preview.contains("Start 1 printer") && preview.contains("1 out of service"), "{preview}");
+    assert!(preview.contains("Start 1 printer") && preview.contains("Out of service: Move to hall B"), "{preview}");
 
     // Without the action that asks for a reason.
     let back = [&ticked[..], &[("service", "in_service")]].concat();

@@ -269,7 +269,7 @@ async fn the_farm_is_sorted_as_requested() {
     site.farm.printers()[1].select("calibration/cube.gcode");
     site.run_command(&[("printer_id", site.ids[2].as_str()), ("command", "start")]).await;
     site.run_command(&[("printer_id", site.ids[1].as_str()), ("command", "start")]).await;
-    let left = || async { site.get_page("/").await.matches(" left</span>").count() == 2 };
+    let left = || async { site.get_page("/").await.matches("class=\"in\"").count() == 2 };
     wait::until("both prints have a remaining time", DEADLINE, left).await;
     assert_eq!(order("/?sort=left").await, [2, 3, 1], "by remaining time, then printers without one");
     site.farm.printers()[2].set_fault(Some(printyard::simulator::Fault::Refuse));

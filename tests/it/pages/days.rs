@@ -165,7 +165,7 @@ async fn a_tag_is_paused_and_its_failures_are_retried_without_leaving_the_farm_p
     day.choose("[name=tag]", "hall-a").await;
     let filtered = "return document.querySelectorAll('.farm .is-printing').length === 3";
     day.until_true("only the printers with the tag", filtered).await;
-    farm.printers()[1].set_fault(Some(Fault::Status(500)));
+    farm.printers()[1].set_fault(Some(Fault::Refuse));
     day.press("a", CTRL).await;
     day.click("#act [value=pause]").await;
     day.until_includes("#bar-batch[data-final=true]", "2 of 3 paused").await;
@@ -212,7 +212,7 @@ async fn nothing_is_lost_while_the_server_is_away_the_session_ends_or_a_printer_
     // A printer is removed while the sheet is open: the others are started, and the sheet says what is left out.
     assert_eq!(server.delete(&format!("/api/v1/printers/{}", ids[2])).await.0, 204);
     day.click("dialog [name=confirm]").await;
-    let ended = "return Boolean(document.querySelector('#bar-batch[data-final=true]')) || document.querySelector('#start-summary')?.innerText.includes('left out') === true";
+    let ended = "return Boolean(document.querySelector('#bar-batch[data-final=true]')) || document.querySelector('#start-error')?.innerText.includes('changed') === true";
     day.until_true("the batch or the changed sheet", ended).await;
     day.end(server).await;
 }
@@ -231,7 +231,7 @@ async fn a_wrong_key_is_mended_and_the_printer_prints_without_a_dead_end() {
     day.click("main a[href*='/settings']").await;
     day.until_true("the settings", "return Boolean(document.querySelector('main [name=api_key]'))").await;
     day.paste("main [name=api_key]", farm.printers()[0].api_key()).await;
-    day.click("main [value=save]").await;
+    day.click("main form .primary").await;
     day.until_includes("main", "Ready").await;
     day.click("#act [value=start]").await;
     day.until_true(

@@ -53,6 +53,7 @@ async fn a_printer_is_added_and_controlled_with_the_pages_only() {
     browser.until_true("the printer's page shows it as ready", shown).await;
     let page = browser.url().await;
 
+    browser.open(&page).await;
     let choose = "const files = new DataTransfer();
         files.items.add(new File(['G4 P200\\n'.repeat(900)], 'part.gcode'));
         const form = document.querySelector('[data-upload]');

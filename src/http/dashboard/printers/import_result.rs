@@ -19,7 +19,8 @@ use crate::{
 };
 
 /// The printers of an import. Their ids are in the order of their creation.
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(default)]
 pub(in crate::http::dashboard) struct ImportedRange {
     first: Uuid,
     last: Uuid,
