@@ -316,6 +316,8 @@ function showSelection() {
   if (n < boxes.length) link(say("script-select-all", { n: boxes.length }), () => pickAll(true));
   if (n > 0) link(say("script-none"), () => pickAll(false));
   if (held) picker.querySelector("button")?.focus();
+  // Buttons must not move under the pointer: they are shown once it is known which of them act.
+  if (n > 0 && Object.keys(forecasts).length === 0) byId("act").classList.add("asking");
   refreshForecast(true);
 }
 
@@ -472,6 +474,7 @@ function refreshForecast(now = false) {
     forecastTimer = 0;
     const body = new URLSearchParams(selected.filter((box) => box.checked).map((box) => ["printer_id", box.value]));
     const answer = await fetch("/batches/preview", { method: "POST", body }).catch(() => null);
+    byId("act").classList.remove("asking");
     if (!answer?.ok || answer.redirected) return;
     forecasts = {};
     for (const item of parse(await answer.text()).querySelectorAll("li")) {

@@ -266,9 +266,26 @@ impl Dispatcher {
 
     /// Offers released rows to the queues of their printers. Emergency stops go first.
     pub(super) async fn offer_rows(&mut self, rows: Vec<CommandRow>) {
-        let mut rows = self.withdraw_overtaken(rows).await;
-        rows.sort_by_key(|row| row.command != Command::EmergencyStop);
+        let rows = self.withdraw_before_stops(rows).await;
+        let (stops, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.command == Command::EmergencyStop);
         let mut refused: HashMap<Command, Vec<Uuid>> = HashMap::new();
+        self.offer_group(stops, &mut refused).await;
+        let mut others = VecDeque::from(others);
+        // A cancel overtakes what an earlier batch has put in flight. So a batch is offered before the next one is looked at.
+        while let Some(batch_id) = others.front().map(|row| row.batch_id) {
+            let end = others.iter().position(|row| row.batch_id != batch_id).unwrap_or(others.len());
+            let group: Vec<CommandRow> = others.drain(..end).collect();
+            let cancels = group.iter().filter(|row| row.command == Command::Cancel).map(|row| row.printer_id);
+            self.withdraw_overtaken(&cancels.collect(), Command::Cancel, Vec::new()).await;
+            self.offer_group(group, &mut refused).await;
+        }
+        for (in_flight, ids) in refused {
+            let detail = Message::new("refusal-command-in-flight").with("command", in_flight);
+            self.end_rows(&ids, Outcome::Rejected, Some(Reason::CommandInFlight), Some(&detail)).await;
+        }
+    }
+
+    async fn offer_group(&mut self, rows: Vec<CommandRow>, refused: &mut HashMap<Command, Vec<Uuid>>) {
         for row in rows {
             let (id, printer_id) = (row.id, row.printer_id);
             let offer = self.printer_queues.offer(printer_id, ticket_for(&row));
@@ -279,37 +296,40 @@ impl Dispatcher {
                 OfferResult::Refuse(in_flight) => refused.entry(in_flight).or_default().push(id),
             }
         }
-        for (in_flight, ids) in refused {
-            let detail = Message::new("refusal-command-in-flight").with("command", in_flight);
-            self.end_rows(&ids, Outcome::Rejected, Some(Reason::CommandInFlight), Some(&detail)).await;
-        }
     }
 
-    /// Before cancels and emergency stops are offered, withdraws the unsent commands of their printers that they overtake, in
-    /// any batch. Of the offered rows, these are the rows of earlier batches. Returns the rows that are left.
-    async fn withdraw_overtaken(&mut self, rows: Vec<CommandRow>) -> Vec<CommandRow> {
-        let mut left = rows;
-        for (by, reason) in
-            [(Command::EmergencyStop, Reason::OvertakenByEmergencyStop), (Command::Cancel, Reason::OvertakenByCancel)]
-        {
-            // Printers with the newest batch that stops them.
-            let overtaking = left.iter().filter(|row| row.command == by).map(|row| (row.printer_id, row.batch_id));
-            let printers: HashMap<Uuid, Uuid> = overtaking.collect();
-            if printers.is_empty() {
-                continue;
-            }
-            let is_withdrawn = |row: &CommandRow| by.withdraws(row.command) && printers.contains_key(&row.printer_id);
-            let is_earlier = |row: &CommandRow| printers.get(&row.printer_id).is_some_and(|stop| row.batch_id < *stop);
-            let (withdrawn, others) = left.into_iter().partition(|row| is_withdrawn(row) && is_earlier(row));
-            left = others;
-            let unreleased = self.active_batches.values().flat_map(|active| active.queued.iter());
-            let mut ids: Vec<Uuid> = unreleased.filter(|row| is_withdrawn(row)).map(|row| row.id).collect();
-            ids.extend(printers.keys().flat_map(|printer| self.printer_queues.withdrawable(*printer, by)));
-            ids.extend(withdrawn.iter().map(|row: &CommandRow| row.id));
-            self.keep_open(withdrawn);
-            self.end_queued(&ids, Outcome::Skipped, reason).await;
-        }
+    /// Before emergency stops are offered, withdraws the unsent commands of their printers, in any batch. Of the offered rows,
+    /// these are the rows of earlier batches. Returns the rows that are left.
+    async fn withdraw_before_stops(&mut self, rows: Vec<CommandRow>) -> Vec<CommandRow> {
+        // Printers with the newest batch that stops them.
+        let stops = rows.iter().filter(|row| row.command == Command::EmergencyStop);
+        let stops: HashMap<Uuid, Uuid> = stops.map(|row| (row.printer_id, row.batch_id)).collect();
+        let is_withdrawn = |row: &CommandRow| {
+            Command::EmergencyStop.withdraws(row.command)
+                && stops.get(&row.printer_id).is_some_and(|stop| row.batch_id < *stop)
+        };
+        let (withdrawn, left): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_withdrawn);
+        self.withdraw_overtaken(&stops.into_keys().collect(), Command::EmergencyStop, withdrawn).await;
         left
+    }
+
+    /// Withdraws the unsent commands of printers that a cancel or an emergency stop overtakes, in any batch, and `more`.
+    async fn withdraw_overtaken(&mut self, printers: &HashSet<Uuid>, by: Command, more: Vec<CommandRow>) {
+        if printers.is_empty() {
+            return;
+        }
+        let unreleased = self
+            .active_batches
+            .values()
+            .flat_map(|active| active.queued.iter())
+            .filter(|row| by.withdraws(row.command) && printers.contains(&row.printer_id));
+        let mut ids: Vec<Uuid> = unreleased.map(|row| row.id).collect();
+        ids.extend(printers.iter().flat_map(|printer| self.printer_queues.withdrawable(*printer, by)));
+        ids.extend(more.iter().map(|row| row.id));
+        self.keep_open(more);
+        let is_stop = by == Command::EmergencyStop;
+        let reason = if is_stop { Reason::OvertakenByEmergencyStop } else { Reason::OvertakenByCancel };
+        self.end_queued(&ids, Outcome::Skipped, reason).await;
     }
 }
 

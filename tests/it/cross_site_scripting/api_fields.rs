@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{PASSWORD, PAYLOADS, PayloadLog, PayloadPrinters};
 use crate::support::server::{TestServer, send_request};
@@ -49,7 +50,10 @@ pub async fn send_payloads(server: &TestServer, payloads: &PayloadLog, printers:
                 let place = format!("{} {path} {pointer}", verb.to_uppercase());
                 let mut body = valid_body(&verb, &path, &targets, kind);
                 set_text(&mut body, &pointer, payloads.create(kind, &place));
-                let address = path.replace("/printers/{id}", &format!("/printers/{}", targets.printer));
+                // A stopped printer would make the commands of other fields wait.
+                let address =
+                    path.replace("/printers/{id}/emergency-stop", &format!("/printers/{}/emergency-stop", Uuid::nil()));
+                let address = address.replace("/printers/{id}", &format!("/printers/{}", targets.printer));
                 let address = address.replace("/v1/files/{id}", &format!("/v1/files/{}", targets.file));
                 let address = address.replace("/users/{id}", &format!("/users/{}", targets.user));
                 let address = address.replace("/webhooks/{id}", &format!("/webhooks/{}", targets.webhook));
@@ -130,7 +134,7 @@ fn valid_body(verb: &str, path: &str, targets: &Targets, kind: usize) -> Value {
         ("post", "/api/v1/batches") => json!({"command": "start", "select": {}}),
         ("post", "/api/v1/printers/{id}/job") => json!({"command": "start"}),
         ("post", "/api/v1/printers/{id}/files/select") => json!({"path": "a.gcode"}),
-        ("post", "/api/v1/emergency-stop") => json!({"select": {"printer_ids": [printer]}}),
+        ("post", "/api/v1/emergency-stop") => json!({"select": {"printer_ids": [Uuid::nil()]}}),
         ("post", "/api/v1/printers/{id}/emergency-stop") => json!({}),
         ("post", "/api/v1/plates/clear") => json!({"printer_ids": [printer]}),
         ("post", "/api/v1/tokens") => json!({"name": "x", "role": "viewer"}),

@@ -45,7 +45,7 @@ form.noValidate = true;
 // Shows the response as a page, not in a frame and not by a script.
 button.removeAttribute("formtarget");
 for (const name of ["data-upload", "data-library", "data-start"]) form.removeAttribute(name);
-button.removeAttribute("data-sheet");
+for (const name of ["data-sheet", "data-command", "data-plates"]) button.removeAttribute(name);
 window.__left = true;
 form.requestSubmit(button);
 "#;

@@ -277,7 +277,7 @@ async fn the_farm_is_sorted_as_requested() {
         site.get_page("/").await.contains("body is-silent")
     })
     .await;
-    assert_eq!(order("/").await, [3, 1, 2], "printers that need action first, then by name");
+    assert_eq!(order("/").await, [3, 2, 1], "printers that need action, then the active ones, then the idle ones");
     assert_eq!(order("/?sort=news").await[0], 3, "by the age of the last observation, oldest first");
     let page = site.get_page("/?sort=left&show=printing&view=rows").await;
     assert!(page.contains("/?sort=left&#38;view=rows") && page.contains("&#38;sort=left"), "{page}");

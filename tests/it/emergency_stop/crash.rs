@@ -73,7 +73,9 @@ async fn a_server_that_is_killed_after_the_send_settles_the_stop_by_reading() {
         assert_eq!(row["attempts"], 1, "{row}");
     }
     let paused = until_ended(&paused).await;
-    assert_eq!(list_outcomes(&paused), ["unknown/job_changed"], "{paused}");
+    // Which of the two ends it depends on whether the first server had read the printer again before it was killed.
+    let ends = ["unknown/job_changed", "unconfirmed/overtaken_by_emergency_stop"];
+    assert!(ends.contains(&list_outcomes(&paused)[0].as_str()), "{paused}");
     let received: Vec<usize> = farm.printers().iter().map(|printer| count_received(printer, "M112")).collect();
     assert_eq!(received, [1, 0, 1], "no printer got a second one");
     assert_eq!(farm.printers()[1].state_text(), "Printing");

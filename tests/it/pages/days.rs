@@ -4,7 +4,7 @@ use printyard::simulator::{Fault, SimulatedPrinter};
 use serde_json::{Value, json};
 
 use super::{
-    files::{choose_file, until_includes},
+    files::{choose_file, click, until_includes},
     visit,
 };
 use crate::support::{
@@ -33,9 +33,7 @@ impl Day {
     /// Clicks an element with the mouse.
     async fn click(&mut self, selector: &str) {
         self.actions += 1;
-        let view = "document.querySelector(arguments[0]).scrollIntoView({ block: 'center' }); return true";
-        assert_eq!(self.browser.run(view, vec![json!(selector)]).await, Ok(json!(true)), "{selector}");
-        self.browser.drag_over(&[selector], 0).await;
+        click(&self.browser, selector).await;
     }
 
     async fn press(&mut self, key: &str, modifiers: u8) {
@@ -132,13 +130,13 @@ async fn thirty_eight_plates_are_cleared_in_two_actions_but_none_with_a_newer_pr
     day.until_includes("#strip .is-todo", "38").await;
     day.click("#strip .is-todo").await;
     day.until_includes(".all-plates", "all 38 plates").await;
-    // The page has not seen this print: its plate was cleared and used again by another user.
+    // The page has not seen this print, although it still counts as live: another user cleared the plate and used it again.
+    day.browser.evaluate("leave(); follow = () => {}; setInterval(() => { heard = Date.now(); }, 200)").await;
     let other = ids[5].clone();
     server.post("/api/v1/plates/clear", json!({"printer_ids": [other]})).await;
     let again = json!({"command": "start", "select": {"printer_ids": [other]}});
     server.post_and_wait("/api/v1/batches", again).await;
     let stop = json!({"command": "cancel", "select": {"printer_ids": [other]}});
-    day.browser.evaluate("leave(); follow = () => {}").await;
     server.post_and_wait("/api/v1/batches", stop).await;
     day.click(".all-plates button").await;
     day.until_includes("#done-line", "37 of 38 plates are clear").await;
@@ -162,7 +160,7 @@ async fn a_tag_is_paused_and_its_failures_are_retried_without_leaving_the_farm_p
     }
     server.post_and_wait("/api/v1/batches", json!({"command": "start", "select": {"all": true}})).await;
     visit(&day.browser, &server, "operator", "/").await;
-    day.choose("[name=tag]", "hall-a").await;
+    day.choose("select[name=tag]", "hall-a").await;
     let filtered = "return document.querySelectorAll('.farm .is-printing').length === 3";
     day.until_true("only the printers with the tag", filtered).await;
     farm.printers()[1].set_fault(Some(Fault::Refuse));
@@ -233,7 +231,7 @@ async fn a_wrong_key_is_mended_and_the_printer_prints_without_a_dead_end() {
     day.paste("main [name=api_key]", farm.printers()[0].api_key()).await;
     day.click("main form .primary").await;
     day.until_includes("main", "Ready").await;
-    day.click("#act [value=start]").await;
+    day.click("#commands [value=start]").await;
     day.until_true(
         "the printer prints",
         "return location.pathname.startsWith('/batches/') || Boolean(document.querySelector('.is-printing, #bar-batch'))",

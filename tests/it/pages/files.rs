@@ -43,6 +43,9 @@ pub(super) async fn drop_file(browser: &Browser, name: &str) {
 
 /// Clicks an element with the mouse.
 pub(super) async fn click(browser: &Browser, selector: &str) {
+    let shown =
+        format!("return document.querySelector({}).checkVisibility({{ visibilityProperty: true }})", json!(selector));
+    browser.until_true(&format!("{selector} is shown"), &shown).await;
     let view = "document.querySelector(arguments[0]).scrollIntoView({ block: 'center' }); return true";
     assert_eq!(browser.run(view, vec![json!(selector)]).await, Ok(json!(true)), "{selector}");
     browser.drag_over(&[selector], 0).await;
