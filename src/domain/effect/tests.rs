@@ -156,7 +156,7 @@ fn a_printer_out_of_service_refuses_only_commands_that_make_a_print_run() {
         let is_refused = match command {
             Command::Start | Command::Restart | Command::Resume => true,
             Command::Toggle => matches!(state, S::Pausing | S::Paused),
-            Command::Pause | Command::Cancel | Command::Connect | Command::Disconnect => false,
+            Command::Pause | Command::Cancel | Command::Connect | Command::Disconnect | Command::EmergencyStop => false,
         };
         let expected = if is_refused {
             Decision::Reject(Reason::OutOfService)
@@ -231,6 +231,7 @@ fn a_print_paused_at_the_printer_is_resumed_only_by_its_id() {
 fn no_guard_holds_up_an_emergency_stop() {
     let refusing = Guards {
         enabled: true,
+        out_of_service: true,
         plate_clear: false,
         expected_job: Some(ExpectedJob { path: Some("b.gcode".to_owned()), print_id: print_id(2) }),
         file: None,
