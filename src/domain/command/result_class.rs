@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{CommandRow, Outcome, Reason};
+use super::{Command, CommandRow, Outcome, Reason};
 use crate::domain::effect::Decision;
 
 /// What the result of a command means to the user who sent it.
@@ -109,6 +109,10 @@ impl Reason {
 impl CommandRow {
     /// Returns what the result means to the user.
     pub fn result_class(&self) -> ResultClass {
+        // A printer that an emergency stop did not reach may still heat and move.
+        if self.command == Command::EmergencyStop && self.outcome == Outcome::Rejected {
+            return ResultClass::Failed;
+        }
         ResultClass::from_outcome(self.outcome, self.reason)
     }
 
@@ -132,7 +136,7 @@ impl ResultCounts {
     pub fn from_rows<'a>(rows: impl IntoIterator<Item = &'a CommandRow>) -> Self {
         let mut counts = Self::default();
         for row in rows {
-            counts.add(row.outcome, row.reason, 1);
+            *counts.0.entry(row.result_class()).or_default() += 1;
         }
         counts
     }
@@ -180,7 +184,9 @@ mod tests {
             "printer_removed",
             "not_found",
             "forbidden",
+            "out_of_service",
             "overtaken_by_cancel",
+            "overtaken_by_emergency_stop",
             "unknown_state",
             "file_does_not_fit",
         ];
