@@ -698,12 +698,6 @@ document.addEventListener("submit", async (event) => {
     event.preventDefault();
     return sendConfirmation(form, button);
   }
-  // A retry in the bar.
-  if (form.closest("#bar-batch")) {
-    event.preventDefault();
-    const { done, page, error } = await sendForm(form.action, fieldsOf(form, button));
-    return done ? showBatch(done) : showBarError(error ?? sentences(page?.querySelector("main")) ?? say("script-not-sent"));
-  }
   if (!button?.matches("[data-quiet]")) return;
   event.preventDefault();
   const body = new URLSearchParams(button.name ? [[button.name, button.value]] : []);
@@ -725,6 +719,17 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     dialog.close();
   }
+});
+
+// A retry in the bar. Its form is inside the form of the bar, so the click is handled, not the submission.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("#bar-batch form button");
+  if (!button) return;
+  event.preventDefault();
+  const form = button.closest("[data-retry]");
+  const { done, page, error } = await sendForm(form.getAttribute("action"), new URLSearchParams());
+  if (done) showBatch(done);
+  else showBarError(error ?? sentences(page?.querySelector("main")) ?? say("script-not-sent"));
 });
 
 // A field that is empty is not part of the address.

@@ -68,7 +68,11 @@ async fn a_server_that_is_killed_after_the_send_settles_the_stop_by_reading() {
         .await
     };
     let batch = until_ended(&stopped).await;
-    assert_eq!(list_outcomes(&batch), ["confirmed", "unknown/no_answer", "confirmed"], "{batch}");
+    // The kill may come before the first byte of a request was written.
+    let received: Vec<usize> = farm.printers().iter().map(|printer| count_received(printer, "M112")).collect();
+    assert!(received.iter().all(|count| *count <= 1) && received[1] == 0, "no printer got a second one: {received:?}");
+    let expected = received.iter().map(|count| if *count == 1 { "confirmed" } else { "unknown/no_answer" });
+    assert_eq!(list_outcomes(&batch), expected.collect::<Vec<_>>(), "{batch}");
     for row in batch["commands"].as_array().expect("rows") {
         assert_eq!(row["attempts"], 1, "{row}");
     }
@@ -76,7 +80,5 @@ async fn a_server_that_is_killed_after_the_send_settles_the_stop_by_reading() {
     // Which of the two ends it depends on whether the first server had read the printer again before it was killed.
     let ends = ["unknown/job_changed", "unconfirmed/overtaken_by_emergency_stop"];
     assert!(ends.contains(&list_outcomes(&paused)[0].as_str()), "{paused}");
-    let received: Vec<usize> = farm.printers().iter().map(|printer| count_received(printer, "M112")).collect();
-    assert_eq!(received, [1, 0, 1], "no printer got a second one");
     assert_eq!(farm.printers()[1].state_text(), "Printing");
 }

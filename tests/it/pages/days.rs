@@ -170,8 +170,9 @@ async fn a_tag_is_paused_and_its_failures_are_retried_without_leaving_the_farm_p
     assert_eq!(day.browser.evaluate("return location.search").await, "?tag=hall-a", "the filter is kept");
     assert_eq!(day.browser.evaluate(SELECTED).await, 1, "what failed stays selected");
     farm.printers()[1].set_fault(None);
+    day.until_true("the printer answers again", "return !document.querySelector('.farm .is-silent')").await;
     day.click("#bar-batch form button").await;
-    day.until_includes("#bar-batch[data-final=true]", "1 paused").await;
+    day.until_includes("#bar-batch[data-final=true]", "Paused").await;
     assert_eq!(day.browser.evaluate(SELECTED).await, 0);
     assert!(day.actions <= 4, "{} actions", day.actions);
     day.end(server).await;
