@@ -59,7 +59,6 @@ farm-no-matching-printers = Keine passenden Drucker
 farm-no-plates = Keiner der ausgewählten Drucker hat eine belegte Platte. Wählen Sie Drucker mit belegter Platte.
 farm-no-printers-yet = Noch keine Drucker
 farm-no-progress-since = Kein Fortschritt seit
-farm-no-tag = Ohne Tag
 farm-not-checked-yet = Noch nicht geprüft
 farm-not-live = Nicht live.
 farm-not-octoprint = Kein OctoPrint

@@ -1,4 +1,4 @@
-settings-account-hint = Passwort, Sitzungen und Sprache.
+settings-account-hint = Passwort und Sitzungen.
 settings-api = REST-API
 settings-api-hint = Alle Endpunkte zum Lesen und Ausprobieren.
 settings-audit-hint = Wer was wann geändert hat.

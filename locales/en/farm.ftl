@@ -59,7 +59,6 @@ farm-no-matching-printers = No matching printers
 farm-no-plates = None of the selected printers has a plate to clear. Select printers with an occupied plate.
 farm-no-printers-yet = No printers yet
 farm-no-progress-since = No progress since
-farm-no-tag = No tag
 farm-not-checked-yet = Not checked yet
 farm-not-live = Not live.
 farm-not-octoprint = Not an OctoPrint

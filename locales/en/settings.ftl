@@ -1,4 +1,4 @@
-settings-account-hint = Password, sessions and language.
+settings-account-hint = Password and sessions.
 settings-api = REST API
 settings-api-hint = Every endpoint, to read and to try.
 settings-audit-hint = Who changed what, and when.

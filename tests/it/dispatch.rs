@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use printyard::simulator::Farm;
+use printyard::simulator::{Farm, Fault};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
@@ -283,4 +283,30 @@ async fn a_batch_whose_checks_fail_when_it_is_due_stays_scheduled_and_runs_later
         assert_eq!((&batch["result"], &batch["counts"]["confirmed"]), (&json!("ok"), &json!(3)), "{batch}");
         server.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_that_arrive_together_all_end() {
+    let (server, farm) = (TestServer::start().await, start_farm(1).await);
+    let id = server.register_printer(&farm.printers()[0]).await;
+    server.until_online(&id).await;
+    // Each command waits at the actor for a reading, so that a cancel overtakes it before it is sent.
+    farm.printers()[0].set_fault(Some(Fault::Slow(Duration::from_millis(200))));
+    for round in 0..10 {
+        let post = |command: &'static str| {
+            let body = json!({"command": command, "select": {"printer_ids": [&id]}, "reason": "the test"});
+            server.post("/api/v1/batches", body)
+        };
+        let posted = tokio::join!(post("pause"), post("cancel"), post("pause"), post("cancel"), post("resume"));
+        for (status, batch, _) in [posted.0, posted.1, posted.2, posted.3, posted.4] {
+            assert_eq!(status, 202, "{batch}");
+            let path = format!("/api/v1/batches/{}", batch["id"].as_str().expect("an id"));
+            wait::until(&format!("every command of round {round} has ended"), DEADLINE, async || {
+                let batch = server.get(&path).await.1;
+                if batch["finished_at"].is_string() { Ok(()) } else { Err(batch["commands"].clone()) }
+            })
+            .await;
+        }
+    }
+    server.stop().await;
 }

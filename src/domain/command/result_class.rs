@@ -25,13 +25,15 @@ pub enum ResultClass {
 }
 
 impl ResultClass {
-    /// Returns the class of an outcome with its reason.
-    pub fn from_outcome(outcome: Outcome, reason: Option<Reason>) -> Self {
+    /// Returns the class of a command's outcome with its reason.
+    pub fn from_outcome(command: Command, outcome: Outcome, reason: Option<Reason>) -> Self {
         let class_of_reason = || reason.map_or(Self::Failed, Reason::class_of_refusal);
         match outcome {
             Outcome::Queued | Outcome::Sent | Outcome::Accepted => Self::Working,
             Outcome::Confirmed => Self::Done,
             Outcome::Unchanged => Self::LeftAlone,
+            // A printer that an emergency stop did not reach may still heat and move.
+            Outcome::Rejected if command == Command::EmergencyStop => Self::Failed,
             Outcome::Rejected => class_of_reason(),
             // Without a reason, the batch was stopped.
             Outcome::Skipped => reason.map_or(Self::NotSent, Reason::class_of_refusal),
@@ -109,11 +111,7 @@ impl Reason {
 impl CommandRow {
     /// Returns what the result means to the user.
     pub fn result_class(&self) -> ResultClass {
-        // A printer that an emergency stop did not reach may still heat and move.
-        if self.command == Command::EmergencyStop && self.outcome == Outcome::Rejected {
-            return ResultClass::Failed;
-        }
-        ResultClass::from_outcome(self.outcome, self.reason)
+        ResultClass::from_outcome(self.command, self.outcome, self.reason)
     }
 
     /// Returns whether Printyard left the printer as it is: nothing was to do, or a rule did not allow it.
@@ -128,15 +126,15 @@ pub struct ResultCounts(BTreeMap<ResultClass, i64>);
 
 impl ResultCounts {
     /// Adds commands with this outcome and reason.
-    pub fn add(&mut self, outcome: Outcome, reason: Option<Reason>, n: i64) {
-        *self.0.entry(ResultClass::from_outcome(outcome, reason)).or_default() += n;
+    pub fn add(&mut self, command: Command, outcome: Outcome, reason: Option<Reason>, n: i64) {
+        *self.0.entry(ResultClass::from_outcome(command, outcome, reason)).or_default() += n;
     }
 
     /// Counts rows of the command log.
     pub fn from_rows<'a>(rows: impl IntoIterator<Item = &'a CommandRow>) -> Self {
         let mut counts = Self::default();
         for row in rows {
-            *counts.0.entry(row.result_class()).or_default() += 1;
+            counts.add(row.command, row.outcome, row.reason, 1);
         }
         counts
     }
@@ -197,17 +195,29 @@ mod tests {
                 _ => ResultClass::Failed,
             };
             for outcome in [Outcome::Rejected, Outcome::Skipped] {
-                assert_eq!(ResultClass::from_outcome(outcome, Some(*reason)), expected, "{outcome} {reason}");
+                assert_eq!(
+                    ResultClass::from_outcome(Command::Start, outcome, Some(*reason)),
+                    expected,
+                    "{outcome} {reason}"
+                );
             }
             assert_eq!(ResultClass::expected_from(Decision::Reject(*reason)), expected, "{reason}");
         }
     }
 
     #[test]
+    fn an_emergency_stop_that_did_not_reach_its_printer_is_a_failure() {
+        let class = |outcome| ResultClass::from_outcome(Command::EmergencyStop, outcome, Some(Reason::NotOperational));
+        assert_eq!(class(Outcome::Rejected), ResultClass::Failed);
+        assert_eq!(class(Outcome::Confirmed), ResultClass::Done);
+    }
+
+    #[test]
     fn only_a_refusal_asks_its_reason() {
         let reasons = || Reason::ALL.iter().copied().map(Some).chain([None]);
         for outcome in Outcome::ALL {
-            let classes: Vec<_> = reasons().map(|reason| ResultClass::from_outcome(*outcome, reason)).collect();
+            let classes: Vec<_> =
+                reasons().map(|reason| ResultClass::from_outcome(Command::Start, *outcome, reason)).collect();
             let is_uniform = classes.iter().all(|class| *class == classes[0]);
             assert_eq!(is_uniform, !matches!(outcome, Outcome::Rejected | Outcome::Skipped), "{outcome}");
             for class in classes {
@@ -222,20 +232,20 @@ mod tests {
                 assert!(expected, "{outcome}: {class:?}");
             }
         }
-        assert_eq!(ResultClass::from_outcome(Outcome::Rejected, None), ResultClass::Failed);
-        assert_eq!(ResultClass::from_outcome(Outcome::Skipped, None), ResultClass::NotSent);
+        assert_eq!(ResultClass::from_outcome(Command::Start, Outcome::Rejected, None), ResultClass::Failed);
+        assert_eq!(ResultClass::from_outcome(Command::Start, Outcome::Skipped, None), ResultClass::NotSent);
     }
 
     #[test]
     fn a_printer_that_was_left_alone_is_not_acted_on() {
         let mut counts = ResultCounts::default();
-        counts.add(Outcome::Confirmed, None, 14);
-        counts.add(Outcome::Rejected, Some(Reason::NotActive), 3);
-        counts.add(Outcome::Unchanged, None, 2);
-        counts.add(Outcome::Rejected, Some(Reason::PrinterRefused), 1);
+        counts.add(Command::Start, Outcome::Confirmed, None, 14);
+        counts.add(Command::Start, Outcome::Rejected, Some(Reason::NotActive), 3);
+        counts.add(Command::Start, Outcome::Unchanged, None, 2);
+        counts.add(Command::Start, Outcome::Rejected, Some(Reason::PrinterRefused), 1);
         assert_eq!((counts.total(), counts.acted_on(), counts.get(ResultClass::Done)), (20, 15, 14));
         assert!(counts.is_final());
-        counts.add(Outcome::Sent, None, 1);
+        counts.add(Command::Start, Outcome::Sent, None, 1);
         assert!(!counts.is_final());
         assert_eq!(ResultClass::expected_from(Decision::Send(Step::Pause)), ResultClass::Done);
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     domain::{
         batch::{OutcomeCounts, ResultSummary},
-        command::{Outcome, Reason},
+        command::{Command, Outcome, Reason},
     },
     storage::{Db, Error, bulk, commands::RowVisibility, error::RowRef, reading},
 };
@@ -47,12 +47,12 @@ pub async fn summarise_results(
     visible: &RowVisibility,
 ) -> Result<HashMap<Uuid, ResultSummary>, Error> {
     let sql = format!(
-        "select c.batch_id, c.outcome, c.reason, count(*), min(c.printer_name) from commands c
-         where c.batch_id in {} and {} group by c.batch_id, c.outcome, c.reason",
+        "select c.batch_id, c.command, c.outcome, c.reason, count(*), min(c.printer_name) from commands c
+         where c.batch_id in {} and {} group by c.batch_id, c.command, c.outcome, c.reason",
         db.uuids_subquery(1),
         RowVisibility::condition_sql(db, 2)
     );
-    let found: Vec<(Uuid, String, Option<String>, i64, String)> =
+    let found: Vec<(Uuid, String, String, Option<String>, i64, String)> =
         reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
             .bind(bulk::uuid_list(ids.iter().copied()))
             .bind(visible.tags.is_some())
@@ -61,12 +61,13 @@ pub async fn summarise_results(
             .fetch_all(pool)
             .await)?;
     let mut summaries: HashMap<Uuid, ResultSummary> = HashMap::new();
-    for (id, outcome, reason, n, name) in found {
+    for (id, command, outcome, reason, n, name) in found {
         let row_ref = RowRef { table: "commands", row: id };
+        let command = row_ref.parse("command", &command, Command::parse)?;
         let outcome = row_ref.parse("outcome", &outcome, Outcome::parse)?;
         let reason = row_ref.parse_optional("reason", reason.as_deref(), Reason::parse)?;
         let summary = summaries.entry(id).or_default();
-        summary.counts.add(outcome, reason, n);
+        summary.counts.add(command, outcome, reason, n);
         if summary.printer_name.is_empty() || name < summary.printer_name {
             summary.printer_name = name;
         }

@@ -52,6 +52,17 @@ async fn printers_are_selected_by_shift_by_dragging_and_by_keyboard() {
         browser.press(key, SHIFT).await;
     }
     assert_eq!(browser.evaluate(SELECTED).await, json!([2, 3]), "with Shift, up to the last arrow key");
+    // From the selected tile to the commands in one key, and back.
+    browser
+        .until_true(
+            "the commands are shown",
+            "return document.querySelector('#acts .act').checkVisibility({ visibilityProperty: true })",
+        )
+        .await;
+    browser.press("b", 0).await;
+    assert_eq!(browser.evaluate("return document.getElementById('acts').contains(document.activeElement)").await, true);
+    browser.press("b", 0).await;
+    assert_eq!(browser.evaluate("return document.activeElement.matches('.farm .pick')").await, true);
     browser.press("/", 0).await;
     assert_eq!(browser.evaluate("return document.activeElement.name").await, "q");
     browser.evaluate("document.activeElement.blur()").await;

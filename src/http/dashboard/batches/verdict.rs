@@ -202,7 +202,7 @@ mod tests {
         };
         let mut counts = ResultCounts::default();
         for (outcome, reason, n) in rows {
-            counts.add(*outcome, *reason, *n);
+            counts.add(Command::Pause, *outcome, *reason, *n);
         }
         (batch_title(&batch, &counts), verdict(Command::Pause, state, &counts))
     }
@@ -232,8 +232,8 @@ mod tests {
     #[test]
     fn the_segments_fill_the_bar_and_a_single_failure_stays_visible() {
         let mut counts = ResultCounts::default();
-        counts.add(Outcome::Confirmed, None, 4_999);
-        counts.add(Outcome::Unreachable, None, 1);
+        counts.add(Command::Pause, Outcome::Confirmed, None, 4_999);
+        counts.add(Command::Pause, Outcome::Unreachable, None, 1);
         let bar = OutcomeBar::from_counts(Command::Start, &counts);
         let [done, failed] = bar.segments.as_slice() else { panic!("two segments") };
         assert_eq!((done.class, failed.class, done.x), ("done", "failed", 0.0));

@@ -11,7 +11,7 @@ use axum::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::tile_parts::{CLEAR_PLATE, CONNECT, RESUME};
+use super::tile_parts::{CONNECT, RESUME};
 use crate::{
     domain::{access::Role, batch::BatchSpec, command::Command, plate::ClearResult},
     http::dashboard::{
@@ -32,18 +32,9 @@ pub(in crate::http::dashboard) async fn act(
     form: FormData,
 ) -> Result<Response, Failure> {
     who.require(Role::Operator)?;
-    let (code, print_id) = form.text("act").map(|act| act.split_once(':').unwrap_or((act, ""))).unwrap_or_default();
-    let command = match code {
-        CLEAR_PLATE => {
-            let plate = PlateToClear { printer_id: id, print_id: print_id.parse().ok() };
-            let results = dashboard.services.clear_plates(&who, &[plate]).await?;
-            return match results.first().and_then(|(_, result)| refusal(*result)) {
-                None => Ok(Redirect::to(form.back_path()).into_response()),
-                Some(text) => Err(Failure::new(StatusCode::CONFLICT, "printer-plate-not-marked-clear", t(text))),
-            };
-        }
-        RESUME => Command::Resume,
-        CONNECT => Command::Connect,
+    let command = match form.text("act") {
+        Some(RESUME) => Command::Resume,
+        Some(CONNECT) => Command::Connect,
         _ => return Err(Failure::invalid_form()),
     };
     let plan = BatchPlan { ids: vec![id], spec: BatchSpec::new(command) };

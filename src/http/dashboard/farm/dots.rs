@@ -1,15 +1,9 @@
 //! The densest view of a farm: one small square per printer, grouped by tag and coloured by state.
 
-use std::collections::BTreeMap;
-
 use askama::Template;
 use uuid::Uuid;
 
-use super::{
-    status_group::StatusGroup,
-    tile_cache::{PrinterEntry, natural_sort_key},
-};
-use crate::http::dashboard::messages::t;
+use super::{order::group_by_tag, status_group::StatusGroup, tile_cache::PrinterEntry};
 
 /// Class names for farms of up to this many printers. Fewer printers have larger squares.
 const SIZES: [(usize, &str); 8] = [
@@ -46,24 +40,20 @@ pub(in crate::http::dashboard) struct Dots {
 }
 
 impl Dots {
-    /// Groups the printers by their first tag in natural order, those without a tag last. Within a group, printers keep
-    /// their order.
+    /// Groups the printers by their first tag.
     pub fn from_entries<'a>(entries: impl IntoIterator<Item = &'a PrinterEntry>) -> Self {
-        let mut groups: BTreeMap<(bool, String), DotGroup> = BTreeMap::new();
-        let mut count = 0;
-        for entry in entries {
-            count += 1;
-            let details = &entry.view.printer.details;
-            let tag = details.tags.first().map(String::as_str);
-            let key = (tag.is_none(), tag.map(natural_sort_key).unwrap_or_default());
-            let group = groups.entry(key).or_insert_with(|| DotGroup {
-                tag: tag.unwrap_or_else(|| t("farm-no-tag")).to_owned(),
-                dots: Vec::new(),
-            });
-            group.dots.push(Dot { id: entry.id(), name: details.name.clone(), group: entry.group });
-        }
+        let dot = |entry: &PrinterEntry| Dot {
+            id: entry.id(),
+            name: entry.view.printer.details.name.clone(),
+            group: entry.group,
+        };
+        let groups = group_by_tag(entries)
+            .into_iter()
+            .map(|section| DotGroup { tag: section.heading, dots: section.entries.into_iter().map(dot).collect() });
+        let groups: Vec<DotGroup> = groups.collect();
+        let count: usize = groups.iter().map(|group| group.dots.len()).sum();
         let size = SIZES.iter().find(|(most, _)| count <= *most).map_or("any-number", |(_, size)| size);
-        Self { size, groups: groups.into_values().collect() }
+        Self { size, groups }
     }
 
     /// Returns whether the tags need headings: all printers of a farm without tags are one group.

@@ -1,8 +1,11 @@
 //! The order of printers on the farm page, and the sections that they are shown in.
 
-use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeMap, ops::Deref, sync::Arc};
 
-use super::{status_group::StatusGroup, tile_cache::PrinterEntry};
+use super::{
+    status_group::StatusGroup,
+    tile_cache::{PrinterEntry, natural_sort_key},
+};
 use crate::{
     domain::{command::string_enum, state::Reachability},
     http::dashboard::messages::t,
@@ -111,17 +114,21 @@ pub(super) fn arrange(
     ]
 }
 
-/// Returns a section for each first tag, in the order of the tags. Printers without a tag come last.
-pub(super) fn group_by_tag(entries: Vec<Arc<PrinterEntry>>) -> Vec<FarmSection<Arc<PrinterEntry>>> {
-    let mut groups: BTreeMap<(bool, String), Vec<Arc<PrinterEntry>>> = BTreeMap::new();
+/// Returns a section for each first tag, in natural order. Printers without a tag come last. Within a section, printers keep
+/// their order.
+pub(super) fn group_by_tag<T: Deref<Target = PrinterEntry>>(
+    entries: impl IntoIterator<Item = T>,
+) -> Vec<FarmSection<T>> {
+    let mut groups: BTreeMap<(bool, String), FarmSection<T>> = BTreeMap::new();
     for entry in entries {
-        let tag = entry.view.printer.details.tags.first().cloned().unwrap_or_default();
-        groups.entry((tag.is_empty(), tag)).or_default().push(entry);
+        let tag = entry.view.printer.details.tags.first().cloned();
+        let key = (tag.is_none(), tag.as_deref().map(natural_sort_key).unwrap_or_default());
+        let section = groups.entry(key).or_insert_with(|| FarmSection {
+            id: "",
+            heading: tag.unwrap_or_else(|| t("farm-untagged").to_owned()),
+            entries: Vec::new(),
+        });
+        section.entries.push(entry);
     }
-    let sections = groups.into_iter().map(|((is_untagged, tag), entries)| FarmSection {
-        id: "",
-        heading: if is_untagged { t("farm-untagged").to_owned() } else { tag },
-        entries,
-    });
-    sections.collect()
+    groups.into_values().collect()
 }

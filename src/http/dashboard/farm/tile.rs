@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock,
     domain::{
-        command::{CommandRow, Effect, Outcome, Reason},
+        command::{CommandRow, Effect, Outcome},
         production::{Production, ServiceState},
         state::{PrinterState, Reachability},
     },
@@ -52,8 +52,6 @@ pub(in crate::http::dashboard) struct LastCommand {
 impl LastCommand {
     fn from_row(row: &CommandRow) -> Option<Self> {
         let result = result_labels(row);
-        // There was nothing to do, so the user need not act.
-        let had_nothing_to_do = matches!(row.reason, Some(Reason::NotActive | Reason::AlreadyPrinting));
         let label = match row.outcome {
             Outcome::Confirmed => result.label.to_owned(),
             _ => format!("{}: {}", labels::command_label(row.resolved_command.unwrap_or(row.command)), result.label),
@@ -66,7 +64,6 @@ impl LastCommand {
                 // The effect that was observed later overrides the outcome.
                 Some(settled) if settled.effect == Effect::Done => "good",
                 Some(_) => "bad",
-                None if had_nothing_to_do => "quiet",
                 None => result.class,
             },
             at: TimeElement::time_of_day(row.finished_at?),

@@ -51,15 +51,13 @@ impl TileFile {
 /// The one action of a tile.
 #[derive(PartialEq)]
 pub(in crate::http::dashboard) struct TileAction {
-    /// As in the form of `POST /printers/{id}/act`.
+    /// As in the form of `POST /printers/{id}/act`. Empty: another route.
     pub code: &'static str,
     pub label: &'static str,
     /// Opens the page of the printer, where the user decides.
     pub is_link: bool,
 }
 
-/// Marks the plate as clear. The form appends the id of the print.
-pub(in crate::http::dashboard) const CLEAR_PLATE: &str = "clear";
 /// Resumes a print that was paused at the printer.
 pub(in crate::http::dashboard) const RESUME: &str = "resume";
 /// Connects OctoPrint to the printer.
@@ -71,7 +69,7 @@ impl TileAction {
         let button = |code, label| Some(Self { code, label: t(label), is_link: false });
         let link = |label| Some(Self { code: "", label: t(label), is_link: true });
         match group {
-            StatusGroup::PlateOccupied => button(CLEAR_PLATE, "word-mark-clear"),
+            StatusGroup::PlateOccupied => button("", "word-mark-clear"),
             StatusGroup::PausedAtPrinter => button(RESUME, "word-resume"),
             StatusGroup::Error => button(CONNECT, "word-connect"),
             StatusGroup::AccessRefused => link("farm-fix-access"),
