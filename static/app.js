@@ -804,7 +804,9 @@ const watcher = new IntersectionObserver((seen) => {
 });
 
 function followPicture(picture) {
-  const said = picture.parentElement.querySelector("[data-said]");
+  const said = document.createElement("span");
+  said.className = "hint";
+  picture.after(said);
   let begun = performance.now();
   let came = 0;
   const settled = () => { begun = 0; };
@@ -831,23 +833,21 @@ function followPicture(picture) {
 
 /** Adds the camera image to a tile that was added to a page with cameras. */
 function showPicture(tile) {
-  const shot = document.querySelector(".cameras .shot")?.cloneNode(true);
-  if (!shot) return;
-  const picture = shot.querySelector("[data-camera]");
-  const id = tile.id.slice(2);
-  picture.src = `/printers/${id}/camera`;
+  if (!document.querySelector(".cameras")) return;
+  const shot = document.createElement("div");
+  shot.className = "shot";
+  const picture = document.createElement("img");
+  picture.src = `/printers/${tile.id.slice(2)}/camera`;
   picture.alt = nameOf(tile);
-  picture.className = "";
-  shot.htmlFor = "c-" + id;
-  shot.querySelector("[data-said]").textContent = "";
+  shot.append(picture);
   tile.querySelector(".pick").after(shot);
   followPicture(picture);
 }
 
-if (document.querySelector("[data-camera]")) {
-  document.querySelectorAll("[data-camera]").forEach(followPicture);
+if (document.querySelector(".shot img")) {
+  document.querySelectorAll(".shot img").forEach(followPicture);
   setInterval(() => {
-    if (!document.hidden) document.querySelectorAll("[data-camera]").forEach((picture) => picture.look());
+    if (!document.hidden) document.querySelectorAll(".shot img").forEach((picture) => picture.look());
   }, LOOK_MS);
 }
 

@@ -7,6 +7,7 @@ mod batches;
 mod days;
 mod farm;
 mod files;
+mod large_farm;
 mod maintenance;
 mod no_script;
 mod notice;

@@ -260,7 +260,7 @@ async fn on_a_phone_a_printer_that_waits_is_found_seen_and_cleared_in_five_taps(
     day.tap("#strip .is-todo").await;
     day.until_true("only that printer", "return document.querySelectorAll('.farm .tile').length === 1").await;
     day.tap(".farm .name").await;
-    let camera = "const shot = document.querySelector('[data-camera]'); return Boolean(shot) && shot.getBoundingClientRect().top < 844";
+    let camera = "const shot = document.querySelector('.shot img'); return Boolean(shot) && shot.getBoundingClientRect().top < 844";
     day.until_true("the camera", camera).await;
     day.tap(".act-now button").await;
     day.until_includes(".tile .state", "Ready").await;
