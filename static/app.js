@@ -459,7 +459,7 @@ document.addEventListener("click", (event) => {
 // --- Preview of commands ---------------------------------------------------------------------------------------------
 
 function refreshForecast(now = false) {
-  if (!byId("forecast")) return;
+  if (!byId("count")) return;
   const selected = picks().filter((box) => box.checked);
   if (selected.length === 0) {
     clearTimeout(forecastTimer);
@@ -586,7 +586,7 @@ function showInBar(content) {
   line.hidden = false;
   byId("act").classList.add("follows");
   byId("act").classList.remove("idle");
-  byId("others-menu").open = false;
+  if (byId("others-menu")) byId("others-menu").open = false;
 }
 
 /** Leaves only these printers selected. */
@@ -606,6 +606,7 @@ async function followBatch(id) {
     if (part.dataset.final === "true") {
       keepSelected((part.dataset.failed ?? "").split(" ").filter(Boolean));
       showSelection();
+      dispatchEvent(new Event("batch-end"));
       return;
     }
   }

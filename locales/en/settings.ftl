@@ -9,4 +9,4 @@ settings-title = Settings
 settings-tokens-hint = Keys of ERP systems, slicers and scripts.
 settings-users-hint = Who may log in, and with which role.
 settings-webhooks-hint = Send events to other programs.
-settings-yours = Yours
+settings-yours = Your account

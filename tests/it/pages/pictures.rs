@@ -54,7 +54,7 @@ const PAGES: &[(&str, &str)] = &[
 type Form = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
 const FORMS: &[Form] = &[
-    ("confirm", "/batches/preview", &[("command", "cancel"), ("printer_id", "{printer}"), ("printer_id", "{halted}")]),
+    ("confirm", "/batches", &[("command", "cancel"), ("printer_id", "{printer}"), ("printer_id", "{halted}")]),
     ("start", "/batches/start", &[("command", "start"), ("printer_id", "{printer}"), ("printer_id", "{halted}")]),
     ("tags", "/printers/tags", &[("printer_id", "{printer}"), ("printer_id", "{halted}")]),
 ];

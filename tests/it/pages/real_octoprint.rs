@@ -20,22 +20,25 @@ use crate::support::{
 /// Fills the field of a form.
 const FILL_FIELD: &str = "const field = document.querySelector(`[name=${arguments[0]}]`); field.value = arguments[1];
     field.dispatchEvent(new Event('input', { bubbles: true })); return true";
-/// Clicks the button of a command on a printer's page, and confirms it.
-async fn run_command(browser: &Browser, page: &str, word: &str, shown: &str) {
-    browser.open(page).await;
-    browser.evaluate(&format!("document.querySelector('[name=command][value={word}]').click()")).await;
-    let is_batch_page = "return location.pathname.startsWith('/batches')";
-    browser.until_true("the page of the batch or its confirmation", is_batch_page).await;
-    if browser.evaluate("return !document.getElementById('live')").await == true {
-        browser.evaluate("document.querySelector('main form button:not([disabled])').click()").await;
-    }
-    let done = format!("return document.getElementById('live')?.innerText.includes('{shown}') ?? false");
-    browser.until_true(&format!("the batch tells that {word} is done"), &done).await;
+/// Clicks the button of a command on a printer's page, and confirms it. The result is shown on the same page.
+async fn run_command(browser: &Browser, word: &str, shown: &str) {
+    let page = browser.url().await;
+    let button = format!("document.querySelector('[name=command][value={word}]')");
+    browser.until_true(&format!("{word} is offered"), &format!("return {button} !== null")).await;
+    browser.evaluate(&format!("{button}.click()")).await;
+    let answered =
+        "return document.querySelector('dialog #confirm') !== null || !document.getElementById('done-line').hidden";
+    browser.until_true("a question or a result", answered).await;
+    browser.evaluate("document.querySelector('dialog #confirm button:not([disabled])')?.click()").await;
+    let done = format!("return document.getElementById('done-line').innerText.includes('{shown}')");
+    browser.until_true(&format!("the page shows that {word} is done"), &done).await;
+    assert_eq!(browser.url().await, page);
+    browser.evaluate("document.querySelector('#done-line .close').click()").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser, which tests/run provides"]
-async fn a_printer_is_added_and_controlled_with_the_pages_only() {
+async fn a_printer_is_added_controlled_maintained_and_stopped_with_the_pages_only() {
     let browser = needs!(Browser::start().await);
     let printer = needs!(OctoPrintInstance::start(OctoPrintVersion::V1).await);
     let server = TestServer::start().await;
@@ -51,9 +54,9 @@ async fn a_printer_is_added_and_controlled_with_the_pages_only() {
     let shown =
         "return location.pathname.length > 30 && document.querySelector('.tile .state')?.innerText.includes('Ready')";
     browser.until_true("the printer's page shows it as ready", shown).await;
-    let page = browser.url().await;
 
-    browser.open(&page).await;
+    let uploads = "return Boolean(document.querySelector('[data-upload]'))";
+    browser.until_true("files can be uploaded, without a reload", uploads).await;
     let choose = "const files = new DataTransfer();
         files.items.add(new File(['G4 P200\\n'.repeat(900)], 'part.gcode'));
         const form = document.querySelector('[data-upload]');
@@ -65,27 +68,51 @@ async fn a_printer_is_added_and_controlled_with_the_pages_only() {
         "return document.querySelector('.mark-good')?.closest('tr')?.innerText.includes('part.gcode') ?? false";
     browser.until_true("the file is uploaded and selected", selected).await;
 
-    run_command(&browser, &page, "start", "Started").await;
-    browser.open(&page).await;
     let state = |word: &str| format!("return document.querySelector('.tile .state').innerText.includes('{word}')");
+    run_command(&browser, "start", "Started").await;
     browser.until_true("the page shows the print", &state("Printing")).await;
-    run_command(&browser, &page, "pause", "Paused").await;
-    browser.open(&page).await;
+    run_command(&browser, "pause", "Paused").await;
     browser.until_true("the page shows the pause", &state("Paused")).await;
-    run_command(&browser, &page, "resume", "Resumed").await;
-    run_command(&browser, &page, "pause", "Paused").await;
-    run_command(&browser, &page, "cancel", "Cancelled").await;
-    browser.open(&page).await;
+    run_command(&browser, "resume", "Resumed").await;
+    run_command(&browser, "pause", "Paused").await;
+    run_command(&browser, "cancel", "Cancelled").await;
     browser.until_true("the plate is occupied", &state("Plate occupied")).await;
     browser.evaluate("document.querySelector('.act-now button').click()").await;
     browser.until_true("the plate is clear", &state("Ready")).await;
 
-    browser.open(&page).await;
+    // Maintenance: nothing can be started until the printer is back.
+    let take_out = "document.querySelector('#service [name=note]').value = 'Change the nozzle';
+        document.querySelector('#service [value=out_of_service]').click()";
+    browser.evaluate(take_out).await;
+    let text = "return document.querySelector('.tile').innerText.includes('Change the nozzle')";
+    browser.until_true("the tile shows the reason", text).await;
+    let starts = "return document.querySelectorAll('#commands .acts [value=start]').length";
+    assert_eq!(browser.evaluate(starts).await, 0);
+    browser.evaluate("document.querySelector('#service [value=in_service]').click()").await;
+    browser.until_true("the printer is back", &state("Ready")).await;
+
+    // An emergency stop closes the connection to the printer. Then it is connected again.
+    run_command(&browser, "start", "Started").await;
+    browser.until_true("the page shows the second print", &state("Printing")).await;
+    run_command(&browser, "emergency_stop", "Stopped").await;
+    browser
+        .until_true(
+            "connecting is the way back",
+            "return Boolean(document.querySelector('#commands .acts [value=connect]'))",
+        )
+        .await;
+    run_command(&browser, "connect", "Connected").await;
+    browser.until_true("the plate has a part on it", &state("Plate occupied")).await;
+
     let count_rows = "return document.querySelectorAll('#history .log > li:not(.a-print)').length";
-    assert_eq!(browser.evaluate(count_rows).await, 5, "each command is in the history");
-    let print = browser.evaluate("return document.querySelector('#history .a-print').innerText").await;
-    let print = print.as_str().expect("a text");
-    assert!(print.contains("part.gcode") && print.contains("Cancelled"), "{print}");
+    assert_eq!(browser.evaluate(count_rows).await, 8, "each command is in the history, without a reload");
+    let prints = browser
+        .evaluate("return [...document.querySelectorAll('#history .a-print')].map((one) => one.innerText)")
+        .await;
+    let prints: Vec<&str> = prints.as_array().expect("a list").iter().filter_map(serde_json::Value::as_str).collect();
+    assert_eq!(prints.len(), 2, "{prints:?}");
+    assert!(prints[1].contains("part.gcode") && prints[1].contains("Cancelled"), "{prints:?}");
+    assert!(prints[0].contains("part.gcode") && prints[0].contains("Failed"), "{prints:?}");
     browser.close().await;
     server.stop().await;
 }
