@@ -1,5 +1,6 @@
 //! Measures a farm page with many changes: 1,000 printers that are polled every 2 s and show a new percentage after
-//! each poll. One real browser and 19 simulated browsers read the same stream.
+//! each poll. One real browser and 19 simulated browsers read the same stream. Compares the first paint of the page with
+//! that of a static page with the same HTML, which a server without any work sends.
 //!
 //! `cargo bench --bench dashboard`, with PRINTYARD_TEST_CHROMIUM and PRINTYARD_TEST_CHROMEDRIVER set as `tests/run` does.
 //!
@@ -13,6 +14,7 @@ mod it;
 mod support;
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -20,6 +22,11 @@ use std::{
     time::Duration,
 };
 
+use axum::{
+    Router,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
 use it::browser::Browser;
 use serde_json::json;
 use support::{Farm, Server, TOKEN, wait_until};
@@ -36,6 +43,9 @@ const READERS: usize = 19;
 const SETTLE_TIME: Duration = Duration::from_secs(10);
 const BASELINE_TIME: Duration = Duration::from_secs(20);
 const MEASURED_TIME: Duration = Duration::from_secs(60);
+/// How often each page is opened for its first paint.
+const PAINTS: usize = 9;
+const FIRST_PAINT: &str = "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null";
 
 /// Stores the state text of each tile by its element id, and records long tasks.
 const START_RECORDING: &str = r#"
@@ -94,8 +104,20 @@ async fn measure(farm: &Farm) {
     let changed = browser.evaluate("return others()").await;
     assert!(changed.as_u64().is_some_and(|n| n as usize > PRINTERS * 9 / 10), "too few tiles changed: {changed}");
 
+    let static_url = serve_static_page(&server, &page, &cookie).await;
+    let (mut ours, mut fixed) = (Vec::new(), Vec::new());
+    for _ in 0..PAINTS {
+        ours.push(first_paint(&browser, &server.url).await);
+        fixed.push(first_paint(&browser, &static_url).await);
+    }
+
     println!("{PRINTERS} printers that change every 2 s, {} pages that follow them", READERS + 1);
     println!("page, CSS, JavaScript     {:.1}, {:.1}, {:.1} kB as sent", sizes[0], sizes[1], sizes[2]);
+    println!(
+        "first paint               {:.0} ms, a static page {:.0} ms (medians of {PAINTS})",
+        median(ours),
+        median(fixed)
+    );
     println!("longest task of the page  {:.0} ms  (target: at most 100)", tasks.iter().copied().fold(0.0, f64::max));
     println!("tasks over 50 ms          {}", tasks.len());
     println!("to each browser           {:.1} kB/s  (target: at most 60)", rate as f64 / 1_000.0);
@@ -105,6 +127,60 @@ async fn measure(farm: &Farm) {
     );
     println!("of that, nobody looking   {baseline:.1} %");
     browser.close().await;
+}
+
+/// Serves the HTML of a page and its styles from memory, without scripts. Returns the address.
+async fn serve_static_page(server: &Server, page: &str, cookie: &str) -> String {
+    let (mut html, mut rest) = (String::new(), page);
+    while let Some((before, after)) = rest.split_once("<script") {
+        html.push_str(before);
+        rest = after.split_once("</script>").map_or("", |(_, rest)| rest);
+    }
+    html.push_str(rest);
+    let is_asset = |part: &&str| part.starts_with("/static/");
+    let links = html.split('"').filter(is_asset).map(str::to_owned);
+    let mut files = HashMap::new();
+    for path in links.chain(["/static/vendor/inter-latin.woff2".to_owned()]) {
+        let request = server.client.get(format!("{}{path}", server.url)).header("cookie", cookie);
+        let response = request.send().await.expect("an asset");
+        let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.to_owned();
+        let path = path.split('?').next().unwrap_or_default().to_owned();
+        files.insert(path, (kind, response.bytes().await.expect("its bytes")));
+    }
+    files.insert("/".to_owned(), ("text/html; charset=utf-8".to_owned(), html.into()));
+    let router = Router::new()
+        .fallback(serve_file)
+        .layer(tower_http::compression::CompressionLayer::new())
+        .with_state(Arc::new(files));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
+
+type StaticFiles = HashMap<String, (String, bytes::Bytes)>;
+
+async fn serve_file(State(files): State<Arc<StaticFiles>>, request: Request) -> Response {
+    match files.get(request.uri().path()) {
+        Some((kind, bytes)) => ([("content-type", kind.clone())], bytes.clone()).into_response(),
+        None => axum::http::StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// Opens a page and returns its first contentful paint in milliseconds.
+async fn first_paint(browser: &Browser, url: &str) -> f64 {
+    browser.open("about:blank").await;
+    browser.open(&format!("{url}/")).await;
+    browser
+        .until_true("the page is painted", "return performance.getEntriesByName('first-contentful-paint').length > 0")
+        .await;
+    browser.evaluate(FIRST_PAINT).await.as_f64().expect("a number")
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// Returns the percentage of a core that the server uses.

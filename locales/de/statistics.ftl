@@ -18,7 +18,6 @@ statistics-days = { $n ->
 }
 statistics-download-csv = Tageswerte als CSV herunterladen
 statistics-failures-by-printer = Drucke ohne Erfolg, nach Drucker
-statistics-from-date = Von
 statistics-kept-days = Die Summen bis { $day } enthalten auch Drucke nach Tagen einer früheren Zeitzone: Diese Drucke sind gelöscht und können nicht neu gezählt werden.
 statistics-meaning = Erläuterungen
 statistics-more-printers = { $n ->
@@ -57,7 +56,6 @@ statistics-step-start = Ab
 statistics-success = Erfolg
 statistics-success-meaning = Anteil der fertigen Drucke an allen fertigen, fehlgeschlagenen und abgebrochenen Drucken. Drucke mit unbekanntem Ende zählen nicht.
 statistics-title = Statistik
-statistics-to-date = Bis
 statistics-utilisation = Auslastung
 statistics-utilisation-chart = Diagramm der Auslastung im Zeitverlauf; die Tabelle darunter enthält die Zahlen
 statistics-utilisation-meaning = Anteil der Druckzeit an der Zeit, in der die Drucker hier eingetragen waren, Tag und Nacht, ein- oder ausgeschaltet. Entfernte Drucker haben keine Auslastung.

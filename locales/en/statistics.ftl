@@ -18,7 +18,6 @@ statistics-days = { $n ->
 }
 statistics-download-csv = Download daily CSV
 statistics-failures-by-printer = Prints without success, by printer
-statistics-from-date = From
 statistics-kept-days = Sums up to { $day } also have prints by days of an earlier time zone: these prints are deleted and cannot be counted again.
 statistics-meaning = Definitions
 statistics-more-printers = { $n ->
@@ -57,7 +56,6 @@ statistics-step-start = From
 statistics-success = Success
 statistics-success-meaning = Done prints as a share of all done, failed and cancelled prints. Prints whose end was not seen do not count.
 statistics-title = Statistics
-statistics-to-date = To
 statistics-utilisation = Utilisation
 statistics-utilisation-chart = Chart of utilisation over time; the table below has the numbers
 statistics-utilisation-meaning = Print time as a share of the time for which the printers were registered, day and night, switched on or off. Removed printers have no utilisation.

@@ -1,6 +1,6 @@
 //! Helpers for list filters: URLs that keep the filter, dates, and printers by name.
 
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{Datelike, NaiveDate};
 use uuid::Uuid;
 
 use super::messages::t_with;
@@ -22,23 +22,20 @@ pub(super) fn href(path: &str, fields: &[(&str, &str)]) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-/// Parses a typed date. Reports an invalid one in `problems`.
-pub(super) fn parse_day(text: &str, problems: &mut Vec<String>) -> Option<NaiveDate> {
+/// Parses a typed date into the number of its day, counted from 1970-01-01. Reports an invalid one in `problems`.
+pub(super) fn parse_day(text: &str, problems: &mut Vec<String>) -> Option<i64> {
     let text = non_empty(text)?;
     // Years that databases can calculate with.
-    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|day| {
-        use chrono::Datelike;
-        (1970..10_000).contains(&day.year())
-    });
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|day| (1970..10_000).contains(&day.year()));
     if day.is_none() {
         problems.push(t_with("audit-date-invalid", &[("text", &text)]));
     }
-    day
+    day.map(epoch_day)
 }
 
-/// Returns the start of a day, or of the day that is `days_later` days after it.
-pub(super) fn start_of_day(day: NaiveDate, days_later: u64) -> Option<DateTime<Utc>> {
-    Some(day.checked_add_days(Days::new(days_later))?.and_hms_opt(0, 0, 0)?.and_utc())
+/// Returns the number of a day, counted from 1970-01-01.
+pub(super) fn epoch_day(day: NaiveDate) -> i64 {
+    (day - NaiveDate::default()).num_days()
 }
 
 /// Finds a printer by its name or id. Reports an unknown one in `problems`.
@@ -66,7 +63,7 @@ mod tests {
         assert_eq!(href("/prints", &[("tag", "a&b"), ("result", "done")]), "/prints?tag=a%26b&result=done");
         let mut problems = Vec::new();
         assert_eq!(parse_day("", &mut problems), None);
-        assert_eq!(parse_day(" 2026-12-03 ", &mut problems), NaiveDate::from_ymd_opt(2026, 12, 3));
+        assert_eq!(parse_day(" 2026-12-03 ", &mut problems), Some(20_790));
         assert!(problems.is_empty());
         for text in ["03.12.2026", "2026-13-01", "9999999-01-01", "0001-01-01"] {
             assert_eq!(parse_day(text, &mut problems), None);

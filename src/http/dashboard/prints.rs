@@ -14,7 +14,6 @@ use super::{
     Dashboard, filters, labels, list_filters,
     page::{Failure, PageFrame, Visitor, render_html},
     printers::history::PrintRow,
-    statistics::epoch_day,
 };
 use crate::{
     domain::calendar::Calendar,
@@ -54,8 +53,8 @@ impl PrintsParams {
 
     fn to_filter(&self, choices: &FilterChoices, calendar: Calendar) -> (PrintFilter, Vec<String>) {
         let mut problems = Vec::new();
-        let since = list_filters::parse_day(&self.from, &mut problems).map(epoch_day);
-        let until = list_filters::parse_day(&self.to, &mut problems).map(|day| epoch_day(day) + 1);
+        let since = list_filters::parse_day(&self.from, &mut problems);
+        let until = list_filters::parse_day(&self.to, &mut problems).map(|day| day + 1);
         let (since, until) = (since.map(|day| calendar.day_start(day)), until.map(|day| calendar.day_start(day)));
         let names = choices.printers.iter().map(|(id, name)| (*id, name.as_str()));
         let printer_id = list_filters::find_printer(&self.printer, names, &mut problems);

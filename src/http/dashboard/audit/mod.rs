@@ -23,6 +23,7 @@ use crate::{
     domain::{
         access::Role,
         audit::{Action, AuditFilter, CheckedRecord},
+        calendar::Calendar,
     },
     http::api::audit,
     service::access::Principal,
@@ -88,11 +89,10 @@ impl AuditParams {
     }
 
     /// Returns the filter, and the errors of invalid parameters.
-    fn to_filter(&self, printers: &HashMap<Uuid, String>) -> (AuditFilter, Vec<String>) {
+    fn to_filter(&self, printers: &HashMap<Uuid, String>, calendar: Calendar) -> (AuditFilter, Vec<String>) {
         let mut problems = Vec::new();
-        let since =
-            list_filters::parse_day(&self.from, &mut problems).and_then(|day| list_filters::start_of_day(day, 0));
-        let until = list_filters::parse_day(&self.to, &mut problems).and_then(|day| list_filters::start_of_day(day, 1));
+        let since = list_filters::parse_day(&self.from, &mut problems).map(|day| calendar.day_start(day));
+        let until = list_filters::parse_day(&self.to, &mut problems).map(|day| calendar.day_start(day + 1));
         let known = printers.iter().map(|(id, name)| (*id, name.as_str()));
         let printer_id = list_filters::find_printer(&self.printer, known, &mut problems);
         let actor = list_filters::non_empty(&self.who).map(str::to_owned);
@@ -107,7 +107,7 @@ pub(super) async fn list(
 ) -> Result<Html<String>, Failure> {
     who.require(Role::Admin)?;
     let names = load_names(&dashboard, &who).await?;
-    let (filter, problems) = params.to_filter(&names.printers);
+    let (filter, problems) = params.to_filter(&names.printers, dashboard.services.calendar());
     let limit = i64::try_from(ROWS_PER_PAGE + 1).unwrap_or(i64::MAX);
     let mut found = Vec::new();
     // Without the invalid part of the filter, the list would be too long and look correct.
@@ -137,7 +137,8 @@ pub(super) async fn download_csv(
     Query(params): Query<AuditParams>,
 ) -> Result<Response, Failure> {
     who.require(Role::Admin)?;
-    let (filter, problems) = params.to_filter(&load_names(&dashboard, &who).await?.printers);
+    let (filter, problems) =
+        params.to_filter(&load_names(&dashboard, &who).await?.printers, dashboard.services.calendar());
     if let Some(problem) = problems.into_iter().next() {
         return Err(Failure::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, "failure-invalid", problem + "."));
     }

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     domain::{
         batch::{Batch, BatchFilter, BatchState, ResultSummary},
+        calendar::Calendar,
         command::Command,
     },
     http::dashboard::{
@@ -58,7 +59,7 @@ impl BatchListParams {
     }
 
     /// Returns the filter, and the errors of invalid parameters.
-    fn to_filter(&self) -> (BatchFilter, Vec<String>) {
+    fn to_filter(&self, calendar: Calendar) -> (BatchFilter, Vec<String>) {
         let mut problems = Vec::new();
         let since = list_filters::parse_day(&self.since, &mut problems);
         let text = |text: &str| list_filters::non_empty(text).map(str::to_owned);
@@ -67,7 +68,7 @@ impl BatchListParams {
             command: Command::parse(&self.command),
             external_ref: text(&self.external_ref),
             created_by: text(&self.by),
-            since: since.and_then(|day| list_filters::start_of_day(day, 0)),
+            since: since.map(|day| calendar.day_start(day)),
             visible_tags: None,
         };
         (filter, problems)
@@ -124,7 +125,7 @@ pub(in crate::http::dashboard) async fn show(
     Visitor(who): Visitor,
     Query(params): Query<BatchListParams>,
 ) -> Result<Html<String>, Failure> {
-    let (filter, problems) = params.to_filter();
+    let (filter, problems) = params.to_filter(dashboard.services.calendar());
     let mut found = Vec::new();
     // Without the invalid part of the filter, the list would be too long and look correct.
     if problems.is_empty() {

@@ -99,12 +99,12 @@ impl StatisticsParams {
     /// Returns the days of the period; the end is exclusive.
     fn period(&self, today: i64, problems: &mut Vec<String>) -> Range<i64> {
         let (from, to) = (list_filters::parse_day(&self.from, problems), list_filters::parse_day(&self.to, problems));
-        let last = to.map_or(today, |day| epoch_day(day).min(today));
+        let last = to.map_or(today, |day| day.min(today));
         let days = list_filters::non_empty(&self.days)
             .and_then(|days| days.parse().ok())
             .filter(|days| PERIOD_CHOICES.contains(days));
         let default_first = last + 1 - days.unwrap_or(DEFAULT_PERIOD_DAYS);
-        let first = from.map_or(default_first, epoch_day);
+        let first = from.unwrap_or(default_first);
         if first > last {
             problems.push(t("statistics-period-reversed").to_owned());
         } else if last - first >= MAX_PERIOD_DAYS {
@@ -114,11 +114,6 @@ impl StatisticsParams {
         }
         today + 1 - DEFAULT_PERIOD_DAYS..today + 1
     }
-}
-
-/// Returns the number of a day, counted from 1970-01-01.
-pub(super) fn epoch_day(day: NaiveDate) -> i64 {
-    (day - NaiveDate::default()).num_days()
 }
 
 fn day_name(day: i64) -> String {
@@ -358,7 +353,7 @@ mod tests {
 
     #[test]
     fn an_invalid_period_is_reported_and_replaced_by_the_default() {
-        let day = |text: &str| epoch_day(text.parse().expect("a day"));
+        let day = |text: &str| list_filters::epoch_day(text.parse().expect("a day"));
         let today = day("2026-06-15");
         let period = |days: &str, from: &str, to: &str| {
             let params =
