@@ -882,6 +882,22 @@ document.addEventListener("submit", (event) => {
   request.send(new FormData(form));
 });
 
+// A file that is dropped on the form is sent at once.
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  document.addEventListener(kind, (event) => {
+    const form = event.target.closest?.("[data-upload]");
+    if (!form || !event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault();
+    form.classList.toggle("over", kind === "dragover");
+    const file = kind === "drop" ? event.dataTransfer.files[0] : null;
+    if (!file) return;
+    const one = new DataTransfer();
+    one.items.add(file);
+    form.querySelector("[type=file]").files = one.files;
+    form.requestSubmit(form.querySelector("button"));
+  });
+}
+
 localise(document);
 showSelection();
 follow();

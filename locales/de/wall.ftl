@@ -11,4 +11,4 @@ wall-no-printers = Keine Drucker vorhanden
 wall-plates = Belegte Platten
 wall-screen = Wandbildschirm
 wall-state-count = Drucker nach Zustand
-wall-to-do = Zu erledigen
+wall-to-do = Zu tun

@@ -57,13 +57,12 @@ async fn a_printer_is_added_controlled_maintained_and_stopped_with_the_pages_onl
 
     let uploads = "return Boolean(document.querySelector('[data-upload]'))";
     browser.until_true("files can be uploaded, without a reload", uploads).await;
-    let choose = "const files = new DataTransfer();
-        files.items.add(new File(['G4 P200\\n'.repeat(900)], 'part.gcode'));
+    let drop = "const dropped = new DataTransfer();
+        dropped.items.add(new File(['G4 P200\\n'.repeat(900)], 'part.gcode'));
         const form = document.querySelector('[data-upload]');
-        form.querySelector('[type=file]').files = files.files;
         form.querySelector('[name=select]').checked = true;
-        form.querySelector('button').click()";
-    browser.evaluate(choose).await;
+        form.dispatchEvent(new DragEvent('drop', { dataTransfer: dropped, bubbles: true, cancelable: true }))";
+    browser.evaluate(drop).await;
     let selected =
         "return document.querySelector('.mark-good')?.closest('tr')?.innerText.includes('part.gcode') ?? false";
     browser.until_true("the file is uploaded and selected", selected).await;
