@@ -124,7 +124,8 @@ fn tiles<'a>(entries: impl Iterator<Item = &'a PrinterEntry>, most: usize) -> Ve
 fn next_to_end<'a>(entries: &[&'a PrinterEntry]) -> Vec<&'a PrinterEntry> {
     let mut ending: Vec<&PrinterEntry> =
         entries_of(entries, StatusGroup::Printing).filter(|entry| entry.ends_at().is_some()).collect();
-    ending.sort_by_key(|entry| entry.ends_at());
+    // The key is read once for each printer: it changes when the printer is observed, also during the sort.
+    ending.sort_by_cached_key(|entry| entry.ends_at());
     ending
 }
 

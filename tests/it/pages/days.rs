@@ -218,6 +218,30 @@ async fn nothing_is_lost_while_the_server_is_away_the_session_ends_or_a_printer_
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser, which tests/run provides"]
+async fn two_people_act_at_once_and_the_later_one_sees_what_was_left() {
+    let mut day = Day::new(needs!(Browser::start().await));
+    let (server, _farm, ids) = start_server_with_farm(3).await;
+    let file = json!({"path": "long/vase.gcode"});
+    let start = json!({"command": "start", "select": {"all": true}, "file": file});
+    server.post_and_wait("/api/v1/batches", start).await;
+    visit(&day.browser, &server, "operator", "/?sort=name").await;
+    day.until_true("all print", "return document.querySelectorAll('.farm .is-printing').length === 3").await;
+    day.press("a", CTRL).await;
+    day.click("#act [value=cancel]").await;
+    day.until_includes("dialog #confirm", "Cancel 3 prints?").await;
+    // Another person cancels one of them while the question is open.
+    let other = json!({"command": "cancel", "select": {"printer_ids": [ids[0]]}});
+    server.post_and_wait("/api/v1/batches", other).await;
+    server.until_state(&ids[0], "operational").await;
+    day.click("dialog #confirm .danger").await;
+    day.until_includes("#bar-batch[data-final=true] .verdict", "2 of 2 cancelled · 1 left as it is: without a print")
+        .await;
+    day.until_true("all ended", "return document.querySelectorAll('.farm .is-plate').length === 3").await;
+    day.end(server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser, which tests/run provides"]
 async fn a_wrong_key_is_mended_and_the_printer_prints_without_a_dead_end() {
     let mut day = Day::new(needs!(Browser::start().await));
     let (server, farm, ids) = start_server_with_farm(1).await;

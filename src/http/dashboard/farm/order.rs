@@ -1,6 +1,8 @@
 //! The order of printers on the farm page, and the sections that they are shown in.
 
-use std::{cmp::Ordering, collections::BTreeMap, ops::Deref, sync::Arc};
+use std::{collections::BTreeMap, ops::Deref, sync::Arc};
+
+use chrono::{DateTime, Utc};
 
 use super::{
     status_group::StatusGroup,
@@ -46,23 +48,42 @@ impl SortOrder {
         })
     }
 
-    fn compare(self, a: &PrinterEntry, b: &PrinterEntry) -> Ordering {
+    fn key(self, entry: &PrinterEntry) -> SortKey {
         match self {
-            Self::NeedsAttention | Self::State => rank(a.group).cmp(&rank(b.group)),
-            // The entries are ordered by name already.
-            Self::Name => Ordering::Equal,
-            Self::File => compare_known(a.shown_file(), b.shown_file()),
-            Self::Progress => compare_known(a.percent(), b.percent()),
-            Self::TimeLeft => compare_known(a.ends_at(), b.ends_at()),
-            Self::Material => compare_known(material(a), material(b)),
-            Self::OldestObservation => news(a).cmp(&news(b)),
+            Self::NeedsAttention | Self::State => SortKey::Rank(rank(entry.group)),
+            Self::Name => SortKey::ByName,
+            Self::File => SortKey::Text(known(entry.shown_file().map(str::to_owned))),
+            Self::Progress => SortKey::Percent(known(entry.percent())),
+            Self::TimeLeft => SortKey::Time(known(entry.ends_at())),
+            Self::Material => SortKey::Text(known(material(entry).map(str::to_owned))),
+            Self::OldestObservation => {
+                let live = &entry.view.live;
+                let is_disabled = !entry.view.printer.details.enabled;
+                SortKey::Observed(is_disabled, live.reachability == Reachability::Online, live.observed_at())
+            }
         }
     }
 }
 
-/// Compares two values. An unknown one comes last.
-fn compare_known<T: Ord>(a: Option<T>, b: Option<T>) -> Ordering {
-    a.is_none().cmp(&b.is_none()).then_with(|| a.cmp(&b))
+/// What printers are ordered by. It is read once for each printer: some values change when the printer is observed, also
+/// during the sort, and an order that changes during the sort is a panic.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum SortKey {
+    /// The entries are ordered by name already.
+    ByName,
+    Rank(usize),
+    Text(Known<String>),
+    Percent(Known<u8>),
+    Time(Known<DateTime<Utc>>),
+    /// Disabled printers and those that are online come last.
+    Observed(bool, bool, Option<DateTime<Utc>>),
+}
+
+/// Whether a value is unknown, and the value. An unknown one comes last.
+type Known<T> = (bool, Option<T>);
+
+fn known<T>(value: Option<T>) -> Known<T> {
+    (value.is_none(), value)
 }
 
 /// Returns the position of a group: the most urgent first.
@@ -72,12 +93,6 @@ fn rank(group: StatusGroup) -> usize {
 
 fn material(entry: &PrinterEntry) -> Option<&str> {
     entry.view.printer.details.profile.material.as_deref()
-}
-
-fn news(entry: &PrinterEntry) -> impl Ord + use<> {
-    let live = &entry.view.live;
-    let is_disabled = !entry.view.printer.details.enabled;
-    (is_disabled, live.reachability == Reachability::Online, live.observed_at())
 }
 
 /// Printers that are shown together.
@@ -96,14 +111,14 @@ pub(super) fn arrange(
     is_descending: bool,
 ) -> Vec<FarmSection<Arc<PrinterEntry>>> {
     if sort != SortOrder::NeedsAttention {
-        entries.sort_by(|a, b| sort.compare(a, b));
+        entries.sort_by_cached_key(|entry| sort.key(entry));
         if is_descending {
             entries.reverse();
         }
         return vec![FarmSection { id: "others", heading: String::new(), entries }];
     }
     let (mut needy, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.group.needs_attention());
-    needy.sort_by(|a, b| sort.compare(a, b));
+    needy.sort_by_cached_key(|entry| sort.key(entry));
     let (idle, active) = rest.into_iter().partition(|entry| entry.group.is_idle());
     let section =
         |id, heading: &'static str, entries: Vec<_>| FarmSection { id, heading: t(heading).to_owned(), entries };
