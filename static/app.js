@@ -23,6 +23,7 @@ const tongue = document.documentElement.lang.startsWith(navigator.language.slice
 const clock = new Intl.DateTimeFormat(tongue, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const day = new Intl.DateTimeFormat(tongue, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const brief = new Intl.DateTimeFormat(tongue, { weekday: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const WEEK_MS = 6 * 24 * 3600 * 1000;
 const exact = new Intl.DateTimeFormat(tongue, { dateStyle: "medium", timeStyle: "medium" });
 
 function localise(root) {
@@ -30,7 +31,8 @@ function localise(root) {
     const at = new Date(time.dateTime);
     if (Number.isNaN(at.getTime())) continue;
     const today = at.toDateString() === new Date().toDateString();
-    const other = "brief" in time.dataset ? brief : day;
+    const isSoon = at > Date.now() && at - Date.now() < WEEK_MS && !("day" in time.dataset);
+    const other = isSoon || "brief" in time.dataset ? brief : day;
     time.textContent = (("day" in time.dataset) || !today ? other : clock).format(at);
     time.title = exact.format(at);
   }
@@ -168,16 +170,20 @@ function putAges(ages) {
   for (const tile of document.querySelectorAll(".tile.old")) {
     if (!(tile.id.slice(2) in ages)) {
       tile.classList.remove("old");
-      tile.querySelector(".age").hidden = true;
+      tile.querySelector(".age")?.remove();
     }
   }
   for (const [id, seconds] of Object.entries(ages)) {
     const tile = byId("p-" + id);
     if (!tile) continue;
     tile.classList.add("old");
-    const age = tile.querySelector(".age");
+    let age = tile.querySelector(".age");
+    if (!age) {
+      age = document.createElement("span");
+      age.className = "age mark-maybe";
+      tile.querySelector(".body").append(age);
+    }
     age.textContent = ago(seconds);
-    age.hidden = false;
   }
 }
 
@@ -343,7 +349,7 @@ function draw(to) {
 
 document.addEventListener("mousedown", (event) => {
   stroke = null;
-  if (event.button !== 0 || !event.target.matches(".farm .hit, .farm .shot, .farm .shot *")) return;
+  if (event.button !== 0 || !event.target.matches(".farm .hit")) return;
   const box = pickOf(event.target);
   // Prevents text selection and image dragging. The keyboard continues from this tile.
   event.preventDefault();
@@ -357,7 +363,7 @@ document.addEventListener("mouseover", (event) => {
 });
 
 document.addEventListener("click", (event) => {
-  if (!event.target.matches(".farm .hit, .farm .pick, .farm .shot, .farm .shot *")) return;
+  if (!event.target.matches(".farm .hit, .farm .pick")) return;
   const box = pickOf(event.target);
   if (event.target !== box) {
     event.preventDefault();
@@ -521,6 +527,12 @@ function allowCommands() {
   if (isLost) count.textContent = say("script-not-live");
   else showSelection();
 }
+
+// A text of a tile that is cut off is shown in full as a tooltip.
+document.addEventListener("pointerover", (event) => {
+  const text = event.target.closest?.(".tile :is(.name, .file, .kit, .note, .state span)");
+  if (text && !text.title && (text.scrollWidth > text.clientWidth || text.scrollHeight > text.clientHeight)) text.title = text.textContent;
+});
 
 document.addEventListener("pointerout", (event) => {
   if (event.target.closest?.(".bar .act")) byId("forecast").textContent = "";
@@ -841,7 +853,7 @@ function showPicture(tile) {
   picture.src = `/printers/${tile.id.slice(2)}/camera`;
   picture.alt = nameOf(tile);
   shot.append(picture);
-  tile.querySelector(".pick").after(shot);
+  tile.querySelector(".hit").after(shot);
   followPicture(picture);
 }
 

@@ -72,10 +72,11 @@ impl Farm {
             if let Some(path) = &config.selected_file {
                 printer.select(path);
             }
-            if let Some(scenario) = config.scenarios.get(index) {
-                printer.begin_scenario(scenario);
-            }
             printers.push(printer);
+        }
+        // A printer that refuses connections closes its port: no other printer may get it.
+        for (printer, scenario) in printers.iter().zip(&config.scenarios) {
+            printer.begin_scenario(scenario);
         }
         // From here, only the control port can fail, and dropping the farm stops it.
         let mut farm = Self { printers, control_url: None, stop: stop.clone(), tasks: TaskTracker::new() };

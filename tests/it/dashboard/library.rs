@@ -75,7 +75,7 @@ async fn uploaded_files_are_listed_with_their_facts_and_folders() {
     let page = site.get_page("/files").await;
     assert!(page.contains("href=\"/files?folder=parts\"") && !page.contains("a.gcode"), "{page}");
     let page = site.get_page("/files?folder=parts%2Fsmall").await;
-    for text in ["a.gcode", "b.gcode", "3 h 12 min", "45.2 g", "PETG", "fill=\"#F2711C\"", "on no printer", "by admin"]
+    for text in ["a.gcode", "b.gcode", "3 h 12 min", "45.2 g", "PETG", "color=\"#F2711C\"", "on no printer", "by admin"]
     {
         assert!(page.contains(text), "{text}: {page}");
     }

@@ -162,7 +162,7 @@ async fn prints_are_listed_by_printer_tag_result_and_time_back_to_the_oldest() {
     store_prints(&db, &site.ids[0], &[PrintResult::Done; 55], now - TimeDelta::days(10)).await;
     store_prints(&db, &site.ids[1], &[PrintResult::Failed], now - TimeDelta::days(1)).await;
     store_prints(&db, &clock::new_id().to_string(), &[PrintResult::Done], now - TimeDelta::days(1)).await;
-    let rows = |page: &str| page.matches("<td class=\"path\">unknown file</td>").count();
+    let rows = |page: &str| page.matches(">unknown file</td>").count();
     let page = site.get_page("/prints").await;
     assert_eq!((rows(&page), page.contains("removed printer")), (50, true));
     let older = page.split('"').find(|part| part.starts_with("/prints?before=")).expect("a link to older ones");
