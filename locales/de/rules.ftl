@@ -156,3 +156,7 @@ rule-start-file = muss entweder path und origin oder file_id enthalten
 rule-max-items = darf höchstens { $max } Einträge enthalten
 rule-years = muss in den Jahren { $min } bis { $max } liegen, und liegt in { $value }
 rule-not-in-service = ist nur erlaubt, wenn der Drucker ausläuft oder außer Betrieb ist
+rule-staff-hours-empty = muss mindestens eine Regel enthalten, etwa mo-fr 06:00-22:00
+rule-staff-hours-rule = enthält „{ $rule }“; Tage und Uhrzeiten werden so geschrieben: mo-fr 06:00-22:00
+rule-staff-hours-day = enthält den unbekannten Tag „{ $day }“; bekannte Tage: { $known }
+rule-staff-hours-time = enthält „{ $text }“; Uhrzeiten werden so geschrieben: 06:00-22:00

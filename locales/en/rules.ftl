@@ -156,3 +156,7 @@ rule-start-file = must contain either path and origin, or file_id
 rule-max-items = must contain at most { $max } items
 rule-years = must be in the years { $min } to { $max }, and is in { $value }
 rule-not-in-service = is only allowed for a printer that is draining or out of service
+rule-staff-hours-empty = must have at least one rule, such as mo-fr 06:00-22:00
+rule-staff-hours-rule = has “{ $rule }”; write days and hours, such as mo-fr 06:00-22:00
+rule-staff-hours-day = has the unknown day “{ $day }”; known days: { $known }
+rule-staff-hours-time = has “{ $text }”; write hours such as 06:00-22:00

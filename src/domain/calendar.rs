@@ -33,15 +33,22 @@ impl Calendar {
 
     /// Returns the first moment of a day. If clocks skip midnight, it is the moment after that.
     pub fn day_start(self, day: i64) -> DateTime<Utc> {
+        self.moment(day, 0)
+    }
+
+    /// Returns the moment at which clocks show these minutes after the midnight of a day. If clocks skip them, it is the
+    /// moment after that. If clocks show them twice, it is the first.
+    pub fn moment(self, day: i64, minutes: u32) -> DateTime<Utc> {
         let date = TimeDelta::try_days(day).and_then(|days| NaiveDate::default().checked_add_signed(days));
         let midnight = date.unwrap_or_default().and_time(chrono::NaiveTime::MIN);
+        let shown = midnight.checked_add_signed(TimeDelta::minutes(i64::from(minutes))).unwrap_or(midnight);
         let skipped: RangeInclusive<i64> = 0..=MAX_SKIPPED_MINUTES;
         let moments = skipped.filter_map(|minutes| {
-            let local = midnight.checked_add_signed(TimeDelta::minutes(minutes))?;
+            let local = shown.checked_add_signed(TimeDelta::minutes(minutes))?;
             self.0.from_local_datetime(&local).earliest()
         });
         let mut moments = moments.map(|at| at.with_timezone(&Utc));
-        moments.next().unwrap_or_else(|| midnight.and_utc())
+        moments.next().unwrap_or_else(|| shown.and_utc())
     }
 
     /// Returns the seconds of a day that lie between two times.
