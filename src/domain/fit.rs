@@ -7,7 +7,7 @@ use super::{
 };
 
 /// Difference in millimetres that counts as equal.
-const TOLERANCE_MM: f64 = 0.01;
+pub(super) const TOLERANCE_MM: f64 = 0.01;
 
 /// How well a file fits a printer.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +61,7 @@ fn used_nozzles(facts: &GcodeFacts) -> Vec<f64> {
 
 /// Returns whether two names mean one model. The words of one name are words of the other: "MK4" is "Original Prusa
 /// MK4", and "MK4S" is not.
-fn is_same_model(a: &str, b: &str) -> bool {
+pub(super) fn is_same_model(a: &str, b: &str) -> bool {
     let words = |text: &str| -> Vec<String> {
         let parts = text.split(|c: char| !c.is_alphanumeric() && c != '+').filter(|part| !part.is_empty());
         parts.map(str::to_lowercase).collect()
@@ -73,7 +73,7 @@ fn is_same_model(a: &str, b: &str) -> bool {
 
 /// Returns whether the extruded part is no larger than the bed. Its position is not compared: the origin of a bed may
 /// be a corner or the centre.
-fn fits_bed(bounds: &Bounds, bed: [f64; 3]) -> bool {
+pub(super) fn fits_bed(bounds: &Bounds, bed: [f64; 3]) -> bool {
     (0..2).all(|axis| bounds.max[axis] - bounds.min[axis] <= bed[axis] + TOLERANCE_MM)
         && bounds.max[2] <= bed[2] + TOLERANCE_MM
 }

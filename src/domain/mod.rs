@@ -25,6 +25,7 @@ pub mod idempotency;
 pub mod merged_facts;
 pub mod message;
 pub mod oidc;
+pub mod planner;
 pub mod plate;
 pub mod print;
 pub mod print_reasons;
