@@ -59,3 +59,8 @@ fuzz seconds="60":
     }
     run gcode tests/gcode-samples -dict=tests/fuzz/gcode.dict
     run bgcode tests/fixtures/bgcode
+
+# Measure the planner: its speed, and generated weeks of 500 printers beside simpler rules. Fails below the targets
+bench-planner:
+    cargo bench --locked --bench planner
+    cargo bench --locked --bench planner_week

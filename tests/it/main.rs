@@ -31,6 +31,7 @@ mod maintenance;
 mod mutations;
 mod oidc;
 mod pages;
+mod planner_week;
 mod plates;
 mod prints;
 mod races;
