@@ -22,6 +22,19 @@ string_enum! {
         FileAdded = "file.added",
         FileChanged = "file.changed",
         FileRemoved = "file.removed",
+        /// A part was created or changed.
+        PartSaved = "part.updated",
+        PartRemoved = "part.removed",
+        OrderCreated = "order.created",
+        OrderChanged = "order.changed",
+        OrderHeld = "order.held",
+        OrderReleased = "order.released",
+        OrderCancelled = "order.cancelled",
+        OrderShortClosed = "order.short_closed",
+        /// Parts that were counted by hand.
+        OrderAdjusted = "order.adjusted",
+        CopyJudged = "copy.judged",
+        CopyLost = "copy.lost",
         PlateCleared = "plate.cleared",
         BatchCreated = "batch.created",
         BatchStopped = "batch.stopped",
@@ -67,6 +80,8 @@ string_enum! {
         Terminal = "terminal",
         /// The server itself, by a configured rule.
         Scheduler = "scheduler",
+        /// The planner, which starts the copies of orders.
+        Planner = "planner",
         /// A printer, or a person at the printer.
         Printer = "printer",
         /// The person who opened the set-up link.
@@ -134,11 +149,21 @@ impl AuditEntry {
             Action::UserCreated | Action::UserChanged => ("users", self.subject?),
             Action::WebhookCreated | Action::WebhookChanged | Action::WebhookRotated => ("webhooks", self.subject?),
             Action::FileAdded | Action::FileChanged => ("files", self.subject?),
+            Action::OrderCreated
+            | Action::OrderChanged
+            | Action::OrderHeld
+            | Action::OrderReleased
+            | Action::OrderCancelled
+            | Action::OrderShortClosed
+            | Action::OrderAdjusted => ("orders", self.subject?),
+            Action::CopyJudged | Action::CopyLost => ("copies", self.subject?),
             Action::PrinterRemoved
             | Action::FileUploaded
             | Action::FileSelected
             | Action::FileDeleted
             | Action::FileRemoved
+            | Action::PartSaved
+            | Action::PartRemoved
             | Action::PlateCleared
             | Action::BatchFinished
             | Action::PrintStarted

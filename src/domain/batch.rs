@@ -61,6 +61,16 @@ string_enum! {
 }
 
 string_enum! {
+    /// What created a batch.
+    BatchOrigin {
+        /// A user or an API client.
+        Client = "client",
+        /// The planner: the start of a copy.
+        Planner = "planner",
+    }
+}
+
+string_enum! {
     /// Whether a start is refused if its file does not fit the printer.
     FitPolicy {
         /// Refused if a known model, nozzle or bed contradicts.
@@ -146,6 +156,8 @@ pub struct BatchSpec {
     /// Shown to people only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selected_by: Option<SelectedBy>,
+    #[serde(default = "client_origin", skip_serializing_if = "is_client_origin")]
+    pub origin: BatchOrigin,
 }
 
 impl BatchSpec {
@@ -181,6 +193,7 @@ impl BatchSpec {
             reason: None,
             external_ref: None,
             selected_by: None,
+            origin: BatchOrigin::Client,
         }
     }
 
@@ -258,6 +271,16 @@ fn is_check_fit(fit: &FitPolicy) -> bool {
     *fit == FitPolicy::Check
 }
 
+/// The value of batches that were stored before the field existed.
+fn client_origin() -> BatchOrigin {
+    BatchOrigin::Client
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_client_origin(origin: &BatchOrigin) -> bool {
+    *origin == BatchOrigin::Client
+}
+
 /// Checks that an expected job names a path, a print, or both.
 pub fn check_expected_job(invalid: &mut ValidationErrors, pointer: &str, expected: &ExpectedJob) {
     match (&expected.path, expected.print_id) {
@@ -301,6 +324,8 @@ impl Batch {
 pub struct BatchFilter {
     pub state: Option<BatchState>,
     pub command: Option<Command>,
+    /// `None`: only the batches of clients.
+    pub origin: Option<BatchOrigin>,
     pub external_ref: Option<String>,
     /// The name of the user or token that created it, in any case.
     pub created_by: Option<String>,

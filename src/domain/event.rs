@@ -1,5 +1,7 @@
 //! Events of the feed and of webhooks: facts of the past, in one order.
 
+mod orders;
+
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -55,6 +57,30 @@ string_enum! {
         /// A file of the library got a new content, or is new.
         FileAdded = "file.added",
         FileRemoved = "file.removed",
+        /// A part was created or changed.
+        PartUpdated = "part.updated",
+        PartRemoved = "part.removed",
+        OrderCreated = "order.created",
+        /// A client changed the order, or counted parts by hand.
+        OrderUpdated = "order.updated",
+        /// The first copy of the order is printing.
+        OrderStarted = "order.started",
+        OrderHeld = "order.held",
+        OrderReleased = "order.released",
+        OrderCompleted = "order.completed",
+        /// A completed order has too few good parts again.
+        OrderReopened = "order.reopened",
+        OrderCancelled = "order.cancelled",
+        OrderShortClosed = "order.short_closed",
+        /// The print of a copy began.
+        CopyStarted = "copy.started",
+        CopyFinished = "copy.finished",
+        CopyFailed = "copy.failed",
+        CopyCancelled = "copy.cancelled",
+        CopyLost = "copy.lost",
+        /// The copy was never started.
+        CopyReleased = "copy.released",
+        CopyJudged = "copy.judged",
     }
 }
 
@@ -89,8 +115,10 @@ pub struct NewEvent {
     pub printer_id: Option<Uuid>,
     /// The printer's name, if the printer registry may no longer have it.
     pub printer_name: Option<String>,
-    /// The id of the batch, the command or the print.
+    /// The id of the batch, the command, the print or the order.
     pub subject: Option<Uuid>,
+    /// The reference of the order. Other events have the reference of their batch.
+    pub external_ref: Option<String>,
     /// The batch of the event. It has the reference that the client set.
     pub batch_id: Option<Uuid>,
     /// The command that caused the event, if the batch is not known here.
@@ -110,7 +138,7 @@ pub struct Event {
     pub actor: Option<AuditActor>,
     pub printer_id: Option<Uuid>,
     pub subject: Option<Uuid>,
-    /// The client's reference for the batch.
+    /// The client's reference for the batch or the order.
     pub external_ref: Option<String>,
     pub data: Map<String, Value>,
 }
@@ -163,6 +191,7 @@ impl NewEvent {
             printer_id: None,
             printer_name: None,
             subject: None,
+            external_ref: None,
             batch_id: None,
             command_id: None,
             data: None,
@@ -186,12 +215,24 @@ impl NewEvent {
             Action::BatchFinished => EventType::BatchFinished,
             Action::FileAdded => EventType::FileAdded,
             Action::FileRemoved => EventType::FileRemoved,
+            Action::PartSaved => EventType::PartUpdated,
+            Action::PartRemoved => EventType::PartRemoved,
             // [`NewEvent::from_print_fact`] publishes the events of all prints. The other actions are not published.
             Action::PrintStarted
             | Action::PrintPaused
             | Action::PrintResumed
             | Action::PrintEnded
             | Action::BatchStopped
+            // [`NewEvent::for_order`] publishes the events of orders and copies.
+            | Action::OrderCreated
+            | Action::OrderChanged
+            | Action::OrderHeld
+            | Action::OrderReleased
+            | Action::OrderCancelled
+            | Action::OrderShortClosed
+            | Action::OrderAdjusted
+            | Action::CopyJudged
+            | Action::CopyLost
             | Action::FileUploaded
             | Action::FileSelected
             | Action::FileDeleted
@@ -236,6 +277,9 @@ impl NewEvent {
                 let mut data = entry.changes.clone();
                 data.insert("file_id".to_owned(), json!(entry.subject));
                 vec![Self { subject: entry.subject, data: Some(data), ..event }]
+            }
+            EventType::PartUpdated | EventType::PartRemoved => {
+                vec![Self { data: Some(entry.changes.clone()), ..event }]
             }
             _ => {
                 let mut data = match kind {

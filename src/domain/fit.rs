@@ -61,7 +61,7 @@ fn used_nozzles(facts: &GcodeFacts) -> Vec<f64> {
 
 /// Returns whether two names mean one model. The words of one name are words of the other: "MK4" is "Original Prusa
 /// MK4", and "MK4S" is not.
-pub(super) fn is_same_model(a: &str, b: &str) -> bool {
+pub fn is_same_model(a: &str, b: &str) -> bool {
     let words = |text: &str| -> Vec<String> {
         let parts = text.split(|c: char| !c.is_alphanumeric() && c != '+').filter(|part| !part.is_empty());
         parts.map(str::to_lowercase).collect()

@@ -55,7 +55,9 @@ impl Principal {
     /// own token.
     pub fn server_admin(kind: ActorKind) -> Self {
         let name = match kind {
-            ActorKind::Terminal | ActorKind::Scheduler | ActorKind::Printer | ActorKind::Setup => kind.as_str(),
+            ActorKind::Terminal | ActorKind::Scheduler | ActorKind::Planner | ActorKind::Printer | ActorKind::Setup => {
+                kind.as_str()
+            }
             ActorKind::AdminToken | ActorKind::User | ActorKind::Token => "admin",
         };
         Self {

@@ -17,8 +17,9 @@ use super::{
 };
 use crate::domain::{
     audit::{Action, ActorKind, AuditEntry, object_fields},
-    batch::{Batch, BatchFilter, BatchResult, BatchSpec, BatchState, OutcomeCounts},
+    batch::{Batch, BatchFilter, BatchOrigin, BatchResult, BatchSpec, BatchState, OutcomeCounts},
     command::{Command, CommandRow, Outcome, Reason},
+    event::NewEvent,
 };
 pub use counts::{count_outcomes, summarise_results};
 
@@ -151,6 +152,7 @@ struct BatchRecord<'a> {
     created_by: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_of: Option<Uuid>,
+    origin: BatchOrigin,
 }
 
 const BATCH_RECORD: &[(&str, ColumnType)] = &[
@@ -164,52 +166,81 @@ const BATCH_RECORD: &[(&str, ColumnType)] = &[
     ("finished_at", ColumnType::Time),
     ("created_by", ColumnType::Text),
     ("retry_of", ColumnType::Uuid),
+    ("origin", ColumnType::Text),
 ];
+
+/// The statements that store batches with their rows, and their parameters.
+pub(super) struct BatchInsert {
+    pub batches_sql: String,
+    pub batch_records: bulk::JsonParameter,
+    pub rows_sql: String,
+    pub rows: commands::CommandInsert,
+    /// Events of the rows that are refused at once.
+    pub finish_events: Vec<NewEvent>,
+}
+
+/// Stores prepared batches within a transaction, with their audit entries and events.
+macro_rules! insert_batches {
+    ($tx:ident, $db:expr, $insert:expr, $new:expr) => {{
+        let (insert, new): ($crate::storage::batches::BatchInsert, &[$crate::storage::batches::PreparedBatch]) =
+            ($insert, $new);
+        sqlx::query(sqlx::AssertSqlSafe(insert.batches_sql)).bind(insert.batch_records).execute(&mut *$tx).await?;
+        sqlx::query(sqlx::AssertSqlSafe(insert.rows_sql))
+            .bind(insert.rows.records)
+            .bind(insert.rows.batch_id)
+            .bind(insert.rows.released_at)
+            .bind(insert.rows.expires_at)
+            .execute(&mut *$tx)
+            .await?;
+        $crate::storage::audit::append_all!($tx, $db, new.iter().map(|new| &new.entry));
+        $crate::storage::events::append!($tx, $db, &insert.finish_events);
+    }};
+}
+pub(super) use insert_batches;
+
+impl BatchInsert {
+    /// Builds the statements.
+    pub fn new(db: &Db, new: &[PreparedBatch]) -> Result<Self, Error> {
+        let records = bulk::json_parameter(new.iter().map(|PreparedBatch { batch, .. }| BatchRecord {
+            id: batch.id,
+            command: batch.spec.command,
+            external_ref: batch.spec.external_ref.as_deref(),
+            due_at: format_time(batch.due_at()),
+            spec: &batch.spec,
+            state: batch.state.as_str(),
+            created_at: format_time(batch.created_at),
+            finished_at: format_optional_time(batch.finished_at),
+            created_by: &batch.created_by,
+            retry_of: batch.retry_of,
+            origin: batch.spec.origin,
+        }))?;
+        let batches_sql = format!(
+            "insert into batches
+                 (id, command, external_ref, due_at, spec, state, created_at, finished_at, created_by, retry_of, origin)
+             select x.id, x.command, x.external_ref, x.due_at, x.spec, x.state, x.created_at, x.finished_at, x.created_by,
+                 x.retry_of, x.origin
+             from {}",
+            db.given_records_source(BATCH_RECORD, &records)
+        );
+        let rows = commands::CommandInsert::from_rows(new.iter().flat_map(|new| &new.rows))?;
+        let mut finish_events = Vec::new();
+        for PreparedBatch { batch, rows, .. } in new {
+            let rows: Vec<ChangedRow> = rows
+                .iter()
+                .filter(|row| row.outcome.is_final())
+                .map(|row| ChangedRow { id: row.id, batch_id: row.batch_id, printer_id: row.printer_id })
+                .collect();
+            finish_events.extend(commands::finish_events(&rows, batch.created_at));
+        }
+        Ok(Self { batches_sql, batch_records: records, rows_sql: rows.insert_sql(db), rows, finish_events })
+    }
+}
 
 /// Stores batches with all their rows in one transaction: all or none.
 pub async fn create(db: &Db, new: &[PreparedBatch]) -> Result<(), Error> {
-    let records = bulk::json_parameter(new.iter().map(|PreparedBatch { batch, .. }| BatchRecord {
-        id: batch.id,
-        command: batch.spec.command,
-        external_ref: batch.spec.external_ref.as_deref(),
-        due_at: format_time(batch.due_at()),
-        spec: &batch.spec,
-        state: batch.state.as_str(),
-        created_at: format_time(batch.created_at),
-        finished_at: format_optional_time(batch.finished_at),
-        created_by: &batch.created_by,
-        retry_of: batch.retry_of,
-    }))?;
-    let insert_batches = format!(
-        "insert into batches
-             (id, command, external_ref, due_at, spec, state, created_at, finished_at, created_by, retry_of)
-         select x.id, x.command, x.external_ref, x.due_at, x.spec, x.state, x.created_at, x.finished_at, x.created_by,
-             x.retry_of
-         from {}",
-        db.given_records_source(BATCH_RECORD, &records)
-    );
-    let command_insert = commands::CommandInsert::from_rows(new.iter().flat_map(|new| &new.rows))?;
-    let insert_rows = command_insert.insert_sql(db);
-    let mut finish_events = Vec::new();
-    for PreparedBatch { batch, rows, .. } in new {
-        let rows: Vec<ChangedRow> = rows
-            .iter()
-            .filter(|row| row.outcome.is_final())
-            .map(|row| ChangedRow { id: row.id, batch_id: row.batch_id, printer_id: row.printer_id })
-            .collect();
-        finish_events.extend(commands::finish_events(&rows, batch.created_at));
-    }
+    let insert = BatchInsert::new(db, new)?;
     fenced!(db, |tx| {
-        sqlx::query(AssertSqlSafe(insert_batches)).bind(records).execute(&mut *tx).await?;
-        sqlx::query(AssertSqlSafe(insert_rows))
-            .bind(command_insert.records)
-            .bind(command_insert.batch_id)
-            .bind(command_insert.released_at)
-            .bind(command_insert.expires_at)
-            .execute(&mut *tx)
-            .await?;
-        audit::append_all!(tx, db, new.iter().map(|new| &new.entry));
-        events::append!(tx, db, &finish_events);
+        insert_batches!(tx, db, insert, new);
         for PreparedBatch { batch, .. } in new {
             if let Some(at) = batch.finished_at {
                 note_end!(tx, db, batch.id, batch.state.as_str(), at);
@@ -235,7 +266,7 @@ pub async fn list_page(db: &Db, filter: &BatchFilter, after: Option<Uuid>, limit
         "select {COLUMNS} from batches
          where ($1 is null or state = $1) and ($2 is null or command = $2) and {external_ref}
              and ($4 is null or created_at >= $4) and ($5 is null or id < $5)
-             and ($9 is null or lower(created_by) = lower($9))
+             and ($9 is null or lower(created_by) = lower($9)) and origin = $10
              and (not $7 or exists (select 1 from commands c join printer_tags t on t.printer_id = c.printer_id
                                     where c.batch_id = batches.id and t.tag in {}))
          order by id desc limit $6",
@@ -251,6 +282,7 @@ pub async fn list_page(db: &Db, filter: &BatchFilter, after: Option<Uuid>, limit
         .bind(filter.visible_tags.is_some())
         .bind(bulk::text_list(filter.visible_tags.iter().flatten()))
         .bind(&filter.created_by)
+        .bind(filter.origin.unwrap_or(BatchOrigin::Client).as_str())
         .fetch_all(pool)
         .await)?;
     rows.into_iter().map(BatchRow::into_batch).collect()

@@ -190,6 +190,13 @@ pub(super) fn text_list<T: ToString>(texts: impl IntoIterator<Item = T>) -> Json
     Json(texts.into_iter().map(|text| without_nul(&text.to_string())).collect())
 }
 
+/// Returns a value as a parameter of a jsonb column.
+pub(super) fn json_value(value: &impl Serialize) -> Json<Value> {
+    let mut value = serde_json::to_value(value).unwrap_or_default();
+    replace_nul_in_json(&mut value);
+    Json(value)
+}
+
 /// Formats a time for a bulk record, exactly as sqlx writes it on SQLite, where times are compared as text.
 pub(super) fn format_time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::AutoSi, false)

@@ -87,6 +87,7 @@ const RECORD_COLUMNS: &[(&str, ColumnType)] = &[
     ("printer_id", ColumnType::Uuid),
     ("printer_name", ColumnType::Text),
     ("subject", ColumnType::Uuid),
+    ("external_ref", ColumnType::Text),
     ("batch_id", ColumnType::Uuid),
     ("command_id", ColumnType::Uuid),
     ("data", ColumnType::Json),
@@ -101,7 +102,7 @@ pub(super) fn insert_sql(db: &Db) -> String {
          select x.seq, x.id, x.type, x.at, x.actor, x.printer_id,
              case when x.data is null then null
                   else coalesce((select p.name from printers p where p.id = x.printer_id), x.printer_name) end, x.subject,
-             coalesce((select b.external_ref from batches b where b.id = x.batch_id),
+             coalesce(x.external_ref, (select b.external_ref from batches b where b.id = x.batch_id),
                       (select b.external_ref from commands c join batches b on b.id = c.batch_id
                        where c.id = x.command_id)),
              x.data
@@ -126,6 +127,8 @@ struct EventRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    external_ref: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     batch_id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     command_id: Option<Uuid>,
@@ -145,6 +148,7 @@ pub(super) fn event_records(events: &[NewEvent], ids: &[Uuid], last: i64) -> Res
         printer_id: event.printer_id,
         printer_name: event.printer_name.as_deref(),
         subject: event.subject,
+        external_ref: event.external_ref.as_deref(),
         batch_id: event.batch_id,
         command_id: event.command_id,
         data: event.data.as_ref(),

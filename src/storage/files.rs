@@ -117,7 +117,7 @@ pub async fn put(db: &Db, file: &LibraryFile, parts: &ContentParts, entry: &Audi
         .bind(i64::try_from(content.print_size).unwrap_or(i64::MAX))
         .bind(&content.print_sha1)
         .bind(content.analysis.as_str())
-        .bind(json_value(&content.facts))
+        .bind(bulk::json_value(&content.facts))
         .bind(content.facts.slicer.as_ref().map(|slicer| bulk::without_nul(&slicer.name.to_lowercase())))
         .bind(parts.extrusion.to_bytes())
         .bind(file.updated_at)
@@ -149,7 +149,7 @@ pub async fn put(db: &Db, file: &LibraryFile, parts: &ContentParts, entry: &Audi
         .bind(bulk::without_nul(&file.name))
         .bind(bulk::without_nul(&file.folder))
         .bind(&content.sha256)
-        .bind(json_value(&file.overrides))
+        .bind(bulk::json_value(&file.overrides))
         .bind(search_key(file))
         .bind(model_key(file))
         .bind(file.version)
@@ -164,12 +164,6 @@ pub async fn put(db: &Db, file: &LibraryFile, parts: &ContentParts, entry: &Audi
         audit::append!(tx, db, entry);
     });
     Ok(true)
-}
-
-fn json_value(value: &impl serde::Serialize) -> Json<Value> {
-    let mut value = serde_json::to_value(value).unwrap_or_default();
-    bulk::replace_nul_in_json(&mut value);
-    Json(value)
 }
 
 fn search_key(file: &LibraryFile) -> String {
@@ -202,7 +196,7 @@ async fn try_update(db: &Db, file: &LibraryFile, entry: &AuditEntry) -> Result<b
         .bind(file.version)
         .bind(bulk::without_nul(&file.name))
         .bind(bulk::without_nul(&file.folder))
-        .bind(json_value(&file.overrides))
+        .bind(bulk::json_value(&file.overrides))
         .bind(search_key(file))
         .bind(model_key(file))
         .bind(file.updated_at)
@@ -221,18 +215,21 @@ async fn try_update(db: &Db, file: &LibraryFile, entry: &AuditEntry) -> Result<b
 pub enum FileRemoval {
     Removed,
     NotFound,
-    /// An open command needs the content.
+    /// An open command needs the content, or an open order or a part needs the file.
     InUse,
 }
 
 /// Removes a file. Its content stays until the clean-up.
 pub async fn remove(db: &Db, id: Uuid, entry: &AuditEntry) -> Result<FileRemoval, Error> {
-    let in_use = "select count(*) from commands c join files f on f.sha256 = c.file_sha256
-                  where f.id = $1 and c.finished_at is null
-                      and not exists (select 1 from files o where o.sha256 = f.sha256 and o.id <> f.id)";
+    let in_use = "select (select count(*) from commands c join files f on f.sha256 = c.file_sha256
+                      where f.id = $1 and c.finished_at is null
+                          and not exists (select 1 from files o where o.sha256 = f.sha256 and o.id <> f.id))
+                  + (select count(*) from part_files p where p.file_id = $1)
+                  + (select count(*) from order_contents c join orders o on o.id = c.order_id
+                      where c.file_id = $1 and o.ended_as is null)";
     transaction!(db, |tx| {
-        let (commands,): (i64,) = sqlx::query_as(in_use).bind(id).fetch_one(&mut *tx).await?;
-        if commands > 0 {
+        let (uses,): (i64,) = sqlx::query_as(in_use).bind(id).fetch_one(&mut *tx).await?;
+        if uses > 0 {
             return Ok(FileRemoval::InUse);
         }
         let gone = sqlx::query("delete from files where id = $1").bind(id).execute(&mut *tx).await?;
@@ -380,12 +377,15 @@ pub async fn list_contents(db: &Db) -> Result<Vec<String>, Error> {
     Ok(rows.into_iter().map(|(sha256,)| sha256).collect())
 }
 
-/// Deletes the rows of contents that no file and no open command names, and that were uploaded before `older_than`.
+/// Deletes the rows of contents that no file, no open command and no open order names, and that were uploaded before
+/// `older_than`.
 /// Returns the deleted contents.
 pub async fn delete_unused_contents(db: &Db, older_than: DateTime<Utc>) -> Result<Vec<String>, Error> {
     let sql = "delete from contents where created_at < $1
                    and not exists (select 1 from files f where f.sha256 = contents.sha256)
                    and not exists (select 1 from commands c where c.finished_at is null and c.file_sha256 = contents.sha256)
+                   and not exists (select 1 from order_contents c join orders o on o.id = c.order_id
+                       where c.sha256 = contents.sha256 and o.ended_as is null)
                returning sha256";
     let rows: Vec<(String,)> = writing!(db, |pool| sqlx::query_as(sql).bind(older_than).fetch_all(pool).await)?;
     Ok(rows.into_iter().map(|(sha256,)| sha256).collect())

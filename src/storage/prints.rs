@@ -231,7 +231,7 @@ pub async fn count_reasons(
 const DELETED_AT_ONCE: i64 = 1_000;
 
 /// Deletes the prints that began before `older_than`, by position. Times after `now` are in the future and do not
-/// count. A print stays if it has not ended, ended since, is not in the statistics yet, or is on a plate. Returns the
+/// count. A print stays if it has not ended, ended since, is not in the statistics yet, is on a plate, or belongs to a copy. Returns the
 /// number of deleted prints.
 pub async fn delete_older_than(db: &Db, older_than: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64, Error> {
     let last = retention::last_old_row_sql("prints", "id", "started_at");
@@ -241,6 +241,7 @@ pub async fn delete_older_than(db: &Db, older_than: DateTime<Utc>, now: DateTime
     let sql = "delete from prints where id in
                (select id from prints where id <= $1 and (ended_at < $2 or ended_at > $3) and counted
                     and not exists (select 1 from plates where plates.print_id = prints.id)
+                    and not exists (select 1 from copies where copies.print_id = prints.id)
                 order by id limit $4)";
     Ok(retention::delete_in_groups!(db, sql, DELETED_AT_ONCE, last, older_than, now))
 }

@@ -12,6 +12,7 @@ pub mod fixtures;
 mod idempotency;
 mod migrations;
 mod observations;
+pub mod orders;
 mod print_days;
 mod races;
 mod registry;

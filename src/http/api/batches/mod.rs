@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     domain::{
-        batch::{BatchFilter, BatchState},
+        batch::{BatchFilter, BatchOrigin, BatchState},
         command::{Command, Effect, Outcome},
     },
     service::{
@@ -100,6 +100,7 @@ async fn create_batch(
 #[utoipa::path(get, path = "/batches", tag = "batches", params(
     ("state" = Option<BatchState>, Query, description = "Only batches in this state."),
     ("command" = Option<Command>, Query, description = "Only batches of this command."),
+    ("origin" = Option<BatchOrigin>, Query, description = "`planner`: only starts of copies, which the list leaves out otherwise."),
     ("external_ref" = Option<String>, Query, description = "Only batches with this reference."),
     ("since" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Only batches created at this time or later."),
     super::openapi::Paging,
@@ -115,6 +116,7 @@ async fn list_batches(
         state: params.enum_value("state", BatchState::parse, &value_names(BatchState::ALL, BatchState::as_str)),
         command: params.enum_value("command", Command::parse, &value_names(Command::ALL, Command::as_str)),
         external_ref: params.client_reference("external_ref"),
+        origin: params.enum_value("origin", BatchOrigin::parse, &value_names(BatchOrigin::ALL, BatchOrigin::as_str)),
         created_by: None,
         since: params.time("since"),
         visible_tags: None,

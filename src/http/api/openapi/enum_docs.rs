@@ -1,5 +1,7 @@
 //! Descriptions of the enum values in the OpenAPI document. OpenAPI enums list values without descriptions.
 
+mod order_docs;
+
 use std::fmt::{Display, Write};
 
 use utoipa::openapi::{OpenApi, RefOr, schema::Schema};
@@ -22,7 +24,7 @@ pub fn add_enum_docs(document: &mut OpenApi) {
     describe_enum(document, "Reason", Reason::ALL, Reason::as_str, |reason| english(&reason.message()));
     describe_enum(document, "ClearResult", ClearResult::ALL, ClearResult::as_str, describe_clear_result);
     describe_enum(document, "Reachability", &Reachability::ALL, Reachability::as_str, describe_reachability);
-    for (name, words) in ENUM_DOCS {
+    for (name, words) in ENUM_DOCS.iter().chain(&order_docs::ORDER_ENUM_DOCS) {
         describe_enum(document, name, words, |(word, _)| word, |(_, meaning)| meaning);
     }
 }
@@ -43,7 +45,7 @@ const COMMANDS: [(&str, &str); 9] = [
 const BATCH_COMMANDS: &[(&str, &str)] = COMMANDS.split_at(COMMANDS.len() - 1).0;
 
 /// Enums whose values need only a short explanation.
-const ENUM_DOCS: [(&str, &[(&str, &str)]); 23] = [
+const ENUM_DOCS: [(&str, &[(&str, &str)]); 24] = [
     (
         "ActorKind",
         &[
@@ -60,6 +62,7 @@ const ENUM_DOCS: [(&str, &[(&str, &str)]); 23] = [
             ("admin_token", "The holder of the token in the server's settings."),
             ("terminal", "A person at the command line of the server."),
             ("scheduler", "The server itself, for example by a schedule."),
+            ("planner", "The planner, which starts the copies of orders."),
             ("printer", "A person at the printer, or another program."),
             ("setup", "The person who opened the set-up link."),
         ],
@@ -202,6 +205,31 @@ const ENUM_DOCS: [(&str, &[(&str, &str)]); 23] = [
             ("plate.cleared", "A plate was marked as clear."),
             ("file.added", "A file of the library is new, or has a new content."),
             ("file.removed", "A file was removed from the library."),
+            ("part.updated", "A part was created or changed."),
+            ("part.removed", "A part was removed."),
+            ("order.created", "An order was made."),
+            ("order.updated", "A client changed the order, or counted parts by hand."),
+            ("order.started", "The first copy of an order is printing."),
+            ("order.held", "An order was put on hold: by a client, or because a copy used up its attempts."),
+            ("order.released", "A client released an order, which grants new attempts."),
+            ("order.completed", "An order has enough good parts, and nothing is printing or unjudged."),
+            ("order.reopened", "A completed order has too few good parts again."),
+            ("order.cancelled", "A client cancelled an order."),
+            ("order.short_closed", "A client ended an order with fewer parts than ordered."),
+            ("copy.started", "The print of a copy began."),
+            ("copy.finished", "A copy was printed to its end."),
+            ("copy.failed", "The print or the start of a copy failed. Another copy replaces it."),
+            ("copy.cancelled", "The print of a copy was cancelled. Another copy replaces it."),
+            ("copy.lost", "A copy was given up. Another copy replaces it."),
+            ("copy.released", "A copy was never started. Its printer is free for another one."),
+            ("copy.judged", "The parts of a copy were judged, or judged again."),
+        ],
+    ),
+    (
+        "BatchOrigin",
+        &[
+            ("client", "A user or an API client created the batch."),
+            ("planner", "The planner starts a copy of an order."),
         ],
     ),
     (

@@ -64,6 +64,7 @@ impl BatchListParams {
         let since = list_filters::parse_day(&self.since, &mut problems);
         let text = |text: &str| list_filters::non_empty(text).map(str::to_owned);
         let filter = BatchFilter {
+            origin: None,
             state: BatchState::parse(&self.state),
             command: Command::parse(&self.command),
             external_ref: text(&self.external_ref),

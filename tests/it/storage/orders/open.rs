@@ -1,0 +1,50 @@
+//! What a planner reads: the orders that need parts.
+
+use printyard::{
+    clock::new_id,
+    domain::{
+        copy::CopyState,
+        event::EventType,
+        order::{FailedCopy, HoldReason},
+    },
+    storage::orders,
+};
+
+use super::samples::{assign_copy, decide, insert_order, sample_order, set_state};
+use crate::storage::{databases::on_each_database, fixtures::at};
+
+#[tokio::test]
+async fn open_orders_have_what_a_planner_needs() {
+    on_each_database(async |db| {
+        let [order, filled, held] = [sample_order(3), sample_order(1), sample_order(1)];
+        for order in [&order, &filled, &held] {
+            insert_order(&db, order).await;
+        }
+        assign_copy(&db, filled.id, new_id()).await.expect("assigned");
+        orders::change(&db, held.id, at(1), |before| {
+            let mut decision = decide(before, EventType::OrderHeld);
+            decision.order.hold = Some(HoldReason::OnHold);
+            Ok::<_, ()>(Some(decision))
+        })
+        .await
+        .expect("no error");
+        let [bad, good] = [new_id(), new_id()];
+        let failed = assign_copy(&db, order.id, bad).await.expect("assigned");
+        set_state(&db, failed.id, CopyState::Failed, at(9)).await;
+        let replaced = assign_copy(&db, order.id, bad).await.expect("assigned");
+        set_state(&db, replaced.id, CopyState::Lost, at(10)).await;
+        assign_copy(&db, order.id, good).await.expect("assigned");
+        let beside = assign_copy(&db, order.id, bad).await.expect("assigned");
+        set_state(&db, beside.id, CopyState::Failed, at(11)).await;
+        let open = orders::list_open(&db).await.expect("read");
+        let ids: Vec<_> = open.iter().map(|one| one.counted.order.id).collect();
+        assert_eq!(ids, [order.id, held.id], "the filled order needs no more parts");
+        assert_eq!(open[0].counted.quantities().queued, 2);
+        let expected = FailedCopy { id: beside.id, printer_id: bad, attempt: 1, ended_at: Some(at(11)) };
+        assert_eq!(open[0].failed, [expected], "the others were replaced");
+        assert_eq!(open[0].printers, [good]);
+        assert_eq!((open[1].failed.len(), open[1].printers.len()), (0, 0));
+        assert_eq!(Some(&open[0].counted), orders::get(&db, order.id).await.expect("read").as_ref());
+    })
+    .await;
+}
