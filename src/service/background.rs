@@ -80,6 +80,7 @@ impl From<Error> for TaskFailure {
             | Error::Unprocessable { .. }
             | Error::NotFound(_)
             | Error::Conflict { .. }
+            | Error::OrderConflict { .. }
             | Error::SelectionChanged { .. }
             | Error::CursorExpired { .. }
             | Error::Stale

@@ -2,6 +2,8 @@
 
 use std::{iter, time::Duration};
 
+use uuid::Uuid;
+
 use crate::{
     domain::{event::Cursor, message::Message, validation::ValidationErrors},
     octoprint, secrets, storage,
@@ -22,6 +24,9 @@ pub enum Error {
     /// The current state does not permit the request, such as `name_taken`, `command_in_flight`, `batch_not_finished`.
     #[error("{detail}")]
     Conflict { code: &'static str, detail: Message },
+    /// Another order has the business key of a request with other content.
+    #[error("the business key belongs to the order {existing_id}")]
+    OrderConflict { existing_id: Uuid },
     /// The selection does not have the expected size.
     #[error("{total} printers are selected now")]
     SelectionChanged { total: usize },
@@ -112,6 +117,7 @@ impl Error {
             | Self::Busy(message) => message.clone(),
             Self::NoSpace { detail, .. } => detail.clone(),
             Self::NotFound(what) => Message::from_code("not-found", what),
+            Self::OrderConflict { .. } => Message::new("refusal-order-conflict"),
             Self::SelectionChanged { total } => Message::new("refusal-selection-changed").with("total", total),
             Self::CursorExpired { .. } => Message::new("refusal-cursor-expired"),
             Self::Stale => Message::new("refusal-stale"),

@@ -157,6 +157,7 @@ impl Services {
         let is_batch = |event: &Event| matches!(event.kind, EventType::BatchCreated | EventType::BatchFinished);
         let batches: Vec<Uuid> =
             events.iter().filter(|event| is_batch(event)).filter_map(|event| event.subject).collect();
+        let orders = self.visible_orders(who, &events).await?;
         let visible = RowVisibility { tags: Some(tags), is_batch_creator: false };
         let counts = storage::batches::count_outcomes(&self.db, &batches, &visible).await?;
         let remaining = events.into_iter().filter_map(|mut event| {
@@ -169,11 +170,27 @@ impl Services {
                 }
                 return Some(event);
             }
+            if event.kind.is_about_order() {
+                return event.subject.is_some_and(|id| orders.contains(&id)).then_some(event);
+            }
             let old_tags = event.data.get("tags").and_then(Value::as_array).into_iter().flatten();
             let was_visible = event.kind == EventType::PrinterRemoved
                 && old_tags.filter_map(Value::as_str).any(|tag| who.tags.iter().any(|own| own == tag));
             (was_visible || event.printer_id.is_some_and(|id| printers.contains(&id))).then_some(event)
         });
         Ok(remaining.collect())
+    }
+
+    /// Returns the orders of these events that the principal may see.
+    async fn visible_orders(&self, who: &Principal, events: &[Event]) -> Result<HashSet<Uuid>, Error> {
+        let ids: HashSet<Uuid> =
+            events.iter().filter(|event| event.kind.is_about_order()).filter_map(|event| event.subject).collect();
+        if ids.is_empty() {
+            return Ok(ids);
+        }
+        let ids: Vec<Uuid> = ids.into_iter().collect();
+        let orders = storage::orders::get_many(&self.db, &ids).await?;
+        let visible = orders.iter().filter(|one| one.order.is_visible_to(&who.tags));
+        Ok(visible.map(|one| one.order.id).collect())
     }
 }

@@ -25,6 +25,8 @@ const BATCHES_KEPT: TimeDelta = TimeDelta::days(400);
 const DELIVERIES_KEPT: i64 = 10_000;
 /// Events and their deliveries are kept this long.
 const EVENTS_KEPT: TimeDelta = TimeDelta::days(30);
+/// Orders are kept this long after their end, with their copies.
+const ORDERS_KEPT: TimeDelta = TimeDelta::days(400);
 /// Tokens are kept this long after they were revoked or expired, because a batch can be scheduled so far ahead.
 const TOKENS_KEPT: TimeDelta = TimeDelta::days(400);
 
@@ -65,6 +67,9 @@ impl Services {
         let clock = Arc::new(RemovalClock { db: self.db.clone(), started: Instant::now(), check: Mutex::default() });
         self.add_removal("batch_retention", HOUR, &clock, |db, now| async move {
             storage::batches::delete_older_than(&db, now - BATCHES_KEPT, now).await
+        });
+        self.add_removal("order_retention", HOUR, &clock, |db, now| async move {
+            storage::orders::delete_older_than(&db, now - ORDERS_KEPT, now).await
         });
         self.add_removal("event_retention", HOUR, &clock, |db, now| async move {
             storage::events::delete_older_than(&db, now - EVENTS_KEPT, now).await

@@ -51,6 +51,25 @@ pub const ROUTE_ROLES: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/plates/clear", "operator"),
     ("GET", "/api/v1/prints", "viewer"),
     ("GET", "/api/v1/prints/{id}", "viewer"),
+    ("GET", "/api/v1/parts", "viewer"),
+    ("GET", "/api/v1/parts/{number}", "viewer"),
+    ("PUT", "/api/v1/parts/{number}", "manager"),
+    ("DELETE", "/api/v1/parts/{number}", "manager"),
+    ("GET", "/api/v1/orders", "viewer"),
+    ("POST", "/api/v1/orders", "operator"),
+    ("POST", "/api/v1/orders/bulk", "operator"),
+    ("GET", "/api/v1/orders/{id}", "viewer"),
+    ("PATCH", "/api/v1/orders/{id}", "operator"),
+    ("GET", "/api/v1/orders/{id}/copies", "viewer"),
+    ("POST", "/api/v1/orders/{id}/hold", "operator"),
+    ("POST", "/api/v1/orders/{id}/release", "operator"),
+    ("POST", "/api/v1/orders/{id}/cancel", "operator"),
+    ("POST", "/api/v1/orders/{id}/short-close", "operator"),
+    ("POST", "/api/v1/orders/{id}/adjust", "operator"),
+    ("GET", "/api/v1/copies", "viewer"),
+    ("GET", "/api/v1/copies/{id}", "viewer"),
+    ("POST", "/api/v1/copies/{id}/judge", "operator"),
+    ("POST", "/api/v1/copies/{id}/lost", "operator"),
     ("GET", "/api/v1/tokens", "admin"),
     ("POST", "/api/v1/tokens", "admin"),
     ("GET", "/api/v1/tokens/{id}", "admin"),
@@ -164,7 +183,11 @@ fn is_api(path: &str) -> bool {
 
 /// Replaces the parameters of a path by values.
 fn fill_path(path: &str) -> String {
-    let mut path = path.replace("{*path}", "app.css").replace("{origin}", "local").replace("{path}", "a.gcode");
+    let mut path = path
+        .replace("{*path}", "app.css")
+        .replace("{origin}", "local")
+        .replace("{path}", "a.gcode")
+        .replace("{number}", "BRKT-7");
     for id in ["{id}", "{session_id}", "{delivery_id}"] {
         path = path.replace(id, UNKNOWN_ID);
     }

@@ -13,6 +13,7 @@
 pub(in crate::http) mod audit;
 mod background;
 mod batches;
+mod copies;
 mod events;
 pub(in crate::http) mod files;
 mod health;
@@ -20,6 +21,8 @@ mod health_parts;
 mod list;
 pub mod middleware;
 mod openapi;
+mod orders;
+mod parts;
 pub(in crate::http) mod printers;
 mod prints;
 pub mod problem;
@@ -99,6 +102,9 @@ fn documented_routes() -> (Router<Services>, Router<Services>, OpenApi) {
         .merge(batches::emergency_stop::routes())
         .merge(printers::plates::routes())
         .merge(prints::routes())
+        .merge(parts::routes())
+        .merge(orders::routes())
+        .merge(copies::routes())
         .merge(users::tokens::routes())
         .merge(users::routes())
         .merge(audit::routes())

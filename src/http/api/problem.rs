@@ -12,6 +12,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use uuid::Uuid;
 
 pub use self::body::{ItemProblem, ProblemBody, ProblemError};
 use super::health_parts::HealthParts;
@@ -43,6 +44,7 @@ struct ProblemFields {
     detail: String,
     errors: Vec<ProblemError>,
     total: Option<usize>,
+    existing_id: Option<Uuid>,
     retry_after_s: Option<u32>,
     restart_cursor: Option<String>,
     parts: Option<HealthParts>,
@@ -58,6 +60,7 @@ impl Problem {
             detail,
             errors: Vec::new(),
             total: None,
+            existing_id: None,
             retry_after_s: None,
             restart_cursor: None,
             parts: None,
@@ -111,8 +114,8 @@ impl Problem {
         if !self.0.errors.is_empty() {
             self.0.detail = summarize_errors(&self.0.errors);
         }
-        let ProblemFields { status, code, detail, errors, .. } = *self.0;
-        (status, ItemProblem { code, detail, errors })
+        let ProblemFields { status, code, detail, errors, existing_id, .. } = *self.0;
+        (status, ItemProblem { code, detail, errors, existing_id })
     }
 
     /// A part of the server does not work: `detail` says which one, and what to do.
@@ -147,6 +150,7 @@ impl Problem {
             errors: self.0.errors,
             parameter,
             total: self.0.total,
+            existing_id: self.0.existing_id,
             restart_cursor: self.0.restart_cursor,
             parts: self.0.parts,
         }
@@ -198,6 +202,11 @@ impl From<Error> for Problem {
             Error::SelectionChanged { total } => {
                 let mut problem = new(StatusCode::CONFLICT, "selection_changed");
                 problem.0.total = Some(total);
+                problem
+            }
+            Error::OrderConflict { existing_id } => {
+                let mut problem = new(StatusCode::CONFLICT, "order_conflict");
+                problem.0.existing_id = Some(existing_id);
                 problem
             }
             Error::CursorExpired { restart } => {

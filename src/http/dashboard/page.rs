@@ -210,7 +210,9 @@ impl From<Error> for Failure {
                 text: t("failure-not-found-text").to_owned(),
                 details: Vec::new(),
             },
-            Error::Conflict { .. } => Self::new(StatusCode::CONFLICT, "failure-conflict", text),
+            Error::Conflict { .. } | Error::OrderConflict { .. } => {
+                Self::new(StatusCode::CONFLICT, "failure-conflict", text)
+            }
             Error::SelectionChanged { .. } | Error::Stale | Error::CursorExpired { .. } => {
                 Self::new(StatusCode::CONFLICT, "failure-changed-meantime", text)
             }

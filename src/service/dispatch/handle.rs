@@ -140,6 +140,12 @@ impl DispatcherHandle {
         self.wake.notify_one();
     }
 
+    /// Hands over a batch of the planner, which no limit counts. It must be in the command log already.
+    pub fn add_planner_batch(&self, batch: Batch, rows: Vec<CommandRow>) {
+        self.open.add(&batch);
+        self.add_batch(batch, rows);
+    }
+
     fn new_batches(&self) -> MutexGuard<'_, NewBatches> {
         self.new_batches.lock().unwrap_or_else(PoisonError::into_inner)
     }

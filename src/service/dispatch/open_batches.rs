@@ -1,6 +1,7 @@
 //! Limits of unfinished batches, per principal (user or token) and for the whole server.
 //!
-//! Four classes are counted separately, so that none uses up the limit of another. They are scheduled batches, running
+//! Starts of the planner have no limit here: a printer has at most one. The other batches are of
+//! four classes, which are counted separately, so that none uses up the limit of another. They are scheduled batches, running
 //! batches, running batches that stop printers (`cancel`, `pause`), and emergency stops. The last two classes have no limit
 //! for the whole server: the load of one principal never refuses the stop of another.
 
@@ -15,7 +16,10 @@ use uuid::Uuid;
 
 use crate::{
     clock,
-    domain::{batch::Batch, command::Command},
+    domain::{
+        batch::{Batch, BatchOrigin},
+        command::Command,
+    },
 };
 
 /// Maximum number of scheduled batches of one principal.
@@ -45,6 +49,8 @@ enum BatchClass {
     Running,
     Stopping,
     EmergencyStop,
+    /// The start of a copy. It counts for no user or token.
+    Planner,
 }
 
 #[derive(Debug)]
@@ -52,6 +58,7 @@ struct OpenBatch {
     owner: Option<Uuid>,
     due_at: DateTime<Utc>,
     command: Command,
+    origin: BatchOrigin,
     /// Closed when the entry is removed. Requests wait for that.
     end: watch::Sender<()>,
 }
@@ -62,6 +69,7 @@ impl OpenBatch {
             owner: batch.spec.owner(),
             due_at: batch.due_at(),
             command: batch.spec.command,
+            origin: batch.spec.origin,
             end: watch::Sender::default(),
         }
     }
@@ -69,6 +77,7 @@ impl OpenBatch {
     /// Returns the class at a time. A scheduled batch counts as running as soon as it is due.
     fn class(&self, now: DateTime<Utc>) -> BatchClass {
         match self.command {
+            _ if self.origin == BatchOrigin::Planner => BatchClass::Planner,
             _ if self.due_at > now => BatchClass::Scheduled,
             Command::EmergencyStop => BatchClass::EmergencyStop,
             command if command.stops_printers() => BatchClass::Stopping,
@@ -121,7 +130,11 @@ impl OpenBatches {
             BatchClass::Scheduled | BatchClass::Running if all >= MAX_ALL && own >= RESERVED_EACH => {
                 return Err(AdmissionError::ServerFull);
             }
-            BatchClass::Scheduled | BatchClass::Running | BatchClass::Stopping | BatchClass::EmergencyStop => {}
+            BatchClass::Scheduled
+            | BatchClass::Running
+            | BatchClass::Stopping
+            | BatchClass::EmergencyStop
+            | BatchClass::Planner => {}
         }
         open.insert(batch.id, new);
         Ok(Admission { open: self.clone(), batch_id: Some(batch.id) })

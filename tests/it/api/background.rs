@@ -72,8 +72,9 @@ async fn a_failing_task_is_reported_and_stops_no_other() {
 
 #[tokio::test]
 async fn after_a_clock_jump_nothing_is_removed_until_a_reported_time() {
-    const REMOVALS: [&str; 6] = [
+    const REMOVALS: [&str; 7] = [
         "batch_retention",
+        "order_retention",
         "event_retention",
         "delivery_retention",
         "audit_retention",

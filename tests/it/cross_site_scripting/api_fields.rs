@@ -15,6 +15,7 @@ struct Targets {
     user: String,
     webhook: String,
     file: String,
+    order: String,
     /// Number for the address of the next printer, so that each body has a new address.
     next: Cell<u32>,
 }
@@ -37,11 +38,14 @@ pub async fn send_payloads(server: &TestServer, payloads: &PayloadLog, printers:
         let name = format!("{}.gcode", payloads.create(kind, "the name of a library file"));
         server.upload_file("", &name, "G28\n").await;
         let (_, file, _) = server.upload_file("", &format!("{kind}.gcode"), format!("G4 P{kind}\n")).await;
+        let order = json!({"quantity": 1, "files": [{"file_id": file["id"], "models": ["MK4"]}]});
+        let (_, order, _) = server.post("/api/v1/orders", order).await;
         let targets = Targets {
             printer: id(&printer),
             user: id(&user),
             webhook: id(&webhook),
             file: id(&file),
+            order: id(&order),
             next: Cell::new(0),
         };
         pages.push(targets.printer.clone());
@@ -55,11 +59,13 @@ pub async fn send_payloads(server: &TestServer, payloads: &PayloadLog, printers:
                     path.replace("/printers/{id}/emergency-stop", &format!("/printers/{}/emergency-stop", Uuid::nil()));
                 let address = address.replace("/printers/{id}", &format!("/printers/{}", targets.printer));
                 let address = address.replace("/v1/files/{id}", &format!("/v1/files/{}", targets.file));
+                let address = address.replace("/orders/{id}", &format!("/orders/{}", targets.order));
+                let address = address.replace("/parts/{number}", &format!("/parts/PART-{kind}-{}", targets.next.get()));
                 let address = address.replace("/users/{id}", &format!("/users/{}", targets.user));
                 let address = address.replace("/webhooks/{id}", &format!("/webhooks/{}", targets.webhook));
-                let (status, response, _) =
-                    send_request(server.request(verb.to_uppercase().parse().expect("a verb"), &address).json(&body))
-                        .await;
+                let request = server.request(verb.to_uppercase().parse().expect("a verb"), &address);
+                let request = if address.contains("/orders/") { request.header("If-Match", "*") } else { request };
+                let (status, response, _) = send_request(request.json(&body)).await;
                 assert!(![500, 503].contains(&status.as_u16()), "{place}: {body}: {response}");
                 fields += 1;
             }
@@ -142,6 +148,18 @@ fn valid_body(verb: &str, path: &str, targets: &Targets, kind: usize) -> Value {
         ("patch", "/api/v1/files/{id}" | "/api/v1/printers/{id}" | "/api/v1/users/{id}" | "/api/v1/webhooks/{id}") => {
             json!({})
         }
+        ("put", "/api/v1/parts/{number}") => json!({"files": [{"file_id": targets.file, "models": ["MK4"]}]}),
+        ("post", "/api/v1/orders") => {
+            json!({"quantity": 1, "files": [{"file_id": targets.file, "models": ["MK4"]}]})
+        }
+        ("post", "/api/v1/orders/bulk") => {
+            json!({"items": [{"quantity": 1, "files": [{"file_id": targets.file, "models": ["MK4"]}]}]})
+        }
+        ("patch", "/api/v1/orders/{id}") => json!({}),
+        ("post", "/api/v1/orders/{id}/cancel" | "/api/v1/orders/{id}/short-close") => json!({}),
+        ("post", "/api/v1/orders/{id}/adjust") => json!({"good": 1, "reason": "x"}),
+        ("post", "/api/v1/copies/{id}/judge") => json!({"good": 1, "scrap": 0}),
+        ("post", "/api/v1/copies/{id}/lost") => json!({}),
         ("post", "/api/v1/webhooks") => json!({"url": "http://127.0.0.1:1", "enabled": false}),
         ("post", "/api/v1/webhooks/{id}/rotate-secret") => json!({}),
         ("post", "/api/v1/batches/{id}/retry" | "/api/v1/batches/{id}/stop" | "/api/v1/tokens/{id}/rotate") => {

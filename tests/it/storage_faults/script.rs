@@ -38,8 +38,9 @@ pub const LONG_FILE: &str = "long/vase.gcode";
 /// The creator of the batch that retention removes.
 pub const OLD_BATCH_CREATOR: &str = "an earlier process";
 /// The periodic tasks that remove and count rows.
-const RETENTION_TASKS: [&str; 8] = [
+const RETENTION_TASKS: [&str; 9] = [
     "batch_retention",
+    "order_retention",
     "event_retention",
     "delivery_retention",
     "audit_retention",

@@ -43,7 +43,7 @@ const KEY_HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Routes with many effects, in one or several transactions. No single resource is the result, so the whole response is
 /// stored. Without a stored response, a replay creates what is missing and refuses what exists.
-const MANY_EFFECTS: [&str; 1] = ["/api/v1/printers/bulk"];
+const MANY_EFFECTS: [&str; 2] = ["/api/v1/printers/bulk", "/api/v1/orders/bulk"];
 /// Routes whose handlers bind the key, because a request is known only by the content of its file.
 const UPLOADS: [&str; 1] = ["/api/v1/files"];
 /// The largest response that is stored, in bytes.

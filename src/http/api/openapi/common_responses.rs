@@ -24,7 +24,8 @@ use crate::http::api::{
 const EXAMPLES: &str = include_str!("examples.json");
 const SCHEMA_PREFIX: &str = "#/components/schemas/";
 /// Paths whose POST has a body that may be left out.
-const OPTIONAL_BODIES: [&str; 1] = ["/api/v1/printers/{id}/emergency-stop"];
+const OPTIONAL_BODIES: [&str; 3] =
+    ["/api/v1/printers/{id}/emergency-stop", "/api/v1/orders/{id}/cancel", "/api/v1/orders/{id}/short-close"];
 /// Prefix of utoipa's schema names for pages.
 const PAGE_PREFIX: &str = "Page_";
 
@@ -54,7 +55,7 @@ pub fn add_common_parts(document: &mut OpenApi) {
         if let Some(RefOr::T(body)) = optional_body.and_then(|post| post.request_body.as_mut()) {
             body.required = Some(Required::False);
         }
-        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {
             add_default_descriptions(operation);
             if operation.security.is_none() {
@@ -182,6 +183,17 @@ fn compose_example(name: &str, examples: &Map<String, Value>) -> Option<Value> {
         "WebhookWithSecret" => with("Webhook", json!({"secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"})),
         "TokenCreated" => with("Token", json!({"token": "pyd_4hJk2…"})),
         "Sessions" => Some(json!({"items": [examples.get("Session")?]})),
+        "OrdersCreated" => {
+            let order = examples.get("Order")?;
+            let problem = json!({
+                "code": "order_conflict", "existing_id": order.get("id")?,
+                "detail": "Another order has this source, external_ref and line, with other content.",
+            });
+            Some(json!({"items": [
+                {"index": 0, "status": 201, "id": order.get("id")?, "order": order},
+                {"index": 1, "status": 409, "problem": problem},
+            ]}))
+        }
         "PrintersCreated" => {
             let printer = examples.get("Printer")?;
             let problem = json!({"code": "name_taken", "detail": "Another printer has this name."});

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::HealthParts;
 
@@ -39,6 +40,10 @@ pub struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub total: Option<usize>,
+    /// With `order_conflict`: the order that has the business key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub existing_id: Option<Uuid>,
     /// With `cursor_expired`: a cursor before the oldest event that is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
@@ -60,6 +65,10 @@ pub struct ItemProblem {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub(super) errors: Vec<ProblemError>,
+    /// With `order_conflict`: the order that has the business key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub(super) existing_id: Option<Uuid>,
 }
 
 /// One part of the input that broke a rule.

@@ -378,7 +378,7 @@ pub async fn check_if_match(
 
 /// Returns the versions in `If-Match`. `None`: any version matches. An unreadable value matches no version, because a
 /// typo in a condition must not disable the condition.
-fn expected_versions(headers: &HeaderMap) -> Option<Vec<i64>> {
+pub(super) fn expected_versions(headers: &HeaderMap) -> Option<Vec<i64>> {
     let mut values = headers.get_all(header::IF_MATCH).iter().peekable();
     values.peek()?;
     let tags: Vec<&str> = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).collect();

@@ -1,0 +1,72 @@
+//! Orders: made by clients, followed, changed and ended.
+
+mod actions;
+mod create;
+mod feasibility;
+mod running;
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+pub use self::{create::CreatedOrder, feasibility::Feasibility};
+use super::{Services, access::Principal, error::Error};
+use crate::{
+    domain::order::{CountedOrder, OrderFilter, WaitingReason},
+    storage,
+};
+
+/// Maximum number of orders in one request.
+pub const MAX_ORDERS: usize = 500;
+
+/// An order with the reasons why it waits.
+#[derive(Debug, Clone)]
+pub struct OrderView {
+    pub counted: CountedOrder,
+    pub waiting_reasons: Vec<WaitingReason>,
+}
+
+/// Filter of a list of orders.
+#[derive(Debug, Clone, Default)]
+pub struct OrderQuery {
+    pub filter: OrderFilter,
+    /// The code of a reason for which an order waits.
+    pub waiting_reason: Option<String>,
+}
+
+impl Services {
+    /// Returns one order. An order of printers that the principal may not see does not exist for it.
+    pub async fn order(&self, who: &Principal, id: Uuid) -> Result<OrderView, Error> {
+        let found = storage::orders::get(&self.db, id).await?.filter(|one| one.order.is_visible_to(&who.tags));
+        Ok(self.view_order(found.ok_or(Error::NotFound("order"))?))
+    }
+
+    /// Returns a page of orders, newest first, older than `after`.
+    pub async fn list_orders(
+        &self,
+        who: &Principal,
+        query: &OrderQuery,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<OrderView>, Error> {
+        let mut filter = OrderFilter { visible_tags: who.visible_tags(), ..query.filter.clone() };
+        if let Some(code) = &query.waiting_reason {
+            let has_reason = |reasons: &Vec<WaitingReason>| reasons.iter().any(|reason| reason.code == *code);
+            let waiting = self.waiting_reasons();
+            filter.ids =
+                Some(waiting.into_iter().filter(|(_, reasons)| has_reason(reasons)).map(|(id, _)| id).collect());
+        }
+        let orders = storage::orders::list_page(&self.db, &filter, after, limit).await?;
+        Ok(orders.into_iter().map(|counted| self.view_order(counted)).collect())
+    }
+
+    fn view_order(&self, counted: CountedOrder) -> OrderView {
+        let waiting_reasons = self.waiting_reasons().remove(&counted.order.id).unwrap_or_default();
+        OrderView { counted, waiting_reasons }
+    }
+
+    /// Returns why orders wait, by order. Empty until the planner reports it.
+    fn waiting_reasons(&self) -> HashMap<Uuid, Vec<WaitingReason>> {
+        HashMap::new()
+    }
+}
