@@ -2,9 +2,9 @@
 //!
 //! `cargo bench --bench planner`
 //!
-//! Medians of 21 plans, on two cores beside other builds, best of several runs: from nothing 28 ms with one printer in ten
-//! ready (477 copies assigned), 36 ms with all printers ready (5,000 copies); after a printer became idle 10.6 ms, after an
-//! order finished 10.4 ms. With both cores taken by other builds, the last two were up to 15 ms and above.
+//! Medians of 21 plans on two shared cores, the best of four runs: from nothing 23 ms with one printer in ten ready (477
+//! copies assigned), and 29 ms with all printers ready (5,000 copies); after a printer became idle 10.3 ms, after an order
+//! finished 10.8 ms. Beside other builds that take both cores, the last two can exceed their target.
 
 use std::{hint::black_box, time::Instant};
 
