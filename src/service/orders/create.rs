@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::{Feasibility, OrderView};
+use super::{Feasibility, OrderView, feasibility::feasibility};
 use crate::{
     clock,
     domain::{
@@ -13,6 +13,7 @@ use crate::{
         message::Message,
         order::{Order, OrderFile, OrderRequest},
         part::{Part, PlateFile},
+        printer::Printer,
         requirements::Requirements,
         validation::ValidationErrors,
     },
@@ -42,6 +43,33 @@ impl Services {
         require_feasible: bool,
     ) -> Result<CreatedOrder, Error> {
         who.require(Role::Operator)?;
+        let printers = storage::printers::list_printers(&self.db).await?;
+        self.create_one(who, request, require_feasible, &printers).await
+    }
+
+    /// Makes each of these orders as [`Services::create_order`] does, in the given order. Returns one result for each. The
+    /// second value of each says whether a printer must be able to make it.
+    pub async fn create_orders(
+        &self,
+        who: &Principal,
+        requests: &[(OrderRequest, bool)],
+    ) -> Result<Vec<Result<CreatedOrder, Error>>, Error> {
+        who.require(Role::Operator)?;
+        let printers = storage::printers::list_printers(&self.db).await?;
+        let mut results = Vec::with_capacity(requests.len());
+        for (request, require_feasible) in requests {
+            results.push(self.create_one(who, request, *require_feasible, &printers).await);
+        }
+        Ok(results)
+    }
+
+    async fn create_one(
+        &self,
+        who: &Principal,
+        request: &OrderRequest,
+        require_feasible: bool,
+        printers: &[Printer],
+    ) -> Result<CreatedOrder, Error> {
         let mut invalid = ValidationErrors::default();
         request.check(&mut invalid);
         request.details(None).check(&mut invalid);
@@ -49,12 +77,12 @@ impl Services {
         let fingerprint = request_fingerprint(request);
         for _ in 0..ATTEMPTS {
             if let Some(view) = self.find_made(who, request, &fingerprint).await? {
-                let feasibility = self.feasibility(&view.counted.order).await?;
-                return Ok(CreatedOrder { view, is_new: false, feasibility });
+                let feasible = feasibility(&view.counted.order, printers);
+                return Ok(CreatedOrder { view, is_new: false, feasibility: feasible });
             }
             let order = self.build_order(who, request).await?;
-            let feasibility = self.feasibility(&order).await?;
-            if require_feasible && feasibility.printers == 0 {
+            let feasible = feasibility(&order, printers);
+            if require_feasible && feasible.printers == 0 {
                 let detail = Message::new("refusal-no-printer-can");
                 return Err(Error::Unprocessable { code: "no_printer_can", detail });
             }
@@ -64,7 +92,11 @@ impl Services {
             if storage::orders::insert(&self.db, &new).await? == OrderInsert::Inserted {
                 let [(order, ..)] = new;
                 tracing::info!(order.id = %order.id, order.label = %order.label(), by = %who.name, "order made");
-                return Ok(CreatedOrder { view: self.order(who, order.id).await?, is_new: true, feasibility });
+                return Ok(CreatedOrder {
+                    view: self.order(who, order.id).await?,
+                    is_new: true,
+                    feasibility: feasible,
+                });
             }
         }
         Err(Error::Busy(Message::new("refusal-order-being-made")))

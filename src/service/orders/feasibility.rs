@@ -1,13 +1,9 @@
 //! How many printers can make an order.
 
-use crate::{
-    domain::{
-        fit::is_same_model,
-        order::{Order, WaitingReason},
-        printer::Printer,
-    },
-    service::{Services, error::Error},
-    storage,
+use crate::domain::{
+    fit::is_same_model,
+    order::{Order, WaitingReason},
+    printer::Printer,
 };
 
 /// Which printers can make an order, whether they are free or not.
@@ -19,24 +15,21 @@ pub struct Feasibility {
     pub reasons: Vec<WaitingReason>,
 }
 
-impl Services {
-    /// Returns which printers can make an order.
-    pub(super) async fn feasibility(&self, order: &Order) -> Result<Feasibility, Error> {
-        let printers = storage::printers::list_printers(&self.db).await?;
-        let (mut able, mut wrong_model) = (0, 0);
-        for printer in printers.iter().filter(|printer| is_in_scope(order, printer)) {
-            let model = printer.details.profile.model.as_deref();
-            let mut models = order.files.iter().flat_map(|file| &file.models);
-            if model.is_some_and(|model| models.any(|one| is_same_model(one, model))) {
-                able += 1;
-            } else {
-                wrong_model += 1;
-            }
+/// Returns which of these printers can make an order.
+pub(super) fn feasibility(order: &Order, printers: &[Printer]) -> Feasibility {
+    let (mut able, mut wrong_model) = (0, 0);
+    for printer in printers.iter().filter(|printer| is_in_scope(order, printer)) {
+        let model = printer.details.profile.model.as_deref();
+        let mut models = order.files.iter().flat_map(|file| &file.models);
+        if model.is_some_and(|model| models.any(|one| is_same_model(one, model))) {
+            able += 1;
+        } else {
+            wrong_model += 1;
         }
-        let reason = WaitingReason { code: "model".to_owned(), printers: wrong_model, detail: None, until: None };
-        let reasons = Some(reason).filter(|reason| reason.printers > 0).into_iter().collect();
-        Ok(Feasibility { printers: able, reasons })
     }
+    let reason = WaitingReason { code: "model".to_owned(), printers: wrong_model, detail: None, until: None };
+    let reasons = Some(reason).filter(|reason| reason.printers > 0).into_iter().collect();
+    Feasibility { printers: able, reasons }
 }
 
 /// Returns whether the order may use the printer at all.

@@ -41,7 +41,8 @@ pub enum CopyChange<R> {
 }
 
 /// Changes a copy. `decide` gets its current state, and no other change of its order happens before its decision is
-/// stored. It returns `None` to change nothing. If the copy failed and its attempts are used up, its order is put on hold.
+/// stored. It returns `None` to change nothing. If the copy failed, its attempts are used up and the order still needs
+/// parts, the order is put on hold.
 pub async fn change<R>(
     db: &Db,
     id: Uuid,
@@ -83,7 +84,10 @@ pub async fn change<R>(
         .execute(&mut *tx)
         .await?;
         let mut order = order_before.order.clone();
-        let is_lost_work = copy.state != before.state && copy.state.needs_replacement();
+        let is_lost_work = before.state.is_active() && copy.state.needs_replacement();
+        let mut sums = order_before.sums;
+        sums.printing -= i64::from(before.parts);
+        let is_lost_work = is_lost_work && order.quantities(&sums).queued > 0;
         let is_held = is_lost_work && order.hold.is_none() && order.uses_up_attempts(copy.attempt);
         if is_held {
             order.hold = Some(HoldReason::AttemptsUsedUp);

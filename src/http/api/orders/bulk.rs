@@ -17,7 +17,7 @@ use crate::{
             json::decode_json,
         },
     },
-    service::{Services, access::Principal, orders::MAX_ORDERS},
+    service::{Services, orders::MAX_ORDERS},
 };
 
 /// The orders to make.
@@ -78,30 +78,33 @@ pub async fn create_orders(
         let rule = Message::new("rule-item-count").with("max", MAX_ORDERS).with("count", count);
         return Err(ValidationErrors::single("/items", "length", rule).into());
     }
-    let mut items = Vec::with_capacity(count);
+    let (mut valid, mut indexes, mut items) = (Vec::new(), Vec::new(), Vec::new());
     for (index, raw) in body.items.iter().enumerate() {
-        items.push(create_one(&services, &who.0, index, raw).await);
+        match decode_json::<NewOrderBody>(raw.get().as_bytes()) {
+            Ok(body) => {
+                valid.push(body.into_request());
+                indexes.push(index);
+            }
+            Err(problem) => items.push(refused_item(index, problem)),
+        }
     }
+    let results = services.create_orders(&who.0, &valid).await?;
+    items.extend(indexes.into_iter().zip(results).map(|(index, result)| match result {
+        Ok(created) => {
+            let status = if created.is_new { StatusCode::CREATED } else { StatusCode::OK };
+            let order = OrderBody::from(created);
+            OrderCreatedItem { index, status: status.as_u16(), id: Some(order.id()), order: Some(order), problem: None }
+        }
+        Err(error) => refused_item(index, error.into()),
+    }));
+    items.sort_by_key(|item| item.index);
     // After a database failure, the same request with the same key is executed again. A response with refusals only is
     // not stored.
     let is_fresh = items.iter().any(|item| item.status >= 500) || items.iter().all(|item| item.problem.is_some());
     Ok((StatusCode::MULTI_STATUS, is_fresh.then_some(Extension(NotStored)), Json(OrdersCreatedBody { items })))
 }
 
-async fn create_one(services: &Services, who: &Principal, index: usize, raw: &RawValue) -> OrderCreatedItem {
-    let created = async {
-        let (request, require_feasible) = decode_json::<NewOrderBody>(raw.get().as_bytes())?.into_request();
-        Ok::<_, Problem>(services.create_order(who, &request, require_feasible).await?)
-    };
-    match created.await {
-        Ok(created) => {
-            let status = if created.is_new { StatusCode::CREATED } else { StatusCode::OK };
-            let order = OrderBody::from(created);
-            OrderCreatedItem { index, status: status.as_u16(), id: Some(order.id()), order: Some(order), problem: None }
-        }
-        Err(problem) => {
-            let (status, problem) = problem.into_item(&format!("/items/{index}"));
-            OrderCreatedItem { index, status: status.as_u16(), id: None, order: None, problem: Some(problem) }
-        }
-    }
+fn refused_item(index: usize, problem: Problem) -> OrderCreatedItem {
+    let (status, problem) = problem.into_item(&format!("/items/{index}"));
+    OrderCreatedItem { index, status: status.as_u16(), id: None, order: None, problem: Some(problem) }
 }

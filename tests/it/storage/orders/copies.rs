@@ -173,6 +173,30 @@ async fn a_failed_copy_is_replaced_until_the_attempts_are_used_up() {
 }
 
 #[tokio::test]
+async fn a_failed_copy_that_is_not_needed_any_more_puts_nothing_on_hold() {
+    on_each_database(async |db| {
+        let mut order = sample_order(2);
+        order.details.on_failure.max_attempts = 1;
+        insert_order(&db, &order).await;
+        let [first, second] = [
+            assign_copy(&db, order.id, new_id()).await.expect("assigned"),
+            assign_copy(&db, order.id, new_id()).await.expect("assigned"),
+        ];
+        let smaller = orders::change(&db, order.id, at(6), |before| {
+            let mut decision = decide(before, EventType::OrderUpdated);
+            decision.order.details.quantity = 1;
+            Ok::<_, ()>(Some(decision))
+        });
+        assert!(matches!(smaller.await.expect("no error"), OrderChange::Changed(_)));
+        let counted = set_state(&db, first.id, CopyState::Failed, at(7)).await;
+        assert_eq!((counted.order.hold, counted.quantities().surplus), (None, 0), "the other copy is enough");
+        let counted = set_state(&db, second.id, CopyState::Failed, at(8)).await;
+        assert_eq!(counted.order.hold, Some(HoldReason::AttemptsUsedUp));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_judgement_that_leaves_too_few_good_parts_reopens_the_order() {
     on_each_database(async |db| {
         let mut order = sample_order(4);
