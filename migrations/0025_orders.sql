@@ -123,3 +123,9 @@ create index order_adjustments_by_order on order_adjustments (order_id);
 
 -- What created a batch: client or planner. It repeats what `spec` contains, to be searched.
 alter table batches add column origin text not null default 'client';
+
+-- What the planner knows of printers.
+alter table printers add column auto_since timestamptz;     -- when the printer was opted in; null: the planner starts nothing on it
+alter table printers add column other_tools jsonb;          -- tools beside tool 0; null: none
+alter table printers add column attention text;             -- why a person must look at the printer
+alter table printers add column attention_since timestamptz;

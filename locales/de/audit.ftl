@@ -160,3 +160,5 @@ audit-entry-order-adjusted = hat die Menge des Auftrags { $order } korrigiert
 audit-entry-copy-judged = hat ein Exemplar des Auftrags { $order } beurteilt
 audit-entry-copy-lost = hat ein Exemplar des Auftrags { $order } verloren gegeben
 audit-actor-planner = Die Planung
+audit-attention-cleared = Drucker geprüft
+audit-entry-attention-cleared = hat { $printers } geprüft und wieder für die Planung freigegeben

@@ -167,3 +167,5 @@ rule-printer-id = muss die ID eines Druckers sein
 rule-adjustment = darf nicht 0 sein, wenn auch scrap 0 ist
 rule-adjustment-range = darf nicht mehr als die gezählten { $count } abziehen
 rule-copy-parts = und scrap müssen zusammen { $parts } ergeben, die Teile der Platte
+rule-tool-number = muss jedes Werkzeug einmal enthalten, mit einer Nummer von 0 bis { $max }, und enthält { $value }
+rule-tools-or-fields = darf nicht mit material, color oder nozzle_mm kombiniert werden; diese Felder beschreiben Werkzeug 0

@@ -160,3 +160,5 @@ audit-entry-order-adjusted = adjusted the quantity of the order { $order }
 audit-entry-copy-judged = judged a copy of the order { $order }
 audit-entry-copy-lost = gave up a copy of the order { $order } as lost
 audit-actor-planner = The planner
+audit-attention-cleared = Printer checked
+audit-entry-attention-cleared = checked { $printers }, which needed attention

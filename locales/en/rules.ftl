@@ -167,3 +167,5 @@ rule-printer-id = must be the id of a printer
 rule-adjustment = must not be 0 if scrap is 0, too
 rule-adjustment-range = must not take off more than the { $count } that are counted
 rule-copy-parts = and scrap must be { $parts } together, the parts of the plate
+rule-tool-number = must have each tool once, with a number from 0 to { $max }, and has { $value }
+rule-tools-or-fields = must not be combined with material, color or nozzle_mm, which are those of tool 0

@@ -15,6 +15,8 @@ string_enum! {
         PrinterRegistered = "printer.registered",
         PrinterChanged = "printer.changed",
         PrinterRemoved = "printer.removed",
+        /// A person has looked at a printer that needed attention.
+        AttentionCleared = "printer.attention_cleared",
         FileUploaded = "file.uploaded",
         FileSelected = "file.selected",
         FileDeleted = "file.deleted",
@@ -144,7 +146,9 @@ impl AuditEntry {
     pub fn location(&self) -> Option<String> {
         let (list, id) = match self.action {
             Action::BatchCreated | Action::BatchStopped => ("batches", self.subject?),
-            Action::PrinterRegistered | Action::PrinterChanged => ("printers", *self.printer_ids.first()?),
+            Action::PrinterRegistered | Action::PrinterChanged | Action::AttentionCleared => {
+                ("printers", *self.printer_ids.first()?)
+            }
             Action::TokenCreated | Action::TokenRotated => ("tokens", self.subject?),
             Action::UserCreated | Action::UserChanged => ("users", self.subject?),
             Action::WebhookCreated | Action::WebhookChanged | Action::WebhookRotated => ("webhooks", self.subject?),

@@ -32,6 +32,9 @@ string_enum! {
         PrinterStateChanged = "printer.state_changed",
         /// Prints were reported faster than they could be stored. The oldest were merged into this event.
         PrinterNoisy = "printer.noisy",
+        /// The planner starts nothing on the printer until a person has looked at it.
+        PrinterAttention = "printer.attention",
+        PrinterAttentionCleared = "printer.attention_cleared",
         PrintStarted = "print.started",
         PrintPaused = "print.paused",
         PrintResumed = "print.resumed",
@@ -210,6 +213,7 @@ impl NewEvent {
             Action::PrinterRegistered => EventType::PrinterRegistered,
             Action::PrinterChanged => EventType::PrinterUpdated,
             Action::PrinterRemoved => EventType::PrinterRemoved,
+            Action::AttentionCleared => EventType::PrinterAttentionCleared,
             Action::PlateCleared => EventType::PlateCleared,
             Action::BatchCreated => EventType::BatchCreated,
             Action::BatchFinished => EventType::BatchFinished,

@@ -4,6 +4,7 @@
 //! the rules over every pair of printer state and command.
 
 pub mod access;
+pub mod attention;
 pub mod audit;
 pub mod batch;
 pub mod bgcode;

@@ -5,15 +5,19 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
+    attention::Attention,
     message::Message,
     printer_access::{PrinterAccess, clean_pasted_line},
     printer_profile::PrinterProfile,
+    printer_tool::PrinterTool,
     production::Production,
-    validation::{ValidationErrors, check_line},
+    validation::{FieldError, ValidationErrors, check_line},
 };
 
 /// The highest number of tags of one printer.
 pub const MAX_TAGS: usize = 50;
+/// The highest number of tools of one printer.
+const MAX_TOOLS: usize = 64;
 /// The highest number of characters in an address.
 const MAX_URL: usize = 1_000;
 
@@ -22,6 +26,8 @@ const MAX_URL: usize = 1_000;
 pub struct Printer {
     pub id: Uuid,
     pub details: PrinterDetails,
+    /// The planner starts nothing on the printer until a person has looked at it.
+    pub attention: Option<Attention>,
     /// Incremented with every change that a client can make. It is used as the `ETag`.
     pub version: i64,
     pub created_at: DateTime<Utc>,
@@ -40,6 +46,9 @@ pub struct PrinterDetails {
     #[serde(flatten)]
     pub profile: PrinterProfile,
     pub production: Production,
+    /// Tools beside tool 0, by number. The profile has tool 0.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_tools: Vec<PrinterTool>,
     /// User for the web server in front of OctoPrint.
     pub proxy_user: Option<String>,
     /// Lower-case names of the headers that are sent with every request.
@@ -62,6 +71,7 @@ impl PrinterDetails {
             enabled: true,
             profile: PrinterProfile::default(),
             production: Production::default(),
+            other_tools: Vec::new(),
             proxy_user: None,
             header_names: Vec::new(),
             ca_certificate: None,
@@ -75,6 +85,24 @@ impl PrinterDetails {
         self.header_names = access.headers.keys().cloned().collect();
         self.ca_certificate.clone_from(&access.ca_certificate);
         self.has_camera_url = access.camera_url.is_some();
+    }
+
+    /// Returns all tools that are known, by number.
+    pub fn tools(&self) -> Vec<PrinterTool> {
+        let PrinterProfile { nozzle_mm, material, color, .. } = &self.profile;
+        let first = PrinterTool { tool: 0, nozzle_mm: *nozzle_mm, material: material.clone(), color: color.clone() };
+        let is_known = nozzle_mm.is_some() || material.is_some() || color.is_some() || !self.other_tools.is_empty();
+        Some(first).filter(|_| is_known).into_iter().chain(self.other_tools.iter().cloned()).collect()
+    }
+
+    /// Sets all tools. Tool 0 is stored in the profile.
+    pub fn set_tools(&mut self, mut tools: Vec<PrinterTool>) {
+        let first = tools.iter().position(|tool| tool.tool == 0).map(|at| tools.remove(at));
+        let (nozzle_mm, material, color) =
+            first.map_or((None, None, None), |tool| (tool.nozzle_mm, tool.material, tool.color));
+        (self.profile.nozzle_mm, self.profile.material, self.profile.color) = (nozzle_mm, material, color);
+        tools.sort_by_key(|tool| tool.tool);
+        self.other_tools = tools;
     }
 
     /// Checks the fields and normalises the address and the tags.
@@ -96,6 +124,7 @@ impl PrinterDetails {
         self.tags.dedup();
         self.profile.check(&mut invalid);
         self.production.check(&mut invalid);
+        check_tools(&mut invalid, &self.other_tools);
         invalid.into_result(self)
     }
 }
@@ -106,6 +135,31 @@ pub fn check_tag(invalid: &mut ValidationErrors, pointer: &str, tag: &str) {
     check_line(invalid, pointer, tag, 1, 50);
     if tag.trim() != tag || tag.contains(',') {
         invalid.add(pointer, "tag", "rule-tag-comma");
+    }
+}
+
+/// Checks the tools beside tool 0.
+fn check_tools(invalid: &mut ValidationErrors, tools: &[PrinterTool]) {
+    if tools.len() >= MAX_TOOLS {
+        invalid.add("/tools", "too_many", Message::new("rule-max-items").with("max", MAX_TOOLS));
+    }
+    let mut numbers = std::collections::HashSet::from([0]);
+    for PrinterTool { tool, nozzle_mm, material, color } in tools {
+        if !numbers.insert(*tool) || usize::try_from(*tool).map_or(true, |tool| tool >= MAX_TOOLS) {
+            let rule = Message::new("rule-tool-number").with("max", MAX_TOOLS - 1).with("value", tool);
+            invalid.add("/tools", "tool_number", rule);
+        }
+        let profile = PrinterProfile {
+            nozzle_mm: *nozzle_mm,
+            material: material.clone(),
+            color: color.clone(),
+            ..PrinterProfile::default()
+        };
+        let mut own = ValidationErrors::default();
+        profile.check(&mut own);
+        invalid
+            .0
+            .extend(own.0.into_iter().map(|error| FieldError { pointer: format!("/tools{}", error.pointer), ..error }));
     }
 }
 

@@ -29,6 +29,11 @@ string_enum! {
 /// The service state of a printer.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Production {
+    /// Whether the planner may start prints on the printer.
+    pub auto: bool,
+    /// When the printer was opted in. For the planner, only a plate that was cleared since counts as clear.
+    #[serde(skip)]
+    pub auto_since: Option<DateTime<Utc>>,
     pub service: ServiceState,
     /// When the printer is expected back. Information only: nothing changes at that time.
     pub until: Option<DateTime<Utc>>,
@@ -38,21 +43,25 @@ pub struct Production {
 
 impl Default for Production {
     fn default() -> Self {
-        Self { service: ServiceState::InService, until: None, note: None }
+        Self { auto: false, auto_since: None, service: ServiceState::InService, until: None, note: None }
     }
 }
 
 /// A change of a service state: `None` keeps a value, `Some(None)` clears it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProductionPatch {
+    pub auto: Option<bool>,
     pub service: Option<ServiceState>,
     pub until: Option<Option<DateTime<Utc>>>,
     pub note: Option<Option<String>>,
 }
 
 impl Production {
-    /// Applies a patch. A return to service clears `until` and the note.
-    pub fn apply(&mut self, patch: ProductionPatch) {
+    /// Applies a patch at a time. A return to service clears `until` and the note.
+    pub fn apply(&mut self, patch: ProductionPatch, now: DateTime<Utc>) {
+        if let Some(auto) = patch.auto.filter(|auto| *auto != self.auto) {
+            (self.auto, self.auto_since) = (auto, auto.then_some(now));
+        }
         if let Some(until) = patch.until {
             self.until = until;
         }
@@ -62,9 +71,15 @@ impl Production {
         if let Some(service) = patch.service {
             self.service = service;
             if service == ServiceState::InService {
-                *self = Self::default();
+                self.set_service(Self::default());
             }
         }
+    }
+
+    /// Takes service state, note and expected end from another value.
+    pub fn set_service(&mut self, other: Self) {
+        let Self { service, until, note, auto: _, auto_since: _ } = other;
+        (self.service, self.until, self.note) = (service, until, note);
     }
 
     /// Checks the values and removes white space around the note.
@@ -114,6 +129,8 @@ mod tests {
 
     fn out_of_service() -> Production {
         Production {
+            auto: false,
+            auto_since: None,
             service: ServiceState::OutOfService,
             until: DateTime::from_timestamp(1_796_313_600, 0),
             note: Some("nozzle".to_owned()),
@@ -132,17 +149,34 @@ mod tests {
         let with_note = ProductionPatch { note: Some(Some("done".to_owned())), ..back.clone() };
         for patch in [back, with_note] {
             let mut production = out_of_service();
-            production.apply(patch);
+            production.apply(patch, DateTime::UNIX_EPOCH);
             assert_eq!(production, Production::default());
         }
     }
 
     #[test]
+    fn the_opt_in_has_a_time_and_survives_a_change_of_the_service_state() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).expect("a time");
+        let auto = |auto| ProductionPatch { auto: Some(auto), ..ProductionPatch::default() };
+        let mut production = Production::default();
+        production.apply(auto(true), at(1));
+        production.apply(auto(true), at(2));
+        assert_eq!((production.auto, production.auto_since), (true, Some(at(1))), "opted in once");
+        let back = ProductionPatch { service: Some(ServiceState::InService), ..ProductionPatch::default() };
+        production.apply(back, at(3));
+        assert_eq!(production.auto_since, Some(at(1)));
+        production.apply(auto(false), at(4));
+        assert_eq!(production, Production::default());
+    }
+
+    #[test]
     fn a_patch_keeps_absent_values_and_clears_null() {
         let mut production = out_of_service();
-        production.apply(ProductionPatch { until: Some(None), ..ProductionPatch::default() });
+        let until = ProductionPatch { until: Some(None), ..ProductionPatch::default() };
+        production.apply(until, DateTime::UNIX_EPOCH);
         assert_eq!(production, Production { until: None, ..out_of_service() });
-        production.apply(ProductionPatch { service: Some(ServiceState::Draining), ..ProductionPatch::default() });
+        let draining = ProductionPatch { service: Some(ServiceState::Draining), ..ProductionPatch::default() };
+        production.apply(draining, DateTime::UNIX_EPOCH);
         assert_eq!((production.service, production.note.as_deref()), (ServiceState::Draining, Some("nozzle")));
     }
 

@@ -175,7 +175,14 @@ fn preview_row(parsed: ParsedRow, result: RowResult) -> ImportRow {
 /// Returns a printer for the check of a tag limit only.
 fn as_printer(details: &PrinterDetails) -> Printer {
     let now = clock::now();
-    Printer { id: uuid::Uuid::nil(), details: details.clone(), version: 1, created_at: now, updated_at: now }
+    Printer {
+        id: uuid::Uuid::nil(),
+        details: details.clone(),
+        attention: None,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    }
 }
 
 /// Decodes the text of a file in any of the supported encodings.

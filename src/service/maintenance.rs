@@ -47,7 +47,8 @@ impl Services {
             if printers.len() != ids.iter().collect::<BTreeSet<_>>().len() {
                 return Err(Error::NotFound("printer"));
             }
-            printers.retain(|printer| printer.details.production != production);
+            printers
+                .retain(|printer| with_service(&printer.details.production, &production) != printer.details.production);
             if printers.is_empty() {
                 return Ok(Vec::new());
             }
@@ -71,6 +72,13 @@ impl Services {
     }
 }
 
+/// Returns a value with the service state of another one. The opt-in of the planner stays.
+fn with_service(before: &Production, service: &Production) -> Production {
+    let mut after = before.clone();
+    after.set_service(service.clone());
+    after
+}
+
 /// Returns one audit entry for the printers that had the same state before.
 fn audit_entries(who: &Principal, printers: &[Printer], after: &Production) -> Vec<AuditEntry> {
     let mut groups: Vec<(&Production, Vec<Uuid>)> = Vec::new();
@@ -82,6 +90,7 @@ fn audit_entries(who: &Principal, printers: &[Printer], after: &Production) -> V
         }
     }
     let entry = |(before, printer_ids): (&Production, Vec<Uuid>)| {
+        let after = with_service(before, after);
         let changes = Map::from_iter([("production".to_owned(), json!([before, after]))]);
         AuditEntry { printer_ids, ..who.audit_entry(Action::PrinterChanged, changes) }
     };

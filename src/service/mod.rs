@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod app_keys;
+mod attention;
 pub mod audit;
 pub mod background;
 mod batch_writer;

@@ -22,6 +22,7 @@ use crate::{
         printer::{Printer, PrinterDetails},
         printer_access::PrinterAccess,
         printer_profile::ProfilePatch,
+        printer_tool::PrinterTool,
         production::ProductionPatch,
         reading::JobReading,
         state::{PrinterState, Reachability},
@@ -59,15 +60,20 @@ pub struct PrinterPatch {
     pub enabled: Option<bool>,
     pub profile: ProfilePatch,
     pub production: Option<ProductionPatch>,
+    /// All tools.
+    pub tools: Option<Vec<PrinterTool>>,
 }
 
 impl PrinterPatch {
-    /// Returns the lowest role that may apply the patch. Operators change the service state, and nothing else.
+    /// Returns the lowest role that may apply the patch. Operators change the service state, and nothing else: not whether
+    /// the planner may start prints.
     fn required_role(&self) -> Role {
-        let Self { name, url, access, tags, enabled, profile, production } = self;
-        let changes_other = name.is_some() || url.is_some() || tags.is_some() || enabled.is_some();
-        let is_production_only =
-            production.is_some() && !changes_other && access.is_empty() && *profile == ProfilePatch::default();
+        let Self { name, url, access, tags, enabled, profile, production, tools } = self;
+        let changes_other = name.is_some() || url.is_some() || tags.is_some() || enabled.is_some() || tools.is_some();
+        let is_production_only = production.as_ref().is_some_and(|production| production.auto.is_none())
+            && !changes_other
+            && access.is_empty()
+            && *profile == ProfilePatch::default();
         if is_production_only { Role::Operator } else { Role::Manager }
     }
 }
@@ -112,7 +118,8 @@ impl Services {
     ) -> Result<NewPrinter, Error> {
         let now = clock::now();
         details.copy_visible_access(access);
-        let printer = Printer { id: clock::new_id(), details, version: 1, created_at: now, updated_at: now };
+        let printer =
+            Printer { id: clock::new_id(), details, attention: None, version: 1, created_at: now, updated_at: now };
         check_within_limit(who, &printer)?;
         let sealed = self.seal_access(printer.id, access)?;
         let mut audited = object_fields(&printer.details);
@@ -355,6 +362,9 @@ fn apply_patch(mut details: PrinterDetails, patch: PrinterPatch) -> PrinterDetai
     set(&mut details.tags, patch.tags);
     set(&mut details.enabled, patch.enabled);
     patch.profile.apply(&mut details.profile);
-    details.production.apply(patch.production.unwrap_or_default());
+    if let Some(tools) = patch.tools {
+        details.set_tools(tools);
+    }
+    details.production.apply(patch.production.unwrap_or_default(), clock::now());
     details
 }

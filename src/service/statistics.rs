@@ -204,7 +204,14 @@ mod tests {
         let printer = |n: u128, day: i64, tags: &[&str]| {
             let mut details = PrinterDetails::new(format!("p-{n}"), "http://x.test");
             details.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-            Printer { id: Uuid::from_u128(n), details, version: 1, created_at: noon(day), updated_at: noon(day) }
+            Printer {
+                id: Uuid::from_u128(n),
+                details,
+                attention: None,
+                version: 1,
+                created_at: noon(day),
+                updated_at: noon(day),
+            }
         };
         let printed = |hours: i64| PrintTally { printed_s: hours * 3_600, done: 1, ..PrintTally::default() };
         let id = Uuid::from_u128;

@@ -25,6 +25,7 @@ pub const ROUTE_ROLES: &[(&str, &str, &str)] = &[
     // Fields other than `production` need the role manager (`maintenance.rs`).
     ("PATCH", "/api/v1/printers/{id}", "operator"),
     ("DELETE", "/api/v1/printers/{id}", "manager"),
+    ("POST", "/api/v1/printers/{id}/attention/clear", "operator"),
     ("GET", "/api/v1/printers/{id}/job", "viewer"),
     ("POST", "/api/v1/printers/{id}/job", "operator"),
     ("GET", "/api/v1/printers/{id}/files", "viewer"),

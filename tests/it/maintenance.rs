@@ -58,19 +58,26 @@ fn out_of_service() -> Value {
     json!({"service": "out_of_service", "note": "Nozzle change", "until": "2026-12-03T16:00:00Z"})
 }
 
+/// The same as it is shown.
+fn shown_out_of_service() -> Value {
+    let mut shown = out_of_service();
+    shown["auto"] = json!(false);
+    shown
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_printer_out_of_service_refuses_prints_and_accepts_every_other_command() {
     let (server, farm, ids) = start_server_with_farm(1).await;
     let id = &ids[0];
     select_long_file(&server, &farm, id).await;
-    assert_eq!(set_service(&server, id, out_of_service()).await, out_of_service());
+    assert_eq!(set_service(&server, id, out_of_service()).await, shown_out_of_service());
     let (reason, row) = run(&server, id, "start").await;
     assert_eq!(reason, "out_of_service");
     assert_eq!(row["detail"], "Out of service, expected back 2026-12-03 16:00 UTC: Nozzle change");
     assert_eq!((&row["final"], &row["effect"], &row["attempts"]), (&json!(true), &json!("none"), &json!(0)));
 
     let back = set_service(&server, id, json!({"service": "in_service"})).await;
-    assert_eq!(back, json!({"service": "in_service", "until": null, "note": null}));
+    assert_eq!(back, json!({"auto": false, "service": "in_service", "until": null, "note": null}));
     assert_eq!(run(&server, id, "start").await.0, "confirmed");
     set_service(&server, id, json!({"service": "out_of_service"})).await;
     server.until_state(id, "printing").await;
@@ -183,14 +190,14 @@ async fn a_change_is_audited_and_published_and_survives_a_restart() {
     let (server, _farm, ids) = start_server_with_farm(1).await;
     let path = format!("/api/v1/printers/{}", ids[0]);
     set_service(&server, &ids[0], out_of_service()).await;
-    let before = json!({"service": "in_service", "until": null, "note": null});
+    let before = json!({"auto": false, "service": "in_service", "until": null, "note": null});
     let (_, audit, _) = server.get("/api/v1/audit?action=printer.changed").await;
-    assert_eq!(audit["items"][0]["changes"], json!({"production": [before, out_of_service()]}), "{audit}");
+    assert_eq!(audit["items"][0]["changes"], json!({"production": [before, shown_out_of_service()]}), "{audit}");
     let (_, events, _) = server.get("/api/v1/events?types=printer.updated").await;
     let data = &events["items"][0]["data"];
-    assert_eq!(data["changes"], json!({"production": [before, out_of_service()]}), "{events}");
+    assert_eq!(data["changes"], json!({"production": [before, shown_out_of_service()]}), "{events}");
     let server = server.restart().await;
-    assert_eq!(server.get(&path).await.1["production"], out_of_service());
+    assert_eq!(server.get(&path).await.1["production"], shown_out_of_service());
     assert_eq!(run(&server, &ids[0], "start").await.0, "out_of_service");
     server.stop().await;
 }
@@ -201,13 +208,13 @@ async fn a_merge_patch_keeps_what_it_does_not_name_and_refuses_what_is_wrong() {
     let path = format!("/api/v1/printers/{}", ids[0]);
     set_service(&server, &ids[0], out_of_service()).await;
     let draining = set_service(&server, &ids[0], json!({"service": "draining", "until": null})).await;
-    assert_eq!(draining, json!({"service": "draining", "until": null, "note": "Nozzle change"}));
+    assert_eq!(draining, json!({"auto": false, "service": "draining", "until": null, "note": "Nozzle change"}));
     for (production, pointer, code) in [
         (json!(null), "/production", "null"),
         (json!([]), "/production", "type"),
         (json!({"service": null}), "/production/service", "null"),
         (json!({"service": "broken"}), "/production/service", "unknown_value"),
-        (json!({"auto": true}), "/production/auto", "unknown_field"),
+        (json!({"automatic": true}), "/production/automatic", "unknown_field"),
         (json!({"note": "x".repeat(501)}), "/production/note", "length"),
         (json!({"note": "a\nb"}), "/production/note", "control_character"),
         (json!({"until": "tomorrow"}), "/production/until", "value"),
@@ -242,7 +249,7 @@ async fn new_printers_are_in_service_unless_the_request_says_otherwise() {
     let (status, body, _) = server.post("/api/v1/printers/bulk", items).await;
     assert_eq!(status, StatusCode::MULTI_STATUS, "{body}");
     assert_eq!(body["items"][0]["printer"]["production"]["service"], "in_service");
-    assert_eq!(body["items"][1]["printer"]["production"], out_of_service());
+    assert_eq!(body["items"][1]["printer"]["production"], shown_out_of_service());
     assert_eq!(body["items"][2]["problem"]["errors"][0]["pointer"], "/items/2/production/service", "{body}");
     let id = body["items"][1]["id"].as_str().expect("an id");
     assert_eq!(run(&server, id, "start").await.0, "out_of_service");

@@ -3,6 +3,7 @@
 mod actions;
 mod copies;
 mod limited;
+mod printers;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};

@@ -155,7 +155,8 @@ pub fn plan_printers(count: usize, files: &[PartFile], rng: &mut StdRng, now: Da
         };
         let details = describe_printer(index, "");
         let id = id_at(registered_at, rng);
-        let printer = Printer { id, details, version: 1, created_at: registered_at, updated_at: registered_at };
+        let printer =
+            Printer { id, details, attention: None, version: 1, created_at: registered_at, updated_at: registered_at };
         PlannedPrinter { printer, situation, file, printer_type }
     };
     situations.into_iter().enumerate().map(plan).collect()

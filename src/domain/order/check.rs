@@ -32,7 +32,9 @@ impl OrderRequest {
         match (&self.part, self.files.is_empty()) {
             (Some(number), true) => check_number(invalid, "/part", number),
             (None, false) => check_files(invalid, &self.files),
-            (Some(_), false) => invalid.add("/files", "ambiguous", Message::new("rule-not-with").with("other", "part")),
+            (Some(_), false) => {
+                invalid.add("/files", "conflicting_field", Message::new("rule-not-with").with("other", "part"))
+            }
             (None, true) => invalid.add("/part", "required", "rule-part-or-files"),
         }
     }

@@ -95,6 +95,7 @@ fn documented_routes() -> (Router<Services>, Router<Services>, OpenApi) {
         .merge(printers::routes())
         .merge(printers::bulk::routes())
         .merge(printers::job::routes())
+        .merge(printers::attention::routes())
         .merge(printers::files::routes())
         .merge(files::routes())
         .merge(printers::snapshot::routes())

@@ -159,12 +159,10 @@ impl Problem {
 
 impl From<ValidationErrors> for Problem {
     fn from(invalid: ValidationErrors) -> Self {
-        // The API documents this one as the code of the response. Every other rule is reported in `errors`.
-        let code = if invalid.0.iter().any(|error| error.code == "duplicate_target") {
-            "duplicate_target"
-        } else {
-            "invalid_input"
-        };
+        // The API documents these as codes of the response. Every other rule is reported in `errors`.
+        let has = |code: &str| invalid.0.iter().any(|error| error.code == code);
+        let documented = ["duplicate_target", "ambiguous"].into_iter().find(|code| has(code));
+        let code = documented.unwrap_or("invalid_input");
         let errors = invalid.0.into_iter().map(|error| ProblemError {
             pointer: Some(error.pointer),
             parameter: None,

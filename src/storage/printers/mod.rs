@@ -1,5 +1,6 @@
 //! Printer registry. Secrets are stored and returned sealed (encrypted).
 
+mod attention;
 mod production;
 mod profile;
 mod search;
@@ -24,8 +25,10 @@ use crate::domain::{
     audit::AuditEntry,
     command::Reason,
     printer::{Printer, PrinterDetails},
+    printer_tool::PrinterTool,
 };
 
+pub use attention::{clear_attention, set_attention};
 use production::ProductionColumns;
 pub use production::set_production;
 use profile::{ProfileColumns, bind_profile};
@@ -39,7 +42,7 @@ pub use tags::retag;
 fn select_sql(db: &Db, extra_columns: &str) -> String {
     format!(
         "select {extra_columns} id, name, url, enabled, {}, version, created_at, updated_at, proxy_user, header_names,
-             ca_certificate, service, service_until, service_note,
+             ca_certificate, service, service_until, service_note, auto_since, other_tools, attention, attention_since,
              exists (select 1 from printer_secrets s where s.printer_id = p.id and s.kind = 'camera_url') as has_camera_url,
              {} from printers p",
         profile::column_names(),
@@ -65,6 +68,9 @@ struct PrinterRow {
     ca_certificate: Option<String>,
     has_camera_url: bool,
     tags: Json<Vec<String>>,
+    other_tools: Option<Json<Vec<PrinterTool>>>,
+    attention: Option<String>,
+    attention_since: Option<DateTime<Utc>>,
 }
 
 impl PrinterRow {
@@ -81,11 +87,13 @@ impl PrinterRow {
                 enabled: self.enabled,
                 profile: self.profile.into_profile(&row_ref)?,
                 production: self.production.into_production(&row_ref)?,
+                other_tools: self.other_tools.map(|tools| tools.0).unwrap_or_default(),
                 proxy_user: self.proxy_user,
                 header_names: self.header_names.map(|names| names.0).unwrap_or_default(),
                 ca_certificate: self.ca_certificate,
                 has_camera_url: self.has_camera_url,
             },
+            attention: attention::parse_attention(&row_ref, self.attention.as_deref(), self.attention_since)?,
             version: self.version,
             created_at: self.created_at,
             updated_at: self.updated_at,
@@ -126,10 +134,10 @@ async fn try_insert(db: &Db, new: &[NewPrinter]) -> Result<(), sqlx::Error> {
     let sql = format!(
         "insert into printers
              (id, name, url, api_key, enabled, version, created_at, updated_at, proxy_user, header_names, ca_certificate,
-              service, service_until, service_note, {})
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, {})",
+              service, service_until, service_note, auto_since, other_tools, {})
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, {})",
         profile::column_names(),
-        profile::parameters(15),
+        profile::parameters(17),
     );
     let tags_sql = insert_tags_sql(db);
     let tags = tag_records(new.iter().map(|new| &new.printer))?;
@@ -150,7 +158,9 @@ async fn try_insert(db: &Db, new: &[NewPrinter]) -> Result<(), sqlx::Error> {
                 .bind(&details.ca_certificate)
                 .bind(details.production.service.as_str())
                 .bind(details.production.until)
-                .bind(&details.production.note);
+                .bind(&details.production.note)
+                .bind(details.production.auto_since)
+                .bind(stored_tools(details));
             bind_profile!(insert, details.profile).execute(&mut *tx).await?;
             insert_secrets!(tx, printer.id, &sealed.secrets);
         }
@@ -192,9 +202,10 @@ async fn try_update(
         "update printers set
              name = $3, url = $4, enabled = $5, version = $6, updated_at = $7,
              api_key = case when $8 then api_key else $9 end, proxy_user = $10, header_names = $11, ca_certificate = $12,
-             service = $13, service_until = $14, service_note = $15, {}
+             service = $13, service_until = $14, service_note = $15, auto_since = $16,
+             other_tools = $17, {}
          where id = $1 and version = $2",
-        profile::assignments(16),
+        profile::assignments(18),
     );
     let tags_sql = insert_tags_sql(db);
     let tags = tag_records([printer])?;
@@ -219,7 +230,9 @@ async fn try_update(
             .bind(&details.ca_certificate)
             .bind(details.production.service.as_str())
             .bind(details.production.until)
-            .bind(&details.production.note);
+            .bind(&details.production.note)
+            .bind(details.production.auto_since)
+            .bind(stored_tools(details));
         let changed = bind_profile!(update, details.profile).execute(&mut *tx).await?.rows_affected();
         if changed == 0 {
             return Ok(false);
@@ -242,6 +255,11 @@ async fn try_update(
 /// Returns the names of headers as they are stored: null for none.
 fn stored_header_names(details: &PrinterDetails) -> Option<Json<&[String]>> {
     (!details.header_names.is_empty()).then_some(Json(&details.header_names))
+}
+
+/// Returns the tools beside tool 0 as they are stored: null for none.
+fn stored_tools(details: &PrinterDetails) -> Option<Json<&[PrinterTool]>> {
+    (!details.other_tools.is_empty()).then_some(Json(&details.other_tools))
 }
 
 fn insert_tags_sql(db: &Db) -> String {

@@ -24,13 +24,20 @@ pub(super) struct ProductionColumns {
     service: String,
     service_until: Option<DateTime<Utc>>,
     service_note: Option<String>,
+    auto_since: Option<DateTime<Utc>>,
 }
 
 impl ProductionColumns {
     /// Returns the service state. Fails if the stored state is unknown.
     pub(super) fn into_production(self, row_ref: &RowRef<Uuid>) -> Result<Production, Error> {
         let service = row_ref.parse("service", &self.service, ServiceState::parse)?;
-        Ok(Production { service, until: self.service_until, note: self.service_note })
+        Ok(Production {
+            auto: self.auto_since.is_some(),
+            auto_since: self.auto_since,
+            service,
+            until: self.service_until,
+            note: self.service_note,
+        })
     }
 }
 

@@ -47,8 +47,12 @@ async fn a_printer_is_taken_out_of_service_on_its_page_and_returned() {
     assert!(shown.contains(&format!("value=\"{kept}\" selected")), "{shown}");
     let change = [("service", "draining"), ("note", "Last print"), ("until", kept.as_str())];
     assert_eq!(site.submit(&form, &change).await.status(), StatusCode::SEE_OTHER);
-    let draining =
-        Production { service: ServiceState::Draining, until: Some(until), note: Some("Last print".to_owned()) };
+    let draining = Production {
+        service: ServiceState::Draining,
+        until: Some(until),
+        note: Some("Last print".to_owned()),
+        ..Production::default()
+    };
     assert_eq!(service_of(&site, 0).await, draining);
     let tile = tile_of(&site, 0).await;
     assert!(tile.contains("is-ready") && tile.contains("Draining: Last print"), "{tile}");

@@ -10,6 +10,7 @@ use printyard::{
         command_report::CommandReport,
         print::{PrintActor, PrintFact},
         printer::{Printer, PrinterDetails},
+        printer_tool::PrinterTool,
         production::{Production, ServiceState},
     },
     storage::{
@@ -31,6 +32,7 @@ pub fn sample_printer(name: &str) -> Printer {
     Printer {
         id: new_id(),
         details: PrinterDetails::new(name, format!("http://{name}.test")),
+        attention: None,
         version: 1,
         created_at: at(0),
         updated_at: at(0),
@@ -81,8 +83,15 @@ pub fn full_printer(name: &str) -> Printer {
     details.profile.bed_mm = Some([250.0, 210.5, 220.0]);
     details.profile.power_group = Some("rack 1".into());
     details.profile.notes = "by the door, \"left\" – 50 %".into();
-    details.production =
-        Production { service: ServiceState::OutOfService, until: Some(at(900)), note: Some("Nozzle – 50 %".into()) };
+    details.production = Production {
+        auto: true,
+        auto_since: Some(at(7)),
+        service: ServiceState::OutOfService,
+        until: Some(at(900)),
+        note: Some("Nozzle – 50 %".into()),
+    };
+    details.other_tools =
+        vec![PrinterTool { tool: 1, nozzle_mm: Some(0.6), material: Some("PLA".into()), color: None }];
     details.proxy_user = Some("ann".into());
     details.header_names = vec!["x-access-token".into(), "x-hall".into()];
     details.ca_certificate = Some("-----BEGIN CERTIFICATE-----".into());

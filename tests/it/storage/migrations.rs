@@ -234,7 +234,7 @@ async fn check_printers(db: &Db) {
         },
         ..PrinterDetails::new("MK4-01", "http://mk4-01.test")
     };
-    let printer = Printer { id: id(1), details, version: 3, created_at: at(0), updated_at: at(5) };
+    let printer = Printer { id: id(1), details, attention: None, version: 3, created_at: at(0), updated_at: at(5) };
     let with_secrets = printers::get_many_with_secrets(db, &[id(1)]).await.expect("read");
     assert_eq!(with_secrets[0].0, printer);
     assert_eq!(with_secrets[0].1.api_key.as_deref(), Some(b"\x01sea".as_slice()));

@@ -292,7 +292,8 @@ async fn the_service_state_is_set_on_all_printers_or_on_none() {
         let all: Vec<_> = printers.iter().map(|printer| printer.id).collect();
         let production = full_printer("full").details.production;
         for printer in &mut printers[..2] {
-            printer.details.production = production.clone();
+            // The opt-in of the planner does not change.
+            printer.details.production.set_service(production.clone());
             printer.version = 2;
             printer.updated_at = at(9);
         }

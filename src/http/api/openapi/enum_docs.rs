@@ -189,6 +189,8 @@ const ENUM_DOCS: [(&str, &[(&str, &str)]); 24] = [
                 "printer.noisy",
                 "Prints arrived too fast to be stored. The oldest finished ones were merged into this event.",
             ),
+            ("printer.attention", "The planner starts nothing on a printer until a person has looked at it."),
+            ("printer.attention_cleared", "A person has looked at a printer that needed attention."),
             ("print.started", "A print started, by Printyard or otherwise."),
             ("print.paused", "A print was paused."),
             ("print.resumed", "A print was resumed."),

@@ -15,10 +15,12 @@ use uuid::Uuid;
 
 pub use self::examples::example_data;
 use crate::domain::{
+    attention::AttentionReason,
     batch::{BatchCounts, BatchResult, BatchState},
     command::{Command, Effect, FileRef, Outcome, Reason, SettledEffect},
     event::EventType,
     print::{PrintActor, PrintResult},
+    printer_tool::PrinterTool,
     production::Production,
     state::{PrinterState, Reachability},
 };
@@ -36,6 +38,9 @@ struct PrinterEventData {
     /// Absent in events of earlier versions.
     #[schema(required = false)]
     production: Production,
+    /// Tools beside tool 0.
+    #[schema(required = false)]
+    other_tools: Vec<PrinterTool>,
 }
 
 /// A printer that was changed.
@@ -82,6 +87,15 @@ struct PrinterNoisyEventData {
     from: DateTime<Utc>,
     /// When the last merged fact was observed.
     until: DateTime<Utc>,
+}
+
+/// A printer that needs attention, or does not need it any more.
+#[derive(ToSchema)]
+struct AttentionEventData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    reason: AttentionReason,
+    since: DateTime<Utc>,
 }
 
 /// A print that was started, by Printyard or otherwise.
@@ -233,6 +247,7 @@ pub fn schema_name(kind: EventType) -> &'static str {
         EventType::PrinterOnline | EventType::PrinterOffline => "ReachEventData",
         EventType::PrinterStateChanged => "StateEventData",
         EventType::PrinterNoisy => "PrinterNoisyEventData",
+        EventType::PrinterAttention | EventType::PrinterAttentionCleared => "AttentionEventData",
         EventType::PrintStarted => "PrintStartedEventData",
         EventType::PrintPaused | EventType::PrintResumed => "PrintHeldEventData",
         EventType::PrintStalled => "PrintStalledEventData",
@@ -271,6 +286,7 @@ pub fn add_schemas(components: &mut Components) {
     add_schema::<ReachEventData>(components, EventType::PrinterOffline);
     add_schema::<StateEventData>(components, EventType::PrinterStateChanged);
     add_schema::<PrinterNoisyEventData>(components, EventType::PrinterNoisy);
+    add_schema::<AttentionEventData>(components, EventType::PrinterAttention);
     add_schema::<PrintStartedEventData>(components, EventType::PrintStarted);
     add_schema::<PrintHeldEventData>(components, EventType::PrintPaused);
     add_schema::<PrintStalledEventData>(components, EventType::PrintStalled);

@@ -9,16 +9,19 @@ use super::{
     access_body::{PrinterHeaders, PrinterHeadersPatch, ProxyAuthBody, ProxyAuthPatchBody},
     production::ProductionPatchBody,
     profile::with_profile_names,
+    tools,
 };
 use crate::{
     clock,
     domain::{
+        attention::Attention,
         event_channel::ChannelFailure,
         plate::Plate,
         print::PrintActor,
         printer::PrinterDetails,
         printer_access::PrinterAccess,
         printer_profile::{PrinterProfile, ProfilePatch},
+        printer_tool::PrinterTool,
         production::Production,
         reading::{JobFile, Progress, Temperatures},
         state::{PrinterState, Reachability},
@@ -68,6 +71,9 @@ pub struct NewPrinterBody {
     /// Whether the printer takes prints; default `in_service`.
     #[schema(value_type = Option<ProductionPatchBody>)]
     production: Option<JsonObject<ProductionPatchBody>>,
+    /// All tools. `nozzle_mm`, `material` and `color` are those of tool 0: give either them or `tools`.
+    #[schema(max_items = 64)]
+    tools: Option<Vec<PrinterTool>>,
     /// User and password for a proxy in front of OctoPrint.
     #[schema(value_type = Option<ProxyAuthBody>)]
     proxy_auth: Option<JsonObject<ProxyAuthBody>>,
@@ -95,9 +101,13 @@ impl NewPrinterBody {
             enabled: self.enabled.unwrap_or(true),
             ..PrinterDetails::new(self.name, self.url)
         };
+        tools::check_ambiguity(&mut invalid, self.tools.as_ref(), &profile);
+        if let Some(tools) = self.tools {
+            details.set_tools(tools);
+        }
         profile.apply(&mut details.profile);
         if let Some(JsonObject(production)) = self.production {
-            details.production.apply(production.into_patch(&mut invalid));
+            details.production.apply(production.into_patch(&mut invalid), clock::now());
         }
         let access = PrinterAccess {
             api_key: self.api_key,
@@ -139,6 +149,10 @@ pub struct PrinterPatchBody {
     #[serde(default, deserialize_with = "deserialize_nullable")]
     #[schema(value_type = Option<ProductionPatchBody>)]
     production: Option<Option<JsonObject<ProductionPatchBody>>>,
+    /// All tools; null clears them. `nozzle_mm`, `material` and `color` are those of tool 0: give either them or `tools`.
+    #[serde(default, deserialize_with = "deserialize_nullable")]
+    #[schema(value_type = Option<Vec<PrinterTool>>, max_items = 64)]
+    tools: Option<Option<Vec<PrinterTool>>>,
     /// Kept if absent; null clears user and password.
     #[serde(default, deserialize_with = "deserialize_nullable")]
     #[schema(value_type = Option<ProxyAuthPatchBody>)]
@@ -166,6 +180,8 @@ impl PrinterPatchBody {
         let enabled = reject_null(self.enabled, || refuse("enabled"));
         let production = reject_null(self.production, || refuse("production"));
         let production = production.map(|JsonObject(production)| production.into_patch(&mut invalid));
+        let tools = self.tools.map(Option::unwrap_or_default);
+        tools::check_ambiguity(&mut invalid, tools.as_ref(), &profile);
         let proxy_auth = self.proxy_auth.map(|auth| auth.map(|JsonObject(auth)| auth.into_patch(&mut invalid)));
         invalid.into_result(PrinterPatch {
             name,
@@ -181,6 +197,7 @@ impl PrinterPatchBody {
             enabled,
             profile,
             production,
+            tools,
         })
     }
 }
@@ -198,6 +215,8 @@ pub struct PrinterBody {
     #[schema(ignore)]
     profile: PrinterProfile,
     production: Production,
+    /// All tools that are known. `nozzle_mm`, `material` and `color` are those of tool 0.
+    tools: Vec<PrinterTool>,
     /// User for a proxy in front of OctoPrint; null without a proxy login.
     proxy_user: Option<String>,
     /// Names of the extra headers of every request, in lower case.
@@ -224,6 +243,7 @@ impl CsvRow for PrinterBody {
         "tags",
         "enabled",
         "production",
+        "tools",
         "proxy_user",
         "header_names",
         "ca_certificate",
@@ -263,6 +283,8 @@ pub struct PrinterStatusBody {
     /// Degrees Celsius, by the heater names of OctoPrint.
     #[schema(value_type = std::collections::BTreeMap<String, crate::domain::reading::Temperature>)]
     temperatures: Temperatures,
+    /// The planner starts nothing until a person has looked at the printer: `POST /printers/{id}/attention/clear`.
+    attention: Option<Attention>,
 }
 
 /// Why a printer sends no events.
@@ -313,8 +335,10 @@ impl From<PrinterView> for PrinterBody {
             }),
             octoprint_version: live.octoprint_version.as_deref().map(str::to_owned),
             temperatures: Temperatures::clone(&live.temperatures),
+            attention: printer.attention,
         };
         let details = printer.details;
+        let tools = details.tools();
         Self {
             id: printer.id,
             name: details.name,
@@ -323,6 +347,7 @@ impl From<PrinterView> for PrinterBody {
             enabled: details.enabled,
             profile: details.profile,
             production: details.production,
+            tools,
             proxy_user: details.proxy_user,
             header_names: details.header_names,
             ca_certificate: details.ca_certificate,

@@ -1,6 +1,7 @@
 //! The printer registry in the API.
 
 pub(super) mod access_body;
+pub(super) mod attention;
 pub(super) mod body;
 pub(super) mod bulk;
 pub(super) mod files;
@@ -9,6 +10,7 @@ pub(super) mod plates;
 pub(super) mod production;
 pub(super) mod profile;
 pub(super) mod snapshot;
+mod tools;
 pub mod upload;
 
 use axum::{

@@ -20,6 +20,10 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[schema(as = ProductionPatch, example = json!({"service": "out_of_service", "note": "Nozzle change"}))]
 pub struct ProductionPatchBody {
+    /// Whether the planner may start prints on the printer. Needs the role manager. Cannot be cleared.
+    #[serde(default, deserialize_with = "deserialize_nullable")]
+    #[schema(value_type = Option<bool>)]
+    auto: Option<Option<bool>>,
     /// Cannot be cleared.
     #[serde(default, deserialize_with = "deserialize_nullable")]
     #[schema(value_type = Option<ServiceState>)]
@@ -40,7 +44,8 @@ impl ProductionPatchBody {
     /// Converts to a patch. Adds an error if null would clear the service state.
     pub fn into_patch(self, invalid: &mut ValidationErrors) -> ProductionPatch {
         let service = reject_null(self.service, || invalid.add("/production/service", "null", "rule-no-null"));
-        ProductionPatch { service, until: self.until, note: self.note }
+        let auto = reject_null(self.auto, || invalid.add("/production/auto", "null", "rule-no-null"));
+        ProductionPatch { auto, service, until: self.until, note: self.note }
     }
 }
 

@@ -35,6 +35,7 @@ pub(in crate::http::dashboard) fn action_label(action: Action) -> &'static str {
         Action::PrinterRegistered => "audit-printer-added",
         Action::PrinterChanged => "audit-printer-changed",
         Action::PrinterRemoved => "audit-printer-removed",
+        Action::AttentionCleared => "audit-attention-cleared",
         Action::FileUploaded => "audit-file-uploaded",
         Action::FileSelected => "audit-file-selected",
         Action::FileDeleted => "audit-file-deleted",
@@ -102,6 +103,7 @@ pub(in crate::http::dashboard) fn describe_entry(entry: &AuditEntry, names: &Aud
         Action::PrinterRegistered => t_with("audit-entry-printer-added", &[("printers", &printers)]),
         Action::PrinterChanged => t_with(printer_change_id(entry), &[("printers", &printers)]),
         Action::PrinterRemoved => t_with("audit-entry-printer-removed", &[("printers", &printers)]),
+        Action::AttentionCleared => t_with("audit-entry-attention-cleared", &[("printers", &printers)]),
         Action::FileUploaded => {
             t_with("audit-entry-file-uploaded", &[("path", &value_of("path")), ("printers", &printers)])
         }

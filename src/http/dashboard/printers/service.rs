@@ -74,7 +74,7 @@ struct ServicePage {
 impl ServiceSection {
     /// Returns the service state of a printer, with a form to change it.
     pub fn from_printer(printer: &Printer) -> Self {
-        let Production { service, until, note } = &printer.details.production;
+        let Production { service, until, note, .. } = &printer.details.production;
         Self {
             state: *service,
             label: labels::service_label(*service),
@@ -212,7 +212,8 @@ fn parse_production(form: &FormData) -> Result<Production, Failure> {
         return Ok(Production::default());
     }
     let until = form.text("until").map(|text| parse_until(text).ok_or_else(Failure::invalid_form)).transpose()?;
-    Ok(Production { service, until, note: form.text("note").map(str::to_owned) })
+    let note = form.text("note").map(str::to_owned);
+    Ok(Production { service, until, note, ..Production::default() })
 }
 
 /// Parses hours from now, or a time that is kept.

@@ -226,6 +226,7 @@ fn parse_printer_patch(form: &FormData, access: AccessPatch) -> Result<PrinterPa
         enabled: Some(form.is_set("enabled")),
         profile,
         production: None,
+        tools: None,
     })
 }
 

@@ -121,7 +121,7 @@ mod tests {
     fn the_csv_lists_idle_printers_but_no_days_before_their_registration() {
         let details = PrinterDetails::new("a,b", "http://x.test");
         let at = chrono::DateTime::UNIX_EPOCH;
-        let printer = Printer { id: Uuid::nil(), details, version: 1, created_at: at, updated_at: at };
+        let printer = Printer { id: Uuid::nil(), details, attention: None, version: 1, created_at: at, updated_at: at };
         let steps = vec![Usage::default(), Usage { registered_s: 1_800, ..Usage::default() }];
         let course = UsageSeries { total: Usage::default(), steps };
         let statistics = Statistics { all: course.clone(), printers: vec![(printer, course)], ..Statistics::default() };

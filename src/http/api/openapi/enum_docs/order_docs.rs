@@ -1,7 +1,15 @@
 //! Descriptions of the enum values of parts, orders and copies.
 
 /// Enums whose values need only a short explanation.
-pub(super) const ORDER_ENUM_DOCS: [(&str, &[(&str, &str)]); 5] = [
+pub(super) const ORDER_ENUM_DOCS: [(&str, &[(&str, &str)]); 6] = [
+    (
+        "AttentionReason",
+        &[
+            ("failed_twice", "Two copies in a row failed."),
+            ("start_unknown", "The effect of a start stays unknown."),
+            ("upload_failed", "A file could not be sent to the printer."),
+        ],
+    ),
     (
         "CopyState",
         &[

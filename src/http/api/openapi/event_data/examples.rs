@@ -42,6 +42,9 @@ fn printer_example(kind: EventType) -> Value {
         EventType::PrinterNoisy => {
             json!({"prints": 12, "changes": 0, "from": "2026-12-03T15:50:00Z", "until": "2026-12-03T15:58:30Z"})
         }
+        EventType::PrinterAttention | EventType::PrinterAttentionCleared => {
+            json!({"reason": "failed_twice", "since": "2026-12-03T15:58:30Z"})
+        }
         EventType::PrintStarted => json!({
             "print_id": print, "file": {"path": "bracket.gcode", "origin": "local"},
             "by": {"kind": "command", "command_id": "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f407"},
