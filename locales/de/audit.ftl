@@ -162,3 +162,7 @@ audit-entry-copy-lost = hat ein Exemplar des Auftrags { $order } verloren gegebe
 audit-actor-planner = Die Planung
 audit-attention-cleared = Drucker geprüft
 audit-entry-attention-cleared = hat { $printers } geprüft und wieder für die Planung freigegeben
+audit-plan-stopped = Planer angehalten
+audit-plan-resumed = Planer fortgesetzt
+audit-entry-plan-stopped = hat den Planer angehalten: Es wird nichts zugewiesen
+audit-entry-plan-resumed = hat den Planer wieder zuweisen lassen

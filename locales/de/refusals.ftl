@@ -131,3 +131,4 @@ refusal-copy-ended = Das Exemplar ist beendet. Es kann nicht verloren gegeben we
 not-found-part = Dieses Teil gibt es nicht.
 not-found-order = Diesen Auftrag gibt es nicht.
 not-found-copy = Dieses Exemplar gibt es nicht.
+refusal-plan-switch-limited = nur Benutzer ohne Beschränkung auf Tags können den Planer anhalten oder fortsetzen: Der Schalter gilt für die ganze Farm

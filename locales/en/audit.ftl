@@ -162,3 +162,7 @@ audit-entry-copy-lost = gave up a copy of the order { $order } as lost
 audit-actor-planner = The planner
 audit-attention-cleared = Printer checked
 audit-entry-attention-cleared = checked { $printers }, which needed attention
+audit-plan-stopped = Planner stopped
+audit-plan-resumed = Planner resumed
+audit-entry-plan-stopped = stopped the planner: nothing is assigned
+audit-entry-plan-resumed = let the planner assign again

@@ -115,3 +115,4 @@ refusal-copy-ended = The copy has ended. It cannot be given up.
 not-found-part = There is no such part.
 not-found-order = There is no such order.
 not-found-copy = There is no such copy.
+refusal-plan-switch-limited = only a user without a tag limit can stop or resume the planner: the switch is for the whole farm

@@ -17,6 +17,8 @@ string_enum! {
         PrinterRemoved = "printer.removed",
         /// A person has looked at a printer that needed attention.
         AttentionCleared = "printer.attention_cleared",
+        PlanStopped = "plan.stopped",
+        PlanResumed = "plan.resumed",
         FileUploaded = "file.uploaded",
         FileSelected = "file.selected",
         FileDeleted = "file.deleted",
@@ -161,7 +163,9 @@ impl AuditEntry {
             | Action::OrderShortClosed
             | Action::OrderAdjusted => ("orders", self.subject?),
             Action::CopyJudged | Action::CopyLost => ("copies", self.subject?),
-            Action::PrinterRemoved
+            Action::PlanStopped
+            | Action::PlanResumed
+            | Action::PrinterRemoved
             | Action::FileUploaded
             | Action::FileSelected
             | Action::FileDeleted

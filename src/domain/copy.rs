@@ -1,11 +1,14 @@
 //! Copies: one plate of an order on one printer.
 
+mod observation;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{command::string_enum, event::EventType, order::Order, part::Judgement};
+pub use observation::CopyObservation;
 
 string_enum! {
     /// Where a copy is.

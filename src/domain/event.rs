@@ -35,6 +35,9 @@ string_enum! {
         /// The planner starts nothing on the printer until a person has looked at it.
         PrinterAttention = "printer.attention",
         PrinterAttentionCleared = "printer.attention_cleared",
+        /// The planner assigns nothing to any printer.
+        PlanStopped = "plan.stopped",
+        PlanResumed = "plan.resumed",
         PrintStarted = "print.started",
         PrintPaused = "print.paused",
         PrintResumed = "print.resumed",
@@ -221,6 +224,8 @@ impl NewEvent {
             Action::FileRemoved => EventType::FileRemoved,
             Action::PartSaved => EventType::PartUpdated,
             Action::PartRemoved => EventType::PartRemoved,
+            Action::PlanStopped => EventType::PlanStopped,
+            Action::PlanResumed => EventType::PlanResumed,
             // [`NewEvent::from_print_fact`] publishes the events of all prints. The other actions are not published.
             Action::PrintStarted
             | Action::PrintPaused
@@ -282,7 +287,7 @@ impl NewEvent {
                 data.insert("file_id".to_owned(), json!(entry.subject));
                 vec![Self { subject: entry.subject, data: Some(data), ..event }]
             }
-            EventType::PartUpdated | EventType::PartRemoved => {
+            EventType::PartUpdated | EventType::PartRemoved | EventType::PlanStopped | EventType::PlanResumed => {
                 vec![Self { data: Some(entry.changes.clone()), ..event }]
             }
             _ => {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{command::string_enum, message::Message, part::Judgement, requirements::Requirements};
+use super::{command::string_enum, part::Judgement, requirements::Requirements};
 pub use check::{check_adjustment, check_reason};
 pub use quantities::{OrderSums, Quantities};
 pub use request::{DEFAULT_PRIORITY, OrderPatch, OrderRequest};
@@ -267,17 +267,6 @@ pub struct OpenOrder {
     pub failed: Vec<FailedCopy>,
     /// Printers with an active copy of the order.
     pub printers: Vec<Uuid>,
-}
-
-/// Why an order waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WaitingReason {
-    pub code: String,
-    /// Number of printers with this reason.
-    pub printers: u32,
-    pub detail: Option<Message>,
-    /// When the reason ends, if that is known.
-    pub until: Option<DateTime<Utc>>,
 }
 
 /// Parts that were counted by hand.

@@ -32,6 +32,7 @@ mod maintenance;
 pub mod oidc;
 pub mod orders;
 pub mod parts;
+pub mod planner;
 pub mod plates;
 pub mod printer_access;
 pub mod printer_files;
@@ -137,6 +138,7 @@ pub struct SharedServices {
     contents: ContentStore,
     decoded_texts: Arc<DecodedTexts>,
     transfers: Transfers,
+    planner: planner::PlannerHandle,
     registry: Arc<Registry>,
     login_throttle: Arc<LoginThrottle>,
     cameras: Arc<Cameras>,
@@ -209,6 +211,7 @@ impl Services {
             contents: ContentStore::open(&parts.data_dir),
             decoded_texts: Arc::default(),
             transfers: Transfers::default(),
+            planner: planner::PlannerHandle::default(),
             registry: Arc::default(),
             login_throttle: Arc::default(),
             cameras: Arc::default(),
@@ -257,6 +260,7 @@ impl Services {
         services.start_log_checkpoints();
         services.start_file_clean_up();
         services.start_transfers(tasks.clone());
+        services.start_planner();
         Ok(services)
     }
 

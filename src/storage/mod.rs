@@ -30,6 +30,7 @@ pub mod identities;
 pub mod lock;
 pub mod orders;
 pub mod parts;
+pub mod plan_switch;
 pub mod plates;
 pub mod print_days;
 pub mod print_facts;

@@ -52,7 +52,7 @@ async fn load_rows(db: &Db, printer_ids: &[Uuid], state: &str) -> Result<Vec<Pla
 
 /// Marks a plate as clear, by compare-and-set on the print that is on it. `expected_print` is the print that the caller
 /// expects on it; `None` accepts any print. Returns the removed print, which the row keeps. Changes nothing while that
-/// print has not ended.
+/// print has not ended. A printer that the planner may use keeps also that an empty plate was checked.
 pub async fn mark_clear(
     db: &Db,
     printer_id: Uuid,
@@ -63,23 +63,42 @@ pub async fn mark_clear(
 ) -> Result<Result<ClearedPlate, ClearResult>, Error> {
     let lock = format!("select print_id from plates where printer_id = $1 and state = 'occupied'{}", db.for_update());
     let clear = "update plates set state = 'clear', since = $2, cleared_by = $3 where printer_id = $1";
+    let checked = "insert into plates (printer_id, state, since, cleared_by) values ($1, 'clear', $2, $3)
+         on conflict (printer_id) do update set since = $2, cleared_by = $3
+         where plates.state = 'clear' and (plates.since is null or plates.since < $4)";
     let by = bulk::without_nul(by);
-    let print_id = fenced!(db, |tx| {
+    let removed = fenced!(db, |tx| {
         let row: Option<(Option<Uuid>,)> =
             sqlx::query_as(AssertSqlSafe(lock)).bind(printer_id).fetch_optional(&mut *tx).await?;
-        let Some((print_id,)) = row else { return Ok(Err(ClearResult::AlreadyClear)) };
-        // Runs after the lock: on PostgreSQL, it then reads a print that began before the lock.
-        let open = "select count(*) from prints where id = $1 and ended_at is null";
-        let (open,): (i64,) = sqlx::query_as(open).bind(print_id).fetch_one(&mut *tx).await?;
-        if open > 0 {
-            return Ok(Err(ClearResult::Printing));
+        if let Some((print_id,)) = row {
+            // Runs after the lock: on PostgreSQL, it then reads a print that began before the lock.
+            let open = "select count(*) from prints where id = $1 and ended_at is null";
+            let (open,): (i64,) = sqlx::query_as(open).bind(print_id).fetch_one(&mut *tx).await?;
+            if open > 0 {
+                return Ok(Err(ClearResult::Printing));
+            }
+            if expected_print.is_some() && expected_print != print_id {
+                return Ok(Err(ClearResult::PlateChanged));
+            }
+            sqlx::query(clear).bind(printer_id).bind(at).bind(&by).execute(&mut *tx).await?;
+            audit::append!(tx, db, entry);
+            Some(print_id)
+        } else {
+            let opted_in = "select auto_since from printers where id = $1 and auto_since is not null";
+            let opted_in: Option<(DateTime<Utc>,)> =
+                sqlx::query_as(opted_in).bind(printer_id).fetch_optional(&mut *tx).await?;
+            if let Some((since,)) = opted_in {
+                let stored =
+                    sqlx::query(checked).bind(printer_id).bind(at).bind(&by).bind(since).execute(&mut *tx).await?;
+                if stored.rows_affected() > 0 {
+                    audit::append!(tx, db, entry);
+                }
+            }
+            None
         }
-        if expected_print.is_some() && expected_print != print_id {
-            return Ok(Err(ClearResult::PlateChanged));
-        }
-        sqlx::query(clear).bind(printer_id).bind(at).bind(&by).execute(&mut *tx).await?;
-        audit::append!(tx, db, entry);
-        print_id
     });
-    Ok(Ok(ClearedPlate { print_id, by, at }))
+    Ok(match removed {
+        Some(print_id) => Ok(ClearedPlate { print_id, by, at }),
+        None => Err(ClearResult::AlreadyClear),
+    })
 }

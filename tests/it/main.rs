@@ -33,6 +33,7 @@ mod oidc;
 mod orders;
 mod pages;
 mod parts;
+mod planner;
 mod planner_week;
 mod plates;
 mod prints;

@@ -221,7 +221,7 @@ async fn an_order_that_no_printer_can_make_is_refused_if_the_client_asks_for_it(
     let refused = test.post_order(json!({"require_feasible": true})).await;
     assert_problem(&refused, 422, "no_printer_can");
     let order = test.create_order(json!({})).await;
-    let reason = json!({"code": "model", "printers": 1, "detail": null, "until": null});
+    let reason = json!({"code": "model", "printers": 1, "detail": "MK4", "until": null});
     assert_eq!(order["feasible"], json!({"printers": 0, "reasons": [reason]}));
     register("mk4", json!({"model": "Original Prusa MK4", "tags": ["hall-a"]})).await;
     let order = test.create_order(json!({"require_feasible": true})).await;

@@ -26,6 +26,7 @@ mod presence;
 mod rank;
 mod reason;
 mod state;
+mod switch;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -43,6 +44,7 @@ pub use input::{
 pub use next::NextCopy;
 pub use plan::{Assignment, BeatenOrder, IdlePrinter, Plan, PlanRule, WaitingOrder, Why};
 pub use reason::{IdleReason, PlanReason, WaitingReason};
+pub use switch::PlanSwitch;
 
 use class::OrderClasses;
 use context::PlanContext;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::{Feasibility, OrderView, feasibility::feasibility};
+use super::{Feasibility, OrderView};
 use crate::{
     clock,
     domain::{
@@ -77,11 +77,11 @@ impl Services {
         let fingerprint = request_fingerprint(request);
         for _ in 0..ATTEMPTS {
             if let Some(view) = self.find_made(who, request, &fingerprint).await? {
-                let feasible = feasibility(&view.counted.order, printers);
+                let feasible = self.feasibility(&view.counted.order, printers).await?;
                 return Ok(CreatedOrder { view, is_new: false, feasibility: feasible });
             }
             let order = self.build_order(who, request).await?;
-            let feasible = feasibility(&order, printers);
+            let feasible = self.feasibility(&order, printers).await?;
             if require_feasible && feasible.printers == 0 {
                 let detail = Message::new("refusal-no-printer-can");
                 return Err(Error::Unprocessable { code: "no_printer_can", detail });

@@ -5,14 +5,15 @@ mod create;
 mod feasibility;
 mod running;
 
-use std::collections::HashMap;
-
 use uuid::Uuid;
 
 pub use self::{create::CreatedOrder, feasibility::Feasibility};
 use super::{Services, access::Principal, error::Error};
 use crate::{
-    domain::order::{CountedOrder, OrderFilter, WaitingReason},
+    domain::{
+        order::{CountedOrder, OrderFilter},
+        planner::{WaitingOrder, WaitingReason},
+    },
     storage,
 };
 
@@ -51,22 +52,18 @@ impl Services {
     ) -> Result<Vec<OrderView>, Error> {
         let mut filter = OrderFilter { visible_tags: who.visible_tags(), ..query.filter.clone() };
         if let Some(code) = &query.waiting_reason {
-            let has_reason = |reasons: &Vec<WaitingReason>| reasons.iter().any(|reason| reason.code == *code);
-            let waiting = self.waiting_reasons();
-            filter.ids =
-                Some(waiting.into_iter().filter(|(_, reasons)| has_reason(reasons)).map(|(id, _)| id).collect());
+            let latest = self.planner.latest();
+            let waiting = latest.iter().flat_map(|view| &view.plan.waiting);
+            let has_reason = |one: &&WaitingOrder| one.reasons.iter().any(|reason| reason.code.as_str() == code);
+            filter.ids = Some(waiting.filter(has_reason).map(|one| one.order).collect());
         }
         let orders = storage::orders::list_page(&self.db, &filter, after, limit).await?;
         Ok(orders.into_iter().map(|counted| self.view_order(counted)).collect())
     }
 
     fn view_order(&self, counted: CountedOrder) -> OrderView {
-        let waiting_reasons = self.waiting_reasons().remove(&counted.order.id).unwrap_or_default();
+        let latest = self.planner.latest();
+        let waiting_reasons = latest.map_or_else(Vec::new, |view| view.plan.waiting_reasons(counted.order.id).to_vec());
         OrderView { counted, waiting_reasons }
-    }
-
-    /// Returns why orders wait, by order. Empty until the planner reports it.
-    fn waiting_reasons(&self) -> HashMap<Uuid, Vec<WaitingReason>> {
-        HashMap::new()
     }
 }

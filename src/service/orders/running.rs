@@ -44,7 +44,7 @@ impl Services {
     }
 
     /// Stops the batch of a start. If the start was not sent, its copy is released.
-    async fn withdraw_start(&self, who: &Principal, copy: &Copy) -> Result<(), Error> {
+    pub(in crate::service) async fn withdraw_start(&self, who: &Principal, copy: &Copy) -> Result<(), Error> {
         let entry = AuditEntry {
             subject: Some(copy.batch_id),
             ..who.audit_entry(Action::BatchStopped, serde_json::Map::new())

@@ -90,6 +90,11 @@ impl Services {
         });
     }
 
+    /// Returns the printers that get a file now.
+    pub(super) fn transferring_printers(&self) -> HashSet<Uuid> {
+        self.transfers.active().printers()
+    }
+
     /// Returns the progress of the transfer of a command's file. `None`: the command names no library file, or it ended
     /// before its transfer.
     pub(super) fn transfer_of(&self, row: &CommandRow) -> Option<TransferProgress> {

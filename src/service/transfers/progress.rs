@@ -1,7 +1,7 @@
 //! Progress of the running transfers, in memory.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -84,6 +84,11 @@ impl ActiveTransfers {
     pub fn get(&self, printer_id: Uuid, sha256: &str) -> Option<Arc<Progress>> {
         let active = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         active.get(&printer_id).filter(|(content, _)| content == sha256).map(|(_, progress)| progress.clone())
+    }
+
+    /// Returns the printers that get a file now.
+    pub fn printers(&self) -> HashSet<Uuid> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 
     /// Adds a transfer that begins.

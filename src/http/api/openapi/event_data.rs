@@ -239,6 +239,12 @@ struct FileEventData {
     size: u64,
 }
 
+/// The switch of the planner was used.
+#[derive(ToSchema)]
+struct PlanEventData {
+    reason: Option<String>,
+}
+
 /// Returns the schema name of an event's `data`.
 pub fn schema_name(kind: EventType) -> &'static str {
     match kind {
@@ -248,6 +254,7 @@ pub fn schema_name(kind: EventType) -> &'static str {
         EventType::PrinterStateChanged => "StateEventData",
         EventType::PrinterNoisy => "PrinterNoisyEventData",
         EventType::PrinterAttention | EventType::PrinterAttentionCleared => "AttentionEventData",
+        EventType::PlanStopped | EventType::PlanResumed => "PlanEventData",
         EventType::PrintStarted => "PrintStartedEventData",
         EventType::PrintPaused | EventType::PrintResumed => "PrintHeldEventData",
         EventType::PrintStalled => "PrintStalledEventData",
@@ -287,6 +294,7 @@ pub fn add_schemas(components: &mut Components) {
     add_schema::<StateEventData>(components, EventType::PrinterStateChanged);
     add_schema::<PrinterNoisyEventData>(components, EventType::PrinterNoisy);
     add_schema::<AttentionEventData>(components, EventType::PrinterAttention);
+    add_schema::<PlanEventData>(components, EventType::PlanStopped);
     add_schema::<PrintStartedEventData>(components, EventType::PrintStarted);
     add_schema::<PrintHeldEventData>(components, EventType::PrintPaused);
     add_schema::<PrintStalledEventData>(components, EventType::PrintStalled);

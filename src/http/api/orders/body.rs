@@ -9,14 +9,12 @@ use uuid::Uuid;
 use super::plate_file::PlateFileBody;
 use crate::{
     domain::{
-        order::{DEFAULT_PRIORITY, FailurePolicy, OrderFile, OrderRequest, OrderState, Quantities, WaitingReason},
+        order::{DEFAULT_PRIORITY, FailurePolicy, OrderFile, OrderRequest, OrderState, Quantities},
         part::{Judgement, PlateFile},
+        planner::WaitingReason,
         requirements::Requirements,
     },
-    http::{
-        api::{batches::request_body::deserialize_time, list::export::CsvRow},
-        messages::text_of,
-    },
+    http::api::{batches::request_body::deserialize_time, list::export::CsvRow},
     service::orders::{Feasibility, OrderView},
 };
 
@@ -126,31 +124,6 @@ impl From<OrderFile> for OrderFileBody {
     }
 }
 
-/// A reason why an order waits, or why printers cannot make it.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = WaitingReason)]
-struct WaitingReasonBody {
-    /// New codes may be added.
-    code: String,
-    /// Number of printers with this reason.
-    printers: u32,
-    /// The reason in one sentence, for people.
-    detail: Option<String>,
-    /// When the reason ends, if that is known.
-    until: Option<DateTime<Utc>>,
-}
-
-impl From<WaitingReason> for WaitingReasonBody {
-    fn from(reason: WaitingReason) -> Self {
-        Self {
-            code: reason.code,
-            printers: reason.printers,
-            detail: reason.detail.as_ref().map(text_of),
-            until: reason.until,
-        }
-    }
-}
-
 /// The printers that can make an order, whether they are free or not.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Feasible)]
@@ -158,7 +131,7 @@ struct FeasibleBody {
     /// Number of printers that can make the order.
     printers: u32,
     /// Why the others cannot.
-    reasons: Vec<WaitingReasonBody>,
+    reasons: Vec<WaitingReason>,
 }
 
 /// An order.
@@ -187,7 +160,7 @@ pub struct OrderBody {
     state: OrderState,
     quantities: Quantities,
     /// Why the order waits.
-    waiting_reasons: Vec<WaitingReasonBody>,
+    waiting_reasons: Vec<WaitingReason>,
     /// Only in the response to the request that makes the order; absent on a replay.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
@@ -217,8 +190,8 @@ impl OrderBody {
 
     /// Adds the printers that can make the order.
     pub fn with_feasibility(self, feasibility: Feasibility) -> Self {
-        let reasons = feasibility.reasons.into_iter().map(WaitingReasonBody::from).collect();
-        Self { feasible: Some(FeasibleBody { printers: feasibility.printers, reasons }), ..self }
+        let Feasibility { printers, reasons } = feasibility;
+        Self { feasible: Some(FeasibleBody { printers, reasons }), ..self }
     }
 }
 
@@ -248,7 +221,7 @@ impl From<OrderView> for OrderBody {
             metadata: details.metadata,
             state,
             quantities,
-            waiting_reasons: view.waiting_reasons.into_iter().map(WaitingReasonBody::from).collect(),
+            waiting_reasons: view.waiting_reasons,
             feasible: None,
             created_at: order.created_at,
             updated_at: order.updated_at,

@@ -36,6 +36,8 @@ pub(in crate::http::dashboard) fn action_label(action: Action) -> &'static str {
         Action::PrinterChanged => "audit-printer-changed",
         Action::PrinterRemoved => "audit-printer-removed",
         Action::AttentionCleared => "audit-attention-cleared",
+        Action::PlanStopped => "audit-plan-stopped",
+        Action::PlanResumed => "audit-plan-resumed",
         Action::FileUploaded => "audit-file-uploaded",
         Action::FileSelected => "audit-file-selected",
         Action::FileDeleted => "audit-file-deleted",
@@ -104,6 +106,8 @@ pub(in crate::http::dashboard) fn describe_entry(entry: &AuditEntry, names: &Aud
         Action::PrinterChanged => t_with(printer_change_id(entry), &[("printers", &printers)]),
         Action::PrinterRemoved => t_with("audit-entry-printer-removed", &[("printers", &printers)]),
         Action::AttentionCleared => t_with("audit-entry-attention-cleared", &[("printers", &printers)]),
+        Action::PlanStopped => t("audit-entry-plan-stopped").to_owned(),
+        Action::PlanResumed => t("audit-entry-plan-resumed").to_owned(),
         Action::FileUploaded => {
             t_with("audit-entry-file-uploaded", &[("path", &value_of("path")), ("printers", &printers)])
         }

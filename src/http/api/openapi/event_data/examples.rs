@@ -86,6 +86,7 @@ fn printer_example(kind: EventType) -> Value {
             })
         }
         EventType::PlateClearNeeded | EventType::PlateCleared => json!({"print_id": print}),
+        EventType::PlanStopped | EventType::PlanResumed => return json!({"reason": "fire alarm"}),
         // `orders::example_data` has the examples of these events.
         EventType::PartUpdated
         | EventType::PartRemoved

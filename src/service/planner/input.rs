@@ -1,0 +1,233 @@
+//! Reads what the planner needs.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Instant,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::{PlannerTask, follow::ActiveCopy};
+use crate::{
+    clock,
+    domain::{
+        command::{CommandRow, Effect},
+        copy::CopyState,
+        order::{HoldReason, OpenOrder, Order},
+        planner::{
+            Activity, PlanFile, PlanInput, PlanOrder, PlanOrderFile, PlanPlate, PlanPrinter, PlanSwitch, PrinterFacts,
+            Replacement,
+        },
+        plate::{Plate, PlateState},
+        printer::Printer,
+        state::{PrinterState, Reachability},
+    },
+    fleet::view::LivePrinter,
+    service::{Services, error::Error},
+    storage,
+};
+
+/// Everything that a plan is made of, and what its result refers to.
+pub(super) struct Gathered {
+    pub input: PlanInput,
+    pub orders: HashMap<Uuid, Order>,
+    pub printers: HashMap<Uuid, Printer>,
+}
+
+/// The files of a plan, by content.
+#[derive(Default)]
+pub(in crate::service) struct PlanFiles {
+    positions: HashMap<String, usize>,
+    pub files: Vec<PlanFile>,
+}
+
+impl PlannerTask {
+    pub(super) async fn gather(
+        &mut self,
+        switch: &PlanSwitch,
+        active: HashMap<Uuid, ActiveCopy>,
+    ) -> Result<Gathered, Error> {
+        let db = &self.services.db;
+        let printers = storage::printers::list_printers(db).await?;
+        let ids: Vec<Uuid> = printers.iter().map(|printer| printer.id).collect();
+        let plates: HashMap<Uuid, Plate> = storage::plates::get_many(db, &ids).await?.into_iter().collect();
+        let open = storage::orders::list_open(db).await?;
+        let files = self.services.plan_files(open.iter().map(|one| &one.counted.order)).await?;
+        let transferring = self.services.transferring_printers();
+        let now = Instant::now();
+        self.pauses.retain(|id, pause| plates.contains_key(id) || pause.until > now);
+        let observe = |printer: &Printer| {
+            let live = self.services.fleet.view().get(printer.id);
+            let paused_for = self.pauses.get(&printer.id).and_then(|pause| pause.until.checked_duration_since(now));
+            let paused_until = paused_for.and_then(|time| Some(clock::now() + TimeDelta::from_std(time).ok()?));
+            PlanPrinter {
+                plate: plan_plate(printer, live.as_deref(), plates.get(&printer.id)),
+                is_online: live.as_deref().is_some_and(is_ready_online),
+                activity: activity(
+                    printer,
+                    live.as_deref(),
+                    active.get(&printer.id),
+                    transferring.contains(&printer.id),
+                    paused_until,
+                ),
+                active_order: active.get(&printer.id).map(|active| active.copy.order_id),
+                ..plan_printer(printer)
+            }
+        };
+        let input = PlanInput {
+            is_stopped: switch.is_stopped,
+            printers: printers.iter().map(observe).collect(),
+            orders: open.iter().map(|one| plan_order(one, &files)).collect(),
+            files: files.files,
+            staff: Vec::new(),
+        };
+        Ok(Gathered {
+            input,
+            orders: open.into_iter().map(|one| (one.counted.order.id, one.counted.order)).collect(),
+            printers: printers.into_iter().map(|printer| (printer.id, printer)).collect(),
+        })
+    }
+}
+
+impl Services {
+    /// Reads the facts of the contents that orders name.
+    pub(in crate::service) async fn plan_files<'a>(
+        &self,
+        orders: impl Iterator<Item = &'a Order>,
+    ) -> Result<PlanFiles, Error> {
+        let mut by_content = HashMap::new();
+        for file in orders.flat_map(|order| &order.files) {
+            by_content.entry(file.sha256.clone()).or_insert(file.estimated_print_time_s);
+        }
+        let contents: Vec<String> = by_content.keys().cloned().collect();
+        let stored = storage::files::list_by_content(&self.db, &contents).await?;
+        let facts: HashMap<String, _> = stored.iter().map(|file| (file.content.sha256.clone(), file.facts())).collect();
+        let known: HashSet<String> = storage::files::known_contents(&self.db, &contents).await?.into_iter().collect();
+        let mut files = PlanFiles::default();
+        for (sha256, print_time_s) in by_content {
+            let is_available = known.contains(&sha256);
+            let mut file = match facts.get(&sha256) {
+                Some(facts) => PlanFile::from_facts(facts, is_available),
+                None => PlanFile { is_available, ..PlanFile::default() },
+            };
+            file.print_time_s = print_time_s.or(file.print_time_s);
+            files.positions.insert(sha256, files.files.len());
+            files.files.push(file);
+        }
+        Ok(files)
+    }
+}
+
+/// Converts an order that is open.
+pub(in crate::service) fn plan_order(one: &OpenOrder, files: &PlanFiles) -> PlanOrder {
+    let order = &one.counted.order;
+    let parts = order.files.first().map_or(1, |file| file.parts_per_plate);
+    let replacement =
+        |failed: &crate::domain::order::FailedCopy| Replacement { copy: failed.id, printer: failed.printer_id, parts };
+    let file = |file: &crate::domain::order::OrderFile| {
+        Some(PlanOrderFile {
+            file: *files.positions.get(&file.sha256)?,
+            models: file.models.clone(),
+            parts_per_plate: file.parts_per_plate,
+        })
+    };
+    PlanOrder {
+        id: order.id,
+        priority: u8::try_from(order.details.priority).unwrap_or(u8::MAX),
+        due_at: order.details.due_at,
+        created_at: order.created_at,
+        not_before: order.details.not_before,
+        is_held: order.hold == Some(HoldReason::OnHold),
+        are_attempts_used_up: order.hold == Some(HoldReason::AttemptsUsedUp),
+        queued: u32::try_from(one.counted.quantities().queued).unwrap_or(u32::MAX),
+        files: order.files.iter().filter_map(file).collect(),
+        requirements: order.details.requirements.clone(),
+        allowed_tags: order.tag_limit.clone(),
+        max_printers: order.details.max_printers,
+        active_printers: u32::try_from(one.printers.len()).unwrap_or(u32::MAX),
+        max_surplus: order.details.max_surplus,
+        prefer_other_printer: order.details.on_failure.prefer_other_printer,
+        replacements: one.failed.iter().map(replacement).collect(),
+    }
+}
+
+/// Converts a printer, as it is registered. What it does now is not known.
+pub(in crate::service) fn plan_printer(printer: &Printer) -> PlanPrinter {
+    let details = &printer.details;
+    let facts = PrinterFacts {
+        model: details.profile.model.clone(),
+        bed_mm: details.profile.bed_mm,
+        tags: details.tags.clone(),
+        tools: details.tools(),
+    };
+    PlanPrinter {
+        id: printer.id,
+        facts,
+        is_enabled: details.enabled,
+        is_auto: details.production.auto,
+        service: details.production.service,
+        has_attention: printer.attention.is_some(),
+        plate: PlanPlate::NeverCleared,
+        is_online: false,
+        activity: Activity::Idle { since: printer.created_at },
+        active_order: None,
+        staff: None,
+    }
+}
+
+/// Returns the plate as the planner may use it: fleet and database must agree that it is clear, and a person must have said
+/// so since the opt-in.
+fn plan_plate(printer: &Printer, live: Option<&LivePrinter>, stored: Option<&Plate>) -> PlanPlate {
+    let is_occupied = |plate: &Plate| plate.state == PlateState::Occupied;
+    if stored.is_some_and(is_occupied) || live.is_some_and(|live| is_occupied(&live.plate)) {
+        return PlanPlate::Occupied;
+    }
+    let cleared_at = stored.filter(|plate| plate.cleared_by.is_some()).and_then(|plate| plate.since);
+    let opted_in_at = printer.details.production.auto_since;
+    match (cleared_at, opted_in_at) {
+        (Some(cleared), Some(opted_in)) if cleared >= opted_in => PlanPlate::Clear,
+        _ => PlanPlate::NeverCleared,
+    }
+}
+
+/// Returns whether a printer answers and is connected to its machine.
+fn is_ready_online(live: &LivePrinter) -> bool {
+    live.reachability == Reachability::Online && live.state.is_operational()
+}
+
+fn activity(
+    printer: &Printer,
+    live: Option<&LivePrinter>,
+    active: Option<&ActiveCopy>,
+    is_transferring: bool,
+    paused_until: Option<DateTime<Utc>>,
+) -> Activity {
+    let ends_at = live.and_then(|live| {
+        let left = live.job.as_ref()?.progress.print_time_left_s?;
+        live.observed_at()?.checked_add_signed(TimeDelta::try_seconds(left)?)
+    });
+    if let Some(active) = active {
+        return match active.copy.state {
+            CopyState::Uploading => Activity::Uploading,
+            CopyState::Printing => Activity::Busy { until: ends_at },
+            _ if active.command.as_ref().is_some_and(has_unknown_effect) => Activity::StartUnknown,
+            _ => Activity::Starting,
+        };
+    }
+    if let Some(until) = paused_until {
+        return Activity::Busy { until: Some(until) };
+    }
+    let since = live.and_then(|live| live.plate.since).unwrap_or(printer.created_at);
+    match live {
+        Some(live) if live.state.is_active() => Activity::Busy { until: ends_at },
+        Some(live) if live.in_flight.is_some() => Activity::Busy { until: None },
+        Some(live) if is_transferring || live.state == PrinterState::Transferring => Activity::Transferring,
+        Some(_) | None => Activity::Idle { since },
+    }
+}
+
+fn has_unknown_effect(command: &CommandRow) -> bool {
+    command.outcome.effect() == Some(Effect::Maybe)
+        && command.settled.as_ref().is_none_or(|settled| settled.effect == Effect::Maybe)
+}

@@ -1,0 +1,161 @@
+//! Production by itself: follows the copies that run, plans the farm, and assigns copies.
+//!
+//! One task does this, as a reconciler. It runs when the feed has new events, when it is woken, and every 2 s. A run
+//! reads everything that it needs from the database and the fleet, so a run that is cut off or repeated does no harm. A
+//! copy and its start command are one transaction, and a printer has at most one active copy.
+
+mod follow;
+mod input;
+mod prefetch;
+mod switch;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use tokio::sync::{Notify, watch};
+use uuid::Uuid;
+
+use self::input::Gathered;
+pub(super) use self::input::{plan_order, plan_printer};
+use super::{
+    Services,
+    background::{PeriodicTask, RunResult},
+    error::Error,
+};
+use crate::{
+    clock,
+    domain::planner::{Assignment, NextCopy, Plan, PlanInput, PlanSwitch, Planner},
+    storage::copies::AssignmentResult,
+};
+
+/// Time between two runs without a signal.
+const PERIOD: Duration = Duration::from_secs(2);
+/// Changes that come together share a run.
+const GATHER_TIME: Duration = Duration::from_millis(50);
+/// Pause of a printer after a start that was not made. It doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// The last plan, with what it was made of.
+#[derive(Debug, Clone)]
+pub struct PlanView {
+    pub made_at: DateTime<Utc>,
+    pub switch: PlanSwitch,
+    pub plan: Plan,
+    /// What printers take when their plates are clear.
+    pub next: Vec<NextCopy>,
+    /// What the plan was made of.
+    pub input: PlanInput,
+}
+
+/// What the planner shares with requests. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct PlannerHandle(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    wake: Notify,
+    latest: Mutex<Option<Arc<PlanView>>>,
+}
+
+impl PlannerHandle {
+    /// Makes the planner run now.
+    pub fn wake(&self) {
+        self.0.wake.notify_one();
+    }
+
+    /// Returns the last plan. `None`: there is none since the start of the server.
+    pub fn latest(&self) -> Option<Arc<PlanView>> {
+        self.0.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn publish(&self, view: PlanView) {
+        *self.0.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(view));
+    }
+}
+
+/// The pause of a printer after starts that were not made.
+struct Pause {
+    count: u32,
+    until: Instant,
+}
+
+/// The background task `planner`.
+struct PlannerTask {
+    services: Services,
+    planner: Planner,
+    feed: watch::Receiver<i64>,
+    pauses: HashMap<Uuid, Pause>,
+}
+
+impl PeriodicTask for PlannerTask {
+    async fn run(&mut self) -> RunResult {
+        self.feed.mark_unchanged();
+        let switch = self.services.plan_switch().await?;
+        let active = self.follow_copies(&switch).await?;
+        let gathered = self.gather(&switch, active).await?;
+        let now = clock::now();
+        let plan = self.planner.plan(&gathered.input, now);
+        for assignment in &plan.assignments {
+            self.assign(&gathered, assignment).await?;
+        }
+        let next = self.prefetch(&gathered, &plan, now).await?;
+        let waiting = plan.waiting.len() as u64;
+        self.services.planner.publish(PlanView { made_at: now, switch, plan, next, input: gathered.input });
+        Ok(Some(waiting))
+    }
+
+    async fn wait_for_work(&mut self) {
+        tokio::select! {
+            () = self.services.planner.0.wake.notified() => {}
+            changed = self.feed.changed() => if changed.is_err() { std::future::pending::<()>().await },
+        }
+        tokio::time::sleep(GATHER_TIME).await;
+    }
+}
+
+impl PlannerTask {
+    async fn assign(&mut self, gathered: &Gathered, assignment: &Assignment) -> Result<(), Error> {
+        let (Some(order), Some(printer)) =
+            (gathered.orders.get(&assignment.order), gathered.printers.get(&assignment.printer))
+        else {
+            return Ok(());
+        };
+        let Some(file) = order.files.get(assignment.file) else { return Ok(()) };
+        let why = match serde_json::to_value(&assignment.why) {
+            Ok(Value::Object(why)) => why,
+            _ => Map::new(),
+        };
+        match self.services.assign_copy(order, file, printer, why).await? {
+            AssignmentResult::Assigned(_) => self.services.planner.wake(),
+            // The next run reads what has changed.
+            AssignmentResult::NotNeeded | AssignmentResult::PrinterTaken => {}
+        }
+        Ok(())
+    }
+
+    /// Keeps a printer from work for a while, because its start was not made.
+    fn pause_printer(&mut self, id: Uuid) {
+        let pause = self.pauses.entry(id).or_insert(Pause { count: 0, until: Instant::now() });
+        pause.count = pause.count.saturating_add(1);
+        let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(pause.count - 1));
+        pause.until = Instant::now() + doubled.min(LONGEST_PAUSE);
+    }
+}
+
+impl Services {
+    pub(super) fn start_planner(&self) {
+        let task = PlannerTask {
+            services: self.clone(),
+            planner: Planner::default(),
+            feed: self.feed_notifier.subscribe(),
+            pauses: HashMap::new(),
+        };
+        self.background.add("planner", PERIOD, task);
+    }
+}

@@ -1,0 +1,82 @@
+//! Sends the next file to printers whose plate waits, so that the start does not wait for it.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{PlannerTask, input::Gathered};
+use crate::{
+    clock,
+    domain::{
+        file::name_on_printer,
+        order::OrderFile,
+        planner::{Activity, NextCopy, Plan, PlanPlate},
+        printer_content::{PrinterContent, PrinterContentState},
+        production::ServiceState,
+    },
+    service::error::Error,
+    storage,
+};
+
+impl PlannerTask {
+    /// Returns what printers take when their plates are clear, and begins the transfers that are missing.
+    pub(super) async fn prefetch(
+        &mut self,
+        gathered: &Gathered,
+        plan: &Plan,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<NextCopy>, Error> {
+        let waits = |printer: &&crate::domain::planner::PlanPrinter| {
+            printer.is_auto
+                && printer.is_enabled
+                && printer.service == ServiceState::InService
+                && !printer.has_attention
+                && printer.is_online
+                && printer.plate != PlanPlate::Clear
+                && matches!(printer.activity, Activity::Idle { .. })
+        };
+        let printers: Vec<Uuid> = gathered.input.printers.iter().filter(waits).map(|printer| printer.id).collect();
+        if printers.is_empty() || gathered.input.is_stopped {
+            return Ok(Vec::new());
+        }
+        let next = self.planner.next(&gathered.input, plan, &printers, now);
+        let mut wanted: Vec<(Uuid, &OrderFile)> = Vec::new();
+        for copy in &next {
+            let Some(takes) = &copy.takes else { continue };
+            let order = gathered.orders.get(&takes.order);
+            wanted.extend(order.and_then(|order| order.files.get(takes.file)).map(|file| (copy.printer, file)));
+        }
+        self.send_missing(&wanted).await?;
+        Ok(next)
+    }
+
+    async fn send_missing(&self, wanted: &[(Uuid, &OrderFile)]) -> Result<(), Error> {
+        let db = &self.services.db;
+        let mut known = HashSet::new();
+        for sha256 in wanted.iter().map(|(_, file)| file.sha256.as_str()).collect::<HashSet<_>>() {
+            let places = storage::printer_contents::list_by_content(db, sha256).await?;
+            known.extend(places.into_iter().map(|place| (place.printer_id, place.sha256)));
+        }
+        let missing = wanted.iter().filter(|(printer, file)| !known.contains(&(*printer, file.sha256.clone())));
+        let contents: Vec<PrinterContent> = missing
+            .map(|(printer_id, file)| PrinterContent {
+                printer_id: *printer_id,
+                sha256: file.sha256.clone(),
+                name: name_on_printer(&file.name),
+                print_size: file.print_size,
+                path: None,
+                state: PrinterContentState::Queued,
+                select_after: false,
+                requested_by: Some("planner".to_owned()),
+                detail: None,
+                updated_at: clock::now(),
+            })
+            .collect();
+        if !contents.is_empty() {
+            storage::printer_contents::put_many(db, &contents).await?;
+            self.services.transfers.wake();
+        }
+        Ok(())
+    }
+}

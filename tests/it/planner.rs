@@ -1,0 +1,218 @@
+//! The planner in the server: it starts copies of orders on printers that were opted in and whose plates people cleared.
+
+use std::{collections::HashSet, time::Duration};
+
+use printyard::simulator::{Farm, Fault, MachineAction};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::{
+    orders::{OrderServer, text},
+    support::{server::start_server_with_farm, wait::until},
+};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A server with an order's part, and a farm of MK4.
+struct Production {
+    test: OrderServer,
+    farm: Farm,
+    ids: Vec<String>,
+}
+
+impl Production {
+    /// Starts with printers that are not opted in.
+    async fn start(printers: usize) -> Self {
+        let (server, farm, ids) = start_server_with_farm(printers).await;
+        for id in &ids {
+            let (status, body, _) = server.patch(&format!("/api/v1/printers/{id}"), json!({"model": "MK4"})).await;
+            assert_eq!(status, StatusCode::OK, "{body}");
+        }
+        Self { test: OrderServer::with(server).await, farm, ids }
+    }
+
+    /// Starts with printers that may be started.
+    async fn start_ready(printers: usize) -> Self {
+        let production = Self::start(printers).await;
+        for id in &production.ids {
+            production.opt_in(id).await;
+        }
+        production.clear_plates(&production.ids).await;
+        production
+    }
+
+    async fn opt_in(&self, id: &str) {
+        let body = json!({"production": {"auto": true}});
+        let (status, printer, _) = self.test.server.patch(&format!("/api/v1/printers/{id}"), body).await;
+        assert_eq!(status, StatusCode::OK, "{printer}");
+    }
+
+    /// Marks plates as clear, as a person does.
+    async fn clear_plates(&self, ids: &[String]) -> Value {
+        self.test.server.post("/api/v1/plates/clear", json!({"printer_ids": ids})).await.1
+    }
+
+    async fn copies(&self, order: &Value) -> Vec<Value> {
+        let path = format!("/api/v1/orders/{}/copies", text(&order["id"]));
+        self.test.server.get(&path).await.1["items"].as_array().expect("copies").clone()
+    }
+
+    /// Waits until an order is as expected. Checks its sums at each read.
+    async fn until_order(&self, order: &Value, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let mut found = Value::Null;
+        until(what, DEADLINE, async || {
+            found = self.test.order(&order["id"]).await;
+            check_sums(&found);
+            if is_so(&found) { Ok(()) } else { Err(format!("{found}")) }
+        })
+        .await;
+        found
+    }
+
+    /// Clears every plate whose print has ended until an order is completed.
+    async fn print_to_the_end(&self, order: &Value) -> Value {
+        let mut found = Value::Null;
+        until("the order is completed", DEADLINE, async || {
+            self.clear_plates(&self.ids).await;
+            found = self.test.order(&order["id"]).await;
+            check_sums(&found);
+            if found["state"] == "completed" { Ok(()) } else { Err(format!("{found}")) }
+        })
+        .await;
+        found
+    }
+}
+
+fn check_sums(order: &Value) {
+    let quantity = |name: &str| order["quantities"][name].as_i64().expect("a number");
+    let open = quantity("ordered") - quantity("good") - quantity("unjudged") - quantity("printing");
+    let is_open = ["queued", "running", "on_hold"].contains(&text(&order["state"]));
+    assert_eq!(quantity("queued"), if is_open { open.max(0) } else { 0 }, "{order}");
+    assert_eq!(quantity("surplus"), (-open).max(0), "{order}");
+    assert_eq!(quantity("remaining"), (quantity("ordered") - quantity("good")).max(0), "{order}");
+}
+
+fn has_reason(order: &Value, code: &str, printers: u64) -> bool {
+    let reasons = order["waiting_reasons"].as_array().expect("reasons");
+    reasons.iter().any(|reason| reason["code"] == code && reason["printers"] == printers)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_printers_that_were_opted_in_and_cleared_since_are_started() {
+    let production = Production::start(3).await;
+    let order = production.test.create_order(json!({"quantity": 4})).await;
+    assert_eq!(order["feasible"]["printers"], 0, "{order}");
+    production.until_order(&order, "nothing is opted in", |order| has_reason(order, "not_opted_in", 3)).await;
+    let [first, second, third] = &production.ids[..] else { panic!("three printers") };
+    // A plate that was cleared before the opt-in does not count.
+    production.clear_plates(&production.ids).await;
+    for id in [first, second] {
+        production.opt_in(id).await;
+    }
+    production.until_order(&order, "no plate was cleared", |order| has_reason(order, "plate_never_cleared", 2)).await;
+    assert_eq!(production.copies(&order).await, Vec::<Value>::new());
+    production.clear_plates(std::slice::from_ref(first)).await;
+    production.until_order(&order, "one copy is made", |order| order["quantities"]["good"] == 1).await;
+    // The plate has a part on it. Nothing goes on until a person has cleared it.
+    let waits = |order: &Value| has_reason(order, "plate_not_clear", 1) && has_reason(order, "plate_never_cleared", 1);
+    production.until_order(&order, "the plate waits", waits).await;
+    assert_eq!(production.copies(&order).await.len(), 1);
+
+    let order = production.print_to_the_end(&order).await;
+    assert_eq!(order["quantities"]["good"], 4, "{order}");
+    let copies = production.copies(&order).await;
+    assert_eq!(copies.len(), 4, "{copies:?}");
+    let prints: HashSet<&str> = copies.iter().map(|copy| text(&copy["print_id"])).collect();
+    assert_eq!(prints.len(), 4, "each copy has its own print");
+    for copy in &copies {
+        assert_eq!(
+            (&copy["state"], &copy["quality"], &copy["good"]),
+            (&json!("finished"), &json!("judged"), &json!(1))
+        );
+        assert_ne!(&copy["printer_id"], third.as_str(), "not opted in");
+        assert!(copy["why"]["print_time_s"].is_number() && copy["why"]["rule"].is_string(), "{copy}");
+        assert!(copy["result"]["print_time_s"].is_number(), "{copy}");
+    }
+    let (_, prints, _) = production.test.server.get(&format!("/api/v1/prints?printer_id={third}")).await;
+    assert_eq!(prints["items"], json!([]));
+    // The starts are batches of the planner.
+    let (_, all, _) = production.test.server.get("/api/v1/batches").await;
+    assert_eq!(all["items"], json!([]), "{all}");
+    let (_, planned, _) = production.test.server.get("/api/v1/batches?origin=planner").await;
+    assert_eq!(planned["items"].as_array().expect("batches").len(), 4);
+    production.test.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_copy_is_made_again_and_two_failures_put_the_printer_under_attention() {
+    let production = Production::start_ready(1).await;
+    let printer = &production.farm.printers()[0];
+    let long = crate::parts::add_file(&production.test.server, "long.gcode", &long_gcode(4_000)).await;
+    let files = json!([{"file_id": long, "models": ["MK4"]}]);
+    let on_failure = json!({"max_attempts": 5});
+    let fields = json!({"part": null, "files": files, "on_failure": on_failure, "quantity": 1});
+    let order = production.test.create_order(fields).await;
+    for attempt in 1..=2 {
+        production.until_order(&order, "it prints", |order| order["quantities"]["printing"] == 1).await;
+        until("the copy prints", DEADLINE, async || {
+            let copies = production.copies(&order).await;
+            let newest = copies.iter().find(|copy| copy["state"] == "printing");
+            newest.map(|_| ()).ok_or_else(|| format!("{copies:?}"))
+        })
+        .await;
+        printer.perform(MachineAction::FirmwareError("Thermal runaway".to_owned()));
+        until("the copy failed", DEADLINE, async || {
+            let copies = production.copies(&order).await;
+            let failed = copies.iter().filter(|copy| copy["state"] == "failed").count();
+            if failed == attempt { Ok(()) } else { Err(format!("{copies:?}")) }
+        })
+        .await;
+        printer.perform(MachineAction::Connect);
+        production.test.server.until_state(&production.ids[0], "operational").await;
+        production.clear_plates(&production.ids).await;
+    }
+    production.until_order(&order, "attention", |order| has_reason(order, "attention", 1)).await;
+    let path = format!("/api/v1/printers/{}", production.ids[0]);
+    assert_eq!(production.test.server.get(&path).await.1["status"]["attention"]["reason"], "failed_twice");
+    let copies = production.copies(&order).await;
+    assert_eq!(copies.len(), 2, "{copies:?}");
+    let second = copies.iter().find(|copy| copy["attempt"] == 2).expect("a second attempt");
+    let first = copies.iter().find(|copy| copy["attempt"] == 1).expect("a first attempt");
+    assert_eq!(second["replaces"], first["id"]);
+    // A person has looked at it.
+    let (status, body, _) = production.test.server.post(&format!("{path}/attention/clear"), json!({})).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    production.until_order(&order, "the third attempt", |order| order["quantities"]["printing"] == 1).await;
+    production.test.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_printer_that_does_not_answer_keeps_its_copy_until_it_is_seen() {
+    let production = Production::start_ready(1).await;
+    let long = crate::parts::add_file(&production.test.server, "long.gcode", &long_gcode(1_200)).await;
+    let files = json!([{"file_id": long, "models": ["MK4"]}]);
+    let order = production.test.create_order(json!({"part": null, "files": files, "quantity": 2})).await;
+    until("a copy prints", DEADLINE, async || {
+        let copies = production.copies(&order).await;
+        if copies.iter().any(|copy| copy["state"] == "printing") { Ok(()) } else { Err(format!("{copies:?}")) }
+    })
+    .await;
+    let printer = &production.farm.printers()[0];
+    printer.set_fault(Some(Fault::Refuse));
+    until("the printer is unreachable", DEADLINE, async || {
+        let status = production.test.server.get(&format!("/api/v1/printers/{}", production.ids[0])).await.1;
+        if status["status"]["reachability"] == "unreachable" { Ok(()) } else { Err(status.to_string()) }
+    })
+    .await;
+    assert_eq!(production.copies(&order).await.len(), 1, "nothing replaces it");
+    printer.set_fault(None);
+    let order = production.print_to_the_end(&order).await;
+    assert_eq!(production.copies(&order).await.len(), 2);
+    production.test.server.stop().await;
+}
+
+/// Returns G-code that takes half a second per line.
+fn long_gcode(lines: usize) -> String {
+    let head = "; generated by PrusaSlicer 2.8.0 on 2026-11-29\n; printer_model = MK4\n";
+    format!("{head}{}", "G4 P500\n".repeat(lines))
+}
