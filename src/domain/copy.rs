@@ -178,6 +178,7 @@ pub struct CopyFilter {
     pub order_id: Option<Uuid>,
     pub printer_id: Option<Uuid>,
     pub state: Option<CopyState>,
+    pub quality: Option<Quality>,
     /// Assigned at this time or later.
     pub since: Option<DateTime<Utc>>,
     /// The tag limit of the caller. Only copies of visible orders.

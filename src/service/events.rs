@@ -157,7 +157,8 @@ impl Services {
         let is_batch = |event: &Event| matches!(event.kind, EventType::BatchCreated | EventType::BatchFinished);
         let batches: Vec<Uuid> =
             events.iter().filter(|event| is_batch(event)).filter_map(|event| event.subject).collect();
-        let orders = self.visible_orders(who, &events).await?;
+        let about_orders = events.iter().filter(|event| event.kind.is_about_order());
+        let orders = self.visible_orders(who, about_orders.filter_map(|event| event.subject)).await?;
         let visible = RowVisibility { tags: Some(tags), is_batch_creator: false };
         let counts = storage::batches::count_outcomes(&self.db, &batches, &visible).await?;
         let remaining = events.into_iter().filter_map(|mut event| {
@@ -179,18 +180,5 @@ impl Services {
             (was_visible || event.printer_id.is_some_and(|id| printers.contains(&id))).then_some(event)
         });
         Ok(remaining.collect())
-    }
-
-    /// Returns the orders of these events that the principal may see.
-    async fn visible_orders(&self, who: &Principal, events: &[Event]) -> Result<HashSet<Uuid>, Error> {
-        let ids: HashSet<Uuid> =
-            events.iter().filter(|event| event.kind.is_about_order()).filter_map(|event| event.subject).collect();
-        if ids.is_empty() {
-            return Ok(ids);
-        }
-        let ids: Vec<Uuid> = ids.into_iter().collect();
-        let orders = storage::orders::get_many(&self.db, &ids).await?;
-        let visible = orders.iter().filter(|one| one.order.is_visible_to(&who.tags));
-        Ok(visible.map(|one| one.order.id).collect())
     }
 }

@@ -50,6 +50,7 @@ mod snapshot;
 mod start_files;
 pub mod statistics;
 pub mod tags;
+pub mod tasks;
 pub mod temperatures;
 pub mod tokens;
 mod transfer_locks;

@@ -179,6 +179,12 @@ impl Services {
         Ok(storage::printers::get_many(&self.db, ids).await?)
     }
 
+    /// Returns every printer that a principal may see.
+    pub async fn all_printers(&self, who: &Principal) -> Result<Vec<PrinterView>, Error> {
+        let printers = storage::printers::list_printers(&self.db).await?;
+        Ok(printers.into_iter().filter(|printer| who.may_see(printer)).map(|printer| self.view_of(printer)).collect())
+    }
+
     /// Returns a page of printers by name, after `after`. If there are more, the page has one more than `limit`.
     pub async fn list_printers(
         &self,

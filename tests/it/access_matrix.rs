@@ -62,6 +62,12 @@ pub const ROUTE_ROLES: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/orders/{id}", "viewer"),
     ("PATCH", "/api/v1/orders/{id}", "operator"),
     ("GET", "/api/v1/orders/{id}/copies", "viewer"),
+    ("GET", "/api/v1/plan", "viewer"),
+    ("GET", "/api/v1/plan/printers/{id}", "viewer"),
+    ("GET", "/api/v1/plan/state", "viewer"),
+    ("POST", "/api/v1/plan/stop", "operator"),
+    ("POST", "/api/v1/plan/go", "operator"),
+    ("GET", "/api/v1/tasks", "viewer"),
     ("POST", "/api/v1/orders/{id}/hold", "operator"),
     ("POST", "/api/v1/orders/{id}/release", "operator"),
     ("POST", "/api/v1/orders/{id}/cancel", "operator"),
@@ -174,7 +180,7 @@ pub const ROUTE_ROLES: &[(&str, &str, &str)] = &[
 ];
 
 /// Routes that return figures of the whole farm. They refuse a token that is limited by tags.
-const WHOLE_FARM: [&str; 2] = ["/metrics", "/api/v1/background"];
+const WHOLE_FARM: [&str; 4] = ["/metrics", "/api/v1/background", "/api/v1/plan/stop", "/api/v1/plan/go"];
 const ROLES: [&str; 4] = ["viewer", "operator", "manager", "admin"];
 const UNKNOWN_ID: &str = "0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11";
 

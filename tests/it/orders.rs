@@ -209,7 +209,7 @@ async fn an_invalid_order_names_its_fields() {
 async fn an_order_that_no_printer_can_make_is_refused_if_the_client_asks_for_it() {
     let test = OrderServer::start().await;
     let register = async |name: &str, fields: Value| {
-        let mut body = json!({"name": name, "url": format!("http://{name}.test"), "enabled": false});
+        let mut body = json!({"name": name, "url": format!("http://{name}.test")});
         for (field, value) in fields.as_object().expect("fields") {
             body[field] = value.clone();
         }
@@ -223,7 +223,7 @@ async fn an_order_that_no_printer_can_make_is_refused_if_the_client_asks_for_it(
     let order = test.create_order(json!({})).await;
     let reason = json!({"code": "model", "printers": 1, "detail": "MK4", "until": null});
     assert_eq!(order["feasible"], json!({"printers": 0, "reasons": [reason]}));
-    register("mk4", json!({"model": "Original Prusa MK4", "tags": ["hall-a"]})).await;
+    register("mk4", json!({"model": "Original Prusa MK4", "tags": ["hall-a"], "production": {"auto": true}})).await;
     let order = test.create_order(json!({"require_feasible": true})).await;
     assert_eq!(order["feasible"]["printers"], 1);
     for requirements in [json!({"printer_ids": [other]}), json!({"tags_all": ["hall-a", "hall-b"]})] {

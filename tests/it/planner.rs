@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 
 use crate::{
     orders::{OrderServer, text},
-    support::{server::start_server_with_farm, wait::until},
+    parts::add_file,
+    support::{
+        server::{send_request, start_server_with_farm},
+        wait::until,
+    },
 };
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -147,7 +151,7 @@ async fn only_printers_that_were_opted_in_and_cleared_since_are_started() {
 async fn a_failed_copy_is_made_again_and_two_failures_put_the_printer_under_attention() {
     let production = Production::start_ready(1).await;
     let printer = &production.farm.printers()[0];
-    let long = crate::parts::add_file(&production.test.server, "long.gcode", &long_gcode(4_000)).await;
+    let long = add_file(&production.test.server, "long.gcode", &long_gcode(4_000)).await;
     let files = json!([{"file_id": long, "models": ["MK4"]}]);
     let on_failure = json!({"max_attempts": 5});
     let fields = json!({"part": null, "files": files, "on_failure": on_failure, "quantity": 1});
@@ -189,7 +193,7 @@ async fn a_failed_copy_is_made_again_and_two_failures_put_the_printer_under_atte
 #[tokio::test(flavor = "multi_thread")]
 async fn a_printer_that_does_not_answer_keeps_its_copy_until_it_is_seen() {
     let production = Production::start_ready(1).await;
-    let long = crate::parts::add_file(&production.test.server, "long.gcode", &long_gcode(1_200)).await;
+    let long = add_file(&production.test.server, "long.gcode", &long_gcode(1_200)).await;
     let files = json!([{"file_id": long, "models": ["MK4"]}]);
     let order = production.test.create_order(json!({"part": null, "files": files, "quantity": 2})).await;
     until("a copy prints", DEADLINE, async || {
@@ -208,6 +212,74 @@ async fn a_printer_that_does_not_answer_keeps_its_copy_until_it_is_seen() {
     printer.set_fault(None);
     let order = production.print_to_the_end(&order).await;
     assert_eq!(production.copies(&order).await.len(), 2);
+    production.test.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_production_is_stopped_nothing_is_started_and_prints_go_on() {
+    let production = Production::start(2).await;
+    let server = &production.test.server;
+    let limited = server.create_token_for("operator", &["hall-a"]).await;
+    let request = server.request_without_auth(reqwest::Method::POST, "/api/v1/plan/stop").bearer_auth(limited);
+    assert_eq!(
+        send_request(request.json(&json!({}))).await.0,
+        StatusCode::FORBIDDEN,
+        "the switch is for the whole farm"
+    );
+    let long = add_file(server, "long.gcode", &long_gcode(1_200)).await;
+    let files = json!([{"file_id": long, "models": ["MK4"]}]);
+    let order = production.test.create_order(json!({"part": null, "files": files, "quantity": 3})).await;
+    production.opt_in(&production.ids[0]).await;
+    production.clear_plates(&production.ids[..1]).await;
+    production.until_order(&order, "one printer prints", |order| order["quantities"]["printing"] == 1).await;
+    let (status, state, _) = server.post("/api/v1/plan/stop", json!({"reason": "fire alarm"})).await;
+    assert_eq!((status, &state["state"], &state["reason"]), (StatusCode::OK, &json!("stopped"), &json!("fire alarm")));
+    // A second printer becomes ready, and gets nothing.
+    production.opt_in(&production.ids[1]).await;
+    production.clear_plates(&production.ids[1..]).await;
+    production.until_order(&order, "the reason", |order| has_reason(order, "production_stopped", 0)).await;
+    production.until_order(&order, "the print has ended", |order| order["quantities"]["good"] == 1).await;
+    assert_eq!(production.copies(&order).await.len(), 1, "nothing was started");
+    let (_, tasks, _) = server.get("/api/v1/tasks").await;
+    assert_eq!(tasks["items"][0]["kind"], "clear_plate", "{tasks}");
+    assert_eq!(tasks["items"][0]["printer_id"], json!(production.ids[0]), "{tasks}");
+    let (_, plan, _) = server.get("/api/v1/plan").await;
+    assert_eq!(plan["waiting"][0]["reasons"][0]["code"], "production_stopped", "{plan}");
+
+    assert_eq!(server.post("/api/v1/plan/go", json!({})).await.1["state"], "running");
+    production.until_order(&order, "production goes on", |order| order["quantities"]["printing"] == 1).await;
+    let (_, printer, _) = server.get(&format!("/api/v1/plan/printers/{}", production.ids[0])).await;
+    assert_eq!(printer["reasons"][0]["code"], "plate_not_clear", "{printer}");
+    assert_eq!(printer["next"]["order_id"], order["id"], "{printer}");
+    let (_, events, _) = server.get("/api/v1/events?types=plan.stopped,plan.resumed").await;
+    assert_eq!(events["items"].as_array().map(Vec::len), Some(2), "{events}");
+    production.test.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_continues_its_orders_and_starts_no_copy_twice() {
+    let mut production = Production::start_ready(2).await;
+    // Long enough to be observed: a print that ends while no server looks leaves its start unknown.
+    let file = add_file(&production.test.server, "long.gcode", &long_gcode(600)).await;
+    let files = json!([{"file_id": file, "models": ["MK4"]}]);
+    let order = production.test.create_order(json!({"part": null, "files": files, "quantity": 6})).await;
+    for _ in 0..4 {
+        production.clear_plates(&production.ids).await;
+        let server = production.test.server.restart().await;
+        production.test = OrderServer { server, file_id: production.test.file_id.clone() };
+        for id in &production.ids {
+            production.test.server.until_online(id).await;
+        }
+    }
+    let order = production.print_to_the_end(&order).await;
+    assert_eq!(order["quantities"]["good"], 6, "{order}");
+    let copies = production.copies(&order).await;
+    let finished: Vec<&Value> = copies.iter().filter(|copy| copy["state"] == "finished").collect();
+    assert_eq!(finished.len(), 6, "{copies:?}");
+    let (_, prints, _) = production.test.server.get("/api/v1/prints?limit=500").await;
+    let prints = prints["items"].as_array().expect("prints").len();
+    let started = copies.iter().filter(|copy| !copy["print_id"].is_null()).count();
+    assert_eq!(prints, started, "each print is the print of one copy");
     production.test.server.stop().await;
 }
 

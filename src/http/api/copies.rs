@@ -162,6 +162,7 @@ async fn list_copies(
         order_id: None,
         printer_id: params.id("printer_id"),
         state: params.enum_value("state", CopyState::parse, &value_names(CopyState::ALL, CopyState::as_str)),
+        quality: None,
         since: params.time("since"),
         visible_tags: None,
     };

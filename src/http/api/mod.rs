@@ -23,6 +23,7 @@ pub mod middleware;
 mod openapi;
 mod orders;
 mod parts;
+mod plan;
 pub(in crate::http) mod printers;
 mod prints;
 pub mod problem;
@@ -106,6 +107,7 @@ fn documented_routes() -> (Router<Services>, Router<Services>, OpenApi) {
         .merge(parts::routes())
         .merge(orders::routes())
         .merge(copies::routes())
+        .merge(plan::routes())
         .merge(users::tokens::routes())
         .merge(users::routes())
         .merge(audit::routes())

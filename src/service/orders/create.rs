@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::{Feasibility, OrderView};
+use super::OrderView;
 use crate::{
     clock,
     domain::{
@@ -13,6 +13,7 @@ use crate::{
         message::Message,
         order::{Order, OrderFile, OrderRequest},
         part::{Part, PlateFile},
+        planner::Feasibility,
         printer::Printer,
         requirements::Requirements,
         validation::ValidationErrors,

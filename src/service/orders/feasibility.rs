@@ -1,10 +1,9 @@
 //! How many printers can make an order.
 
-pub use crate::domain::planner::Feasibility;
 use crate::{
     domain::{
         order::{CountedOrder, OpenOrder, Order, OrderSums},
-        planner::{PlanInput, Planner},
+        planner::{Feasibility, PlanInput, Planner},
         printer::Printer,
     },
     service::{

@@ -5,9 +5,11 @@ mod create;
 mod feasibility;
 mod running;
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
-pub use self::{create::CreatedOrder, feasibility::Feasibility};
+pub use self::create::CreatedOrder;
 use super::{Services, access::Principal, error::Error};
 use crate::{
     domain::{
@@ -59,6 +61,21 @@ impl Services {
         }
         let orders = storage::orders::list_page(&self.db, &filter, after, limit).await?;
         Ok(orders.into_iter().map(|counted| self.view_order(counted)).collect())
+    }
+
+    /// Returns those of these orders that a principal may see.
+    pub async fn visible_orders(
+        &self,
+        who: &Principal,
+        ids: impl Iterator<Item = Uuid>,
+    ) -> Result<HashSet<Uuid>, Error> {
+        let ids: HashSet<Uuid> = ids.collect();
+        if who.tags.is_empty() {
+            return Ok(ids);
+        }
+        let listed: Vec<Uuid> = ids.into_iter().collect();
+        let orders = storage::orders::get_many(&self.db, &listed).await?;
+        Ok(orders.iter().filter(|one| one.order.is_visible_to(&who.tags)).map(|one| one.order.id).collect())
     }
 
     fn view_order(&self, counted: CountedOrder) -> OrderView {

@@ -39,6 +39,7 @@ impl PlannerTask {
         let printers = storage::printers::get_many(&self.services.db, &printer_ids).await?;
         let printers: HashMap<Uuid, Printer> = printers.into_iter().map(|printer| (printer.id, printer)).collect();
         let mut active = HashMap::new();
+        self.cancelled.retain(|id| copies.iter().any(|copy| copy.id == *id));
         for copy in copies {
             let command = commands.remove(&copy.command_id);
             let may_start = !switch.is_stopped
@@ -51,10 +52,27 @@ impl PlannerTask {
             let observed = CopyObservation::new(command.as_ref(), print.as_ref());
             let copy = self.follow_copy(copy, observed).await?;
             if copy.state.is_active() {
+                self.cancel_unwanted(&copy).await?;
                 active.insert(copy.printer_id, ActiveCopy { copy, command });
             }
         }
         Ok(active)
+    }
+
+    /// Cancels the print of a copy whose order has ended and does not keep its running copies. Its start may have been sent
+    /// before the order ended.
+    async fn cancel_unwanted(&mut self, copy: &Copy) -> Result<(), Error> {
+        if copy.state != CopyState::Printing || self.cancelled.contains(&copy.id) {
+            return Ok(());
+        }
+        let order = storage::orders::get(&self.services.db, copy.order_id).await?;
+        if let Some(order) = order.filter(|one| one.order.cancels_running()) {
+            let planner = Principal::server_admin(ActorKind::Planner);
+            self.services.cancel_running_copies(&planner, &order.order).await?;
+        }
+        // Other orders are read once for each copy: cancelling or short-closing one cancels its running copies itself.
+        self.cancelled.insert(copy.id);
+        Ok(())
     }
 
     /// Returns the print of a copy. A print that began before a crash may be found by its command only.

@@ -10,7 +10,7 @@ mod prefetch;
 mod switch;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -69,7 +69,7 @@ impl PlannerHandle {
         self.0.wake.notify_one();
     }
 
-    /// Returns the last plan. `None`: there is none since the start of the server.
+    /// Returns the last plan. `None`: the server has made no plan since its start.
     pub fn latest(&self) -> Option<Arc<PlanView>> {
         self.0.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -91,6 +91,8 @@ struct PlannerTask {
     planner: Planner,
     feed: watch::Receiver<i64>,
     pauses: HashMap<Uuid, Pause>,
+    /// Copies of ended orders whose prints this process has cancelled.
+    cancelled: HashSet<Uuid>,
 }
 
 impl PeriodicTask for PlannerTask {
@@ -149,12 +151,24 @@ impl PlannerTask {
 }
 
 impl Services {
+    /// Returns the last plan. `None`: the server has made no plan since its start.
+    pub fn latest_plan(&self) -> Option<Arc<PlanView>> {
+        self.planner.latest()
+    }
+
+    /// Returns what a printer takes next after a plan.
+    pub fn plan_next(&self, view: &PlanView, printer: Uuid) -> Option<NextCopy> {
+        let prefetched = view.next.iter().find(|next| next.printer == printer).cloned();
+        prefetched.or_else(|| Planner::default().next(&view.input, &view.plan, &[printer], view.made_at).pop())
+    }
+
     pub(super) fn start_planner(&self) {
         let task = PlannerTask {
             services: self.clone(),
             planner: Planner::default(),
             feed: self.feed_notifier.subscribe(),
             pauses: HashMap::new(),
+            cancelled: HashSet::new(),
         };
         self.background.add("planner", PERIOD, task);
     }

@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{Db, Error, bulk, orders::active_states, reading};
-use crate::domain::copy::{Copy, CopyFilter, CopyState};
+use crate::domain::copy::{Copy, CopyFilter, CopyState, Quality};
 pub use assign::{Assignment, AssignmentResult, assign};
 pub use change::{CopyChange, CopyDecision, change};
 use row::{COLUMNS, CopyRow};
@@ -38,7 +38,7 @@ pub async fn list_page(db: &Db, filter: &CopyFilter, after: Option<Uuid>, limit:
     let sql = format!(
         "select {COLUMNS} from copies c
          where {order} and {printer} and ($3 is null or c.state = $3) and ($4 is null or c.assigned_at >= $4)
-             and ($5 is null or c.id < $5)
+             and ($5 is null or c.id < $5) and ($9 is null or c.quality = $9)
              and (not $7 or (exists (select 1 from order_tags t where t.order_id = c.order_id)
                  and not exists (select 1 from order_tags t where t.order_id = c.order_id and t.tag not in {})))
          order by c.id desc limit $6",
@@ -53,6 +53,7 @@ pub async fn list_page(db: &Db, filter: &CopyFilter, after: Option<Uuid>, limit:
         .bind(limit)
         .bind(filter.visible_tags.is_some())
         .bind(bulk::text_list(filter.visible_tags.iter().flatten()))
+        .bind(filter.quality.map(Quality::as_str))
         .fetch_all(pool)
         .await)?;
     rows.into_iter().map(CopyRow::into_copy).collect()

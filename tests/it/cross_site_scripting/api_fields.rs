@@ -157,6 +157,7 @@ fn valid_body(verb: &str, path: &str, targets: &Targets, kind: usize) -> Value {
         }
         ("patch", "/api/v1/orders/{id}") => json!({}),
         ("post", "/api/v1/orders/{id}/cancel" | "/api/v1/orders/{id}/short-close") => json!({}),
+        ("post", "/api/v1/plan/stop" | "/api/v1/plan/go") => json!({}),
         ("post", "/api/v1/orders/{id}/adjust") => json!({"good": 1, "reason": "x"}),
         ("post", "/api/v1/copies/{id}/judge") => json!({"good": 1, "scrap": 0}),
         ("post", "/api/v1/copies/{id}/lost") => json!({}),

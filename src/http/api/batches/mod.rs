@@ -100,7 +100,7 @@ async fn create_batch(
 #[utoipa::path(get, path = "/batches", tag = "batches", params(
     ("state" = Option<BatchState>, Query, description = "Only batches in this state."),
     ("command" = Option<Command>, Query, description = "Only batches of this command."),
-    ("origin" = Option<BatchOrigin>, Query, description = "`planner`: only starts of copies, which the list leaves out otherwise."),
+    ("origin" = inline(Option<BatchOrigin>), Query, description = "`planner`: only starts of copies, which the list leaves out otherwise."),
     ("external_ref" = Option<String>, Query, description = "Only batches with this reference."),
     ("since" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Only batches created at this time or later."),
     super::openapi::Paging,

@@ -191,6 +191,8 @@ const ENUM_DOCS: [(&str, &[(&str, &str)]); 24] = [
             ),
             ("printer.attention", "The planner starts nothing on a printer until a person has looked at it."),
             ("printer.attention_cleared", "A person has looked at a printer that needed attention."),
+            ("plan.stopped", "The planner was stopped: nothing is assigned."),
+            ("plan.resumed", "The planner assigns again."),
             ("print.started", "A print started, by Printyard or otherwise."),
             ("print.paused", "A print was paused."),
             ("print.resumed", "A print was resumed."),

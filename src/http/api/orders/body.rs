@@ -11,11 +11,11 @@ use crate::{
     domain::{
         order::{DEFAULT_PRIORITY, FailurePolicy, OrderFile, OrderRequest, OrderState, Quantities},
         part::{Judgement, PlateFile},
-        planner::WaitingReason,
+        planner::{Feasibility, WaitingReason},
         requirements::Requirements,
     },
     http::api::{batches::request_body::deserialize_time, list::export::CsvRow},
-    service::orders::{Feasibility, OrderView},
+    service::orders::OrderView,
 };
 
 /// An order to be made.

@@ -1,5 +1,6 @@
 //! The audit log page for admins: who changed what, from where. Filters by user, action, printer and time.
 
+mod action_labels;
 pub(super) mod text;
 
 use std::collections::HashMap;
@@ -122,7 +123,7 @@ pub(super) async fn list(
     render_html(&AuditPage {
         frame: PageFrame::new(&who, "settings"),
         rows: found.into_iter().map(|found| audit_row(found, &names)).collect(),
-        actions: Action::ALL.iter().map(|action| (action.as_str(), text::action_label(*action))).collect(),
+        actions: Action::ALL.iter().map(|action| (action.as_str(), action_labels::action_label(*action))).collect(),
         printers,
         problems,
         older_href,

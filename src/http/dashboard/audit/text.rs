@@ -29,59 +29,6 @@ pub(in crate::http::dashboard) struct AuditNames {
     pub users: HashMap<Uuid, String>,
 }
 
-/// Returns the label of an action in the filter.
-pub(in crate::http::dashboard) fn action_label(action: Action) -> &'static str {
-    t(match action {
-        Action::PrinterRegistered => "audit-printer-added",
-        Action::PrinterChanged => "audit-printer-changed",
-        Action::PrinterRemoved => "audit-printer-removed",
-        Action::AttentionCleared => "audit-attention-cleared",
-        Action::PlanStopped => "audit-plan-stopped",
-        Action::PlanResumed => "audit-plan-resumed",
-        Action::FileUploaded => "audit-file-uploaded",
-        Action::FileSelected => "audit-file-selected",
-        Action::FileDeleted => "audit-file-deleted",
-        Action::FileAdded => "audit-file-added",
-        Action::FileChanged => "audit-file-changed",
-        Action::FileRemoved => "audit-file-removed",
-        Action::PartSaved => "audit-part-saved",
-        Action::PartRemoved => "audit-part-removed",
-        Action::OrderCreated => "audit-order-created",
-        Action::OrderChanged => "audit-order-changed",
-        Action::OrderHeld => "audit-order-held",
-        Action::OrderReleased => "audit-order-released",
-        Action::OrderCancelled => "audit-order-cancelled",
-        Action::OrderShortClosed => "audit-order-short-closed",
-        Action::OrderAdjusted => "audit-order-adjusted",
-        Action::CopyJudged => "audit-copy-judged",
-        Action::CopyLost => "audit-copy-lost",
-        Action::PlateCleared => "audit-plate-cleared",
-        Action::BatchCreated => "audit-command-sent",
-        Action::BatchStopped => "audit-batch-stopped",
-        Action::BatchFinished => "audit-batch-finished",
-        Action::PrintStarted => "audit-print-started",
-        Action::PrintPaused => "audit-print-paused",
-        Action::PrintResumed => "audit-print-resumed",
-        Action::PrintEnded => "audit-print-ended",
-        Action::TokenCreated => "audit-token-created",
-        Action::TokenRotated => "audit-token-replaced",
-        Action::TokenRevoked => "audit-token-revoked",
-        Action::UserCreated => "audit-user-added",
-        Action::UserChanged => "audit-user-changed",
-        Action::SessionOpened => "audit-login",
-        Action::SessionEnded => "audit-logout",
-        Action::SecretsRotated => "audit-secret-key-changed",
-        Action::WebhookCreated => "audit-webhook-added",
-        Action::WebhookChanged => "audit-webhook-changed",
-        Action::WebhookRemoved => "audit-webhook-removed",
-        Action::WebhookTested => "audit-webhook-tested",
-        Action::WebhookRotated => "audit-webhook-secret-changed",
-        Action::WebhookRedelivered => "audit-webhook-redelivered",
-        Action::WebhookDisabled => "audit-webhook-disabled",
-        Action::AuditPruned => "audit-entries-removed",
-    })
-}
-
 /// Returns the actor's name. Adds the kind of actor if it is not a user who logged in.
 pub(in crate::http::dashboard) fn actor_label(actor: &AuditActor) -> (String, &'static str) {
     let with_kind = |kind| (actor.name.clone(), kind);
@@ -387,7 +334,10 @@ mod tests {
             "started printing a.gcode on MK4-001"
         );
         for action in Action::ALL {
-            assert!(!describe(*action, &[], json!({})).is_empty() && !action_label(*action).is_empty());
+            assert!(
+                !describe(*action, &[], json!({})).is_empty()
+                    && !crate::http::dashboard::audit::action_labels::action_label(*action).is_empty()
+            );
         }
         let changed =
             entry(ActorKind::User, Action::PrinterChanged, &[1], json!({"notes": ["", "belt"], "tags": [["a"], []]}));
