@@ -1,5 +1,7 @@
 //! The planner in the server: it starts copies of orders on printers that were opted in and whose plates people cleared.
 
+mod real_octoprint;
+
 use std::{collections::HashSet, time::Duration};
 
 use printyard::simulator::{Farm, Fault, MachineAction};
