@@ -3,8 +3,9 @@
 use axum::{extract::FromRequestParts, http::request::Parts};
 
 use crate::{
+    domain::part::Part,
     http::api::{middleware::authentication::Operator, problem::Problem, request::extract::PathParams},
-    service::{Services, access::Principal, printers::PrinterView},
+    service::{Services, access::Principal, orders::PrintTarget, printers::PrinterView},
 };
 
 /// The destination that the path of a request names.
@@ -13,8 +14,7 @@ pub(super) enum Destination {
     Library,
     Printer(Box<PrinterView>),
     Tag(String),
-    /// The number of a part. Parts do not exist yet, so it is not checked.
-    Part(String),
+    Part(Box<Part>),
 }
 
 /// A caller of role operator, and the destination of the request. The role is checked first. A destination outside the
@@ -39,7 +39,7 @@ impl FromRequestParts<Services> for Upload {
                 }
                 Destination::Tag(tag.to_owned())
             }
-            (_, _, number) => Destination::Part(number.to_owned()),
+            (_, _, number) => Destination::Part(Box::new(services.part(&who, number).await?)),
         };
         Ok(Self { who, destination })
     }
@@ -51,7 +51,18 @@ impl Destination {
         match self {
             Self::Library => "Printyard",
             Self::Printer(view) => &view.printer.details.name,
-            Self::Tag(name) | Self::Part(name) => name,
+            Self::Tag(name) => name,
+            Self::Part(part) => &part.number,
+        }
+    }
+
+    /// Returns where a file is to be printed. `None`: it is only stored.
+    pub fn print_target(&self) -> Option<PrintTarget<'_>> {
+        match self {
+            Self::Library => None,
+            Self::Printer(view) => Some(PrintTarget::Printer(&view.printer)),
+            Self::Tag(tag) => Some(PrintTarget::Tag(tag)),
+            Self::Part(part) => Some(PrintTarget::Part(part)),
         }
     }
 

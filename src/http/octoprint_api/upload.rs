@@ -8,10 +8,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    destination::{Destination, Upload},
-    links::Links,
-};
+use super::{destination::Upload, links::Links};
 use crate::{
     domain::file::{LibraryFile, normalize_folder},
     http::{
@@ -22,7 +19,7 @@ use crate::{
         messages::text_of,
         multipart::{FormPart, FormReader, declared_length, last_path_part},
     },
-    service::{Error, Services, access::Principal, files::IncomingFile},
+    service::{Error, Services, access::Principal, files::IncomingFile, orders::CreatedOrder, printers::PrinterView},
 };
 
 /// Words that OctoPrint reads as true in a form.
@@ -35,11 +32,14 @@ struct ReceivedForm {
     file: IncomingFile,
     name: String,
     folder: String,
-    /// The form asks for a print or a selection of the file.
+    /// The form asks for a print of the file.
     is_for_print: bool,
+    /// The form asks for a selection of the file.
+    is_for_selection: bool,
 }
 
-/// Stores the file of a form in the library. With `print` or `select`, a printer also gets the file and selects it.
+/// Stores the file of a form in the library. With `print`, an order of one copy is made for the destination. With `print` or
+/// `select`, a printer that the planner may not start also gets the file and selects it.
 pub(super) async fn upload_file(
     Upload { who, destination }: Upload,
     links: Links,
@@ -50,7 +50,19 @@ pub(super) async fn upload_file(
     let received = form.file.finish().await?;
     let stored = services.store_file(&who, received, &form.folder, &form.name).await.map_err(refusal_of)?;
     let file = stored.file;
-    if let Some(view) = destination.printer().filter(|_| form.is_for_print) {
+    let target = destination.print_target().filter(|_| form.is_for_print);
+    let order = match target {
+        Some(target) => match services.order_one_copy(&who, &file, target).await {
+            // Nobody knows for which printers the file is. The chosen printer still gets it.
+            Err(Error::Unprocessable { code: "models_required", .. }) if destination.printer().is_some() => None,
+            made => Some(made?),
+        },
+        None => None,
+    };
+    let is_wanted = form.is_for_print || form.is_for_selection;
+    let by_hand = |view: &&PrinterView| is_wanted && (order.is_none() || !view.printer.details.production.auto);
+    let selected_on = destination.printer().filter(by_hand);
+    if let Some(view) = selected_on {
         services.send_to_printer(&who, &file, view.printer.id, true).await?;
     }
     let location = links.file(&file.path());
@@ -65,7 +77,7 @@ pub(super) async fn upload_file(
             "origin": "local",
             "refs": {"resource": location},
         }},
-        "message": result_sentence(&destination, &file, form.is_for_print),
+        "message": result_sentence(&file, order.as_ref(), selected_on),
     });
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(body)).into_response())
 }
@@ -103,7 +115,7 @@ async fn receive_form(services: &Services, who: &Principal, request: Request) ->
     services.check_library_space(length).await?;
     let mut form = FormReader::open(request).await?;
     let mut received: Option<(IncomingFile, String)> = None;
-    let (mut folder, mut is_for_print) = (String::new(), false);
+    let (mut folder, mut is_for_print, mut is_for_selection) = (String::new(), false, false);
     while let Some(mut part) = form.next_part().await? {
         match part.name() {
             "file" => {
@@ -122,12 +134,13 @@ async fn receive_form(services: &Services, who: &Principal, request: Request) ->
                 folder = normalize_folder(&part.text().await?);
                 services.check_file_place(who, &folder, "name").map_err(refusal_of)?;
             }
-            "print" | "select" => is_for_print |= is_true(&part.text().await?),
+            "print" => is_for_print |= is_true(&part.text().await?),
+            "select" => is_for_selection |= is_true(&part.text().await?),
             _ => ignore(part).await?,
         }
     }
     match received {
-        Some((file, name)) => Ok(ReceivedForm { file, name, folder, is_for_print }),
+        Some((file, name)) => Ok(ReceivedForm { file, name, folder, is_for_print, is_for_selection }),
         None => Err(Problem::malformed("file_missing", "The form has no file. Upload a G-code file.")),
     }
 }
@@ -165,20 +178,20 @@ fn refusal_of(error: Error) -> Problem {
 }
 
 /// Returns what happened to an upload.
-fn result_sentence(destination: &Destination, file: &LibraryFile, is_for_print: bool) -> String {
-    let path = file.path();
-    match destination {
-        Destination::Printer(view) if is_for_print => format!(
-            "Stored in the library as {path}. The printer {} gets the file and selects it when it is idle. Nothing was \
-             started.",
-            view.printer.details.name
-        ),
-        Destination::Part(number) => format!(
-            "Stored in the library as {path}. Printyard has no parts yet, so the file is not added to the part {number}. \
-             Nothing was started."
-        ),
-        Destination::Library | Destination::Printer(_) | Destination::Tag(_) => {
-            format!("Stored in the library as {path}. Nothing was started.")
+fn result_sentence(file: &LibraryFile, order: Option<&CreatedOrder>, selected_on: Option<&PrinterView>) -> String {
+    let mut text = format!("Stored in the library as {}.", file.path());
+    match order.map(|order| order.feasibility.printers) {
+        Some(0) => {
+            text.push_str(" An order of one copy was made. No printer can make it yet: the page of the order says why.")
         }
+        Some(1) => text.push_str(" An order of one copy was made. 1 printer can make it."),
+        Some(n) => text.push_str(&format!(" An order of one copy was made. {n} printers can make it.")),
+        None => {}
     }
+    if let Some(view) = selected_on {
+        let name = &view.printer.details.name;
+        text.push_str(&format!(" The printer {name} gets the file and selects it when it is idle."));
+    }
+    text.push_str(" Nothing was started.");
+    text
 }

@@ -4,12 +4,13 @@ mod actions;
 mod create;
 mod feasibility;
 mod running;
+mod upload;
 
 use std::collections::HashSet;
 
 use uuid::Uuid;
 
-pub use self::create::CreatedOrder;
+pub use self::{create::CreatedOrder, upload::PrintTarget};
 use super::{Services, access::Principal, error::Error};
 use crate::{
     domain::{

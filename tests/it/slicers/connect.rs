@@ -14,6 +14,13 @@ use crate::support::{
 const PRINTER_NAME: &str = "Halle 1/Ü #3 100%?";
 const PRINTER_PATH: &str = "/octoprint/printers/Halle%201%2F%C3%9C%20%233%20100%25%3F";
 
+/// Adds the part `BRKT-7`.
+async fn add_part(server: &TestServer) {
+    let file = crate::parts::add_file(server, "bracket.gcode", crate::parts::MK4_FILE).await;
+    let (status, part, _) = crate::parts::put_part(server, "BRKT-7", None, json!({"files": [{"file_id": file}]})).await;
+    assert_eq!(status, 201, "{part}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs curl, which tests/run provides"]
 async fn prusaslicer_recognises_every_destination_as_octoprint() {
@@ -22,6 +29,7 @@ async fn prusaslicer_recognises_every_destination_as_octoprint() {
     let fields = json!({"name": PRINTER_NAME, "tags": ["größe s"]});
     server.register_printer_with(&farm.printers()[0], fields).await;
     let key = server.create_token("operator").await;
+    add_part(&server).await;
     for destination in ["/octoprint", PRINTER_PATH, "/octoprint/tags/gr%C3%B6%C3%9Fe%20s", "/octoprint/parts/BRKT-7"] {
         let response = get(&server, &key, &format!("{destination}/api/version")).await;
         assert_eq!(response.status, 200, "{destination}: {response:?}");
@@ -40,6 +48,7 @@ async fn cura_gets_every_field_that_it_reads_for_every_destination() {
     let id = server.register_printer_with(&farm.printers()[0], fields).await;
     server.until_state(&id, "operational").await;
     let key = server.create_token("operator").await;
+    add_part(&server).await;
     for destination in ["/octoprint", PRINTER_PATH, "/octoprint/tags/pla", "/octoprint/parts/BRKT-7"] {
         let read = async |name: &str| {
             let response = get(&server, &key, &format!("{destination}/api/{name}")).await;

@@ -234,23 +234,49 @@ async fn a_file_that_its_printer_refuses_is_not_sent_again_and_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs curl, which tests/run provides"]
-async fn a_print_on_a_tag_or_a_part_stores_the_file_only() {
+async fn a_print_on_a_printer_a_tag_or_a_part_makes_an_order_of_one_copy() {
     needs!(find_curl());
     let (server, farm, ids) = start_server_with_farm(1).await;
-    let (status, ..) = server.patch(&format!("/api/v1/printers/{}", ids[0]), json!({"tags": ["pla"]})).await;
+    let path = format!("/api/v1/printers/{}", ids[0]);
+    let ready = json!({"tags": ["pla"], "model": "MK4", "production": {"auto": true}});
+    let (status, printer, _) = server.patch(&path, ready).await;
     assert_eq!(status, StatusCode::OK);
+    let name = printer["name"].as_str().expect("a name");
     let key = server.create_token("operator").await;
-    let nothing = "Stored in the library as vase.gcode. Nothing was started.";
-    let no_parts = "Stored in the library as vase.gcode. Printyard has no parts yet, so the file is not added to the part \
-                    BRKT 7/C. Nothing was started.";
-    for (destination, message) in [("/octoprint/tags/pla", nothing), ("/octoprint/parts/BRKT%207%2FC", no_parts)] {
-        let stored = UploadForm::prusa_slicer(true, "", "vase.gcode", GCODE).send(&server, &key, destination).await;
+    let form = |gcode| UploadForm::prusa_slicer(true, "", "vase.gcode", gcode);
+    // The farm cannot know which printers a file without a model is for. The file is stored all the same.
+    let refused = form(GCODE).send(&server, &key, "/octoprint/tags/pla").await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert!(refused.body.contains("model"), "{refused:?}");
+    let unknown = form(GCODE).send(&server, &key, "/octoprint/parts/none").await;
+    assert_eq!(unknown.status, 404, "{unknown:?}");
+    let gcode = format!("{GCODE}; printer_model = MK4\n");
+    let (_, files, _) = server.get("/api/v1/files").await;
+    let file = json!({"file_id": files["items"][0]["id"], "models": ["MK4"], "parts_per_plate": 3});
+    let part = json!({"title": "Bracket", "files": [file]});
+    let (status, part, _) = crate::parts::put_part(&server, "BRKT%207%2FC", None, part).await;
+    assert_eq!(status, StatusCode::CREATED, "{part}");
+    let printer_path = format!("/octoprint/printers/{name}");
+    for (destination, quantity) in
+        [("/octoprint/tags/pla", 1), ("/octoprint/parts/BRKT%207%2FC", 3), (printer_path.as_str(), 1)]
+    {
+        let stored = form(&gcode).send(&server, &key, destination).await;
+        let message = "Stored in the library as vase.gcode. An order of one copy was made. 1 printer can make it. Nothing was \
+                       started.";
         assert_eq!((stored.status, &stored.json()["message"]), (201, &json!(message)), "{stored:?}");
+        let (_, orders, _) = server.get("/api/v1/orders").await;
+        assert_eq!(
+            (&orders["items"][0]["quantity"], &orders["items"][0]["source"]),
+            (&json!(quantity), &json!("slicer"))
+        );
     }
+    let (_, orders, _) = server.get("/api/v1/orders").await;
+    assert_eq!(orders["items"].as_array().map(Vec::len), Some(3));
+    assert_eq!(orders["items"][1]["part"], "BRKT 7/C", "{orders}");
+    assert_eq!(orders["items"][0]["requirements"]["printer_ids"], json!([ids[0]]), "{orders}");
+    // No plate was cleared since the opt-in, so no order starts.
+    let (_, prints, _) = server.get("/api/v1/prints").await;
+    assert_eq!(prints["items"], json!([]));
     assert_eq!(list_library(&server).await.len(), 1);
-    let (_, page, _) = server.get("/api/v1/files").await;
-    let (_, audit, _) = server.get("/api/v1/audit").await;
-    assert_eq!(audit["items"].to_string().matches("file.added").count(), 1, "{audit}");
-    assert!(!audit["items"].to_string().contains("file.uploaded"), "nothing is sent to a printer: {audit}");
-    assert!(!farm.printers()[0].received_requests().iter().any(|request| request.command == "upload"), "{page}");
+    drop(farm);
 }
