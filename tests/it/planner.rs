@@ -1,5 +1,6 @@
 //! The planner in the server: it starts copies of orders on printers that were opted in and whose plates people cleared.
 
+mod full_stack;
 mod real_octoprint;
 
 use std::{collections::HashSet, time::Duration};

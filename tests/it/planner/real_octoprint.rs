@@ -30,7 +30,7 @@ fn sample_file() -> String {
 }
 
 /// Does what people have to do: clears plates, and looks at printers under attention.
-async fn do_tasks(server: &ServerProcess) {
+pub(super) async fn do_tasks(server: &ServerProcess) {
     for task in server.get("/tasks").await["items"].as_array().into_iter().flatten() {
         let printer = &task["printer_id"];
         let (path, body) = match text(&task["kind"]) {
