@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
 /// The longest time that clocks skip at once. A zone has skipped a whole day to change sides of the date line.
@@ -24,6 +24,11 @@ impl Calendar {
     /// Returns the name of the zone.
     pub fn name(self) -> &'static str {
         self.0.name()
+    }
+
+    /// Returns what clocks show at a time.
+    pub fn clock_time(self, at: DateTime<Utc>) -> NaiveDateTime {
+        at.with_timezone(&self.0).naive_local()
     }
 
     /// Returns the day of a time.

@@ -14,7 +14,7 @@ pub use self::{create::CreatedOrder, upload::PrintTarget};
 use super::{Services, access::Principal, error::Error};
 use crate::{
     domain::{
-        order::{CountedOrder, OrderFilter},
+        order::{CountedOrder, OrderFilter, OrderState},
         planner::{WaitingOrder, WaitingReason},
     },
     storage,
@@ -77,6 +77,20 @@ impl Services {
         let listed: Vec<Uuid> = ids.into_iter().collect();
         let orders = storage::orders::get_many(&self.db, &listed).await?;
         Ok(orders.iter().filter(|one| one.order.is_visible_to(&who.tags)).map(|one| one.order.id).collect())
+    }
+
+    /// Returns a page of orders without the first `skipped`: open orders first, the most urgent first, then those that ended
+    /// last.
+    pub async fn list_queue(
+        &self,
+        who: &Principal,
+        state: Option<OrderState>,
+        skipped: i64,
+        limit: i64,
+    ) -> Result<Vec<OrderView>, Error> {
+        let filter = OrderFilter { state, visible_tags: who.visible_tags(), ..OrderFilter::default() };
+        let orders = storage::orders::list_by_urgency(&self.db, &filter, skipped, limit).await?;
+        Ok(orders.into_iter().map(|counted| self.view_order(counted)).collect())
     }
 
     fn view_order(&self, counted: CountedOrder) -> OrderView {

@@ -56,6 +56,47 @@ pub async fn list_page(
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<CountedOrder>, Error> {
+    read_page(db, filter, Page { after, skipped: 0, limit }, |table| format!("{table}.id desc")).await
+}
+
+/// Returns a page of orders without the first `skipped`: open orders first, the most urgent first, then those that ended
+/// last.
+pub async fn list_by_urgency(
+    db: &Db,
+    filter: &OrderFilter,
+    skipped: i64,
+    limit: i64,
+) -> Result<Vec<CountedOrder>, Error> {
+    let page = Page { after: None, skipped, limit };
+    read_page(db, filter, page, |table| {
+        let if_open = |value: &str| format!("case when {table}.ended_as is null then {value} end");
+        [
+            format!("case when {table}.ended_as is null then 0 else 1 end"),
+            if_open(&format!("-{table}.priority")),
+            if_open(&format!("case when {table}.due_at is null then 1 else 0 end")),
+            if_open(&format!("{table}.due_at")),
+            format!("{table}.completed_at desc"),
+            format!("{table}.id"),
+        ]
+        .join(", ")
+    })
+    .await
+}
+
+/// Which part of a list is read.
+struct Page {
+    after: Option<Uuid>,
+    skipped: i64,
+    limit: i64,
+}
+
+/// Reads a page of orders. `sort` returns the order of the rows of a table.
+async fn read_page(
+    db: &Db,
+    filter: &OrderFilter,
+    page: Page,
+    sort: impl Fn(&str) -> String,
+) -> Result<Vec<CountedOrder>, Error> {
     // Plain conditions, so that the database uses the indexes.
     let reference = if filter.external_ref.is_some() { "o.external_ref = $2" } else { "$2 is null" };
     let updated = if filter.updated_since.is_some() { "o.updated_at >= $4" } else { "$4 is null" };
@@ -66,23 +107,25 @@ pub async fn list_page(
              and (not $8 or o.id in {})
              and (not $10 or (exists (select 1 from order_tags t where t.order_id = o.id)
                  and not exists (select 1 from order_tags t where t.order_id = o.id and t.tag not in {})))
-         order by o.id desc limit $7",
+         order by {} limit $7 offset $12",
         db.uuids_subquery(9),
-        db.texts_subquery(11)
+        db.texts_subquery(11),
+        sort("o")
     );
-    let sql = counted_sql(&picked, "order by p.id desc");
+    let sql = counted_sql(&picked, &format!("order by {}", sort("p")));
     let rows: Vec<CountedRow> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
         .bind(filter.source.as_deref().map(bulk::without_nul))
         .bind(filter.external_ref.as_deref().map(bulk::without_nul))
         .bind(filter.line.as_deref().map(bulk::without_nul))
         .bind(filter.updated_since)
         .bind(filter.due_before)
-        .bind(after)
-        .bind(limit)
+        .bind(page.after)
+        .bind(page.limit)
         .bind(filter.ids.is_some())
         .bind(bulk::uuid_list(filter.ids.iter().flatten().copied()))
         .bind(filter.visible_tags.is_some())
         .bind(bulk::text_list(filter.visible_tags.iter().flatten()))
+        .bind(page.skipped)
         .fetch_all(pool)
         .await)?;
     rows.into_iter().map(CountedRow::into_counted).collect()

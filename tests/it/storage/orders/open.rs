@@ -5,7 +5,7 @@ use printyard::{
     domain::{
         copy::CopyState,
         event::EventType,
-        order::{FailedCopy, HoldReason},
+        order::{FailedCopy, HoldReason, Order, OrderEnd, OrderFilter, OrderState},
     },
     storage::orders,
 };
@@ -45,6 +45,41 @@ async fn open_orders_have_what_a_planner_needs() {
         assert_eq!(open[0].printers, [good]);
         assert_eq!((open[1].failed.len(), open[1].printers.len()), (0, 0));
         assert_eq!(Some(&open[0].counted), orders::get(&db, order.id).await.expect("read").as_ref());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn orders_by_urgency_have_the_open_ones_first_then_those_that_ended_last() {
+    on_each_database(async |db| {
+        let order = |priority: u32, due: Option<i64>, ended: Option<i64>| {
+            let mut order = Order { ended_as: ended.map(|_| OrderEnd::Cancelled), ..sample_order(1) };
+            (order.details.priority, order.details.due_at) = (priority, due.map(at));
+            order.completed_at = ended.map(at);
+            order
+        };
+        let expected = [
+            order(80, None, None),
+            order(50, Some(5), None),
+            order(50, Some(9), None),
+            order(50, None, None),
+            order(50, None, None),
+            order(20, Some(1), None),
+            order(10, None, Some(9)),
+            order(99, Some(1), Some(8)),
+        ];
+        for position in [7, 2, 3, 5, 0, 6, 4, 1] {
+            insert_order(&db, &expected[position]).await;
+        }
+        let ids: Vec<_> = expected.iter().map(|order| order.id).collect();
+        let list = async |filter: OrderFilter, skipped, limit| -> Vec<_> {
+            let found = orders::list_by_urgency(&db, &filter, skipped, limit).await.expect("read");
+            found.into_iter().map(|one| one.order.id).collect()
+        };
+        assert_eq!(list(OrderFilter::default(), 0, 10).await, ids);
+        assert_eq!(list(OrderFilter::default(), 3, 2).await, ids[3..5]);
+        let cancelled = OrderFilter { state: Some(OrderState::Cancelled), ..OrderFilter::default() };
+        assert_eq!(list(cancelled, 0, 10).await, ids[6..]);
     })
     .await;
 }
