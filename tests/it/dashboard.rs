@@ -9,6 +9,7 @@ mod languages;
 mod library;
 mod maintenance;
 mod notice;
+mod orders;
 mod printer;
 mod statistics;
 mod tags;

@@ -14,6 +14,12 @@ use super::page::{Failure, local_path};
 pub(super) struct FormData(Vec<(String, String)>);
 
 impl FormData {
+    /// Returns a form with these fields.
+    #[cfg(test)]
+    pub fn from_pairs(fields: &[(&str, &str)]) -> Self {
+        Self(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
     /// Returns the first field of this name that is not empty.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.values(name).next()

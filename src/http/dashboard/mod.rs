@@ -18,7 +18,9 @@ mod labels;
 mod language;
 mod list_filters;
 pub(in crate::http) mod notice;
+mod orders;
 mod page;
+mod parts;
 mod printers;
 mod prints;
 mod settings;
@@ -96,6 +98,8 @@ pub fn router(services: Services, server_limits: ServerLimits, stop: Cancellatio
     let filtered = Router::new()
         .route("/audit", get(audit::list))
         .route("/files", get(files::list))
+        .route("/queue", get(orders::list::show))
+        .route("/parts", get(parts::list))
         .route_layer(middleware::from_fn(clean_query::drop_empty_fields));
     Router::new()
         .route("/files/upload", post(files::upload::upload).layer(DefaultBodyLimit::disable()))
@@ -104,6 +108,11 @@ pub fn router(services: Services, server_limits: ServerLimits, stop: Cancellatio
         .route("/files/{id}/remove", post(files::change::remove))
         .route("/files/{id}/content", get(files::content::download))
         .route("/files/{id}/places", get(files::show::show_places))
+        .route("/queue/new", get(orders::new::show_form).post(orders::new::create))
+        .route("/queue/switch", post(orders::switch::change))
+        .route("/queue/copies/{id}", post(orders::act::act_on_copy))
+        .route("/queue/{id}", get(orders::show::show).post(orders::act::act))
+        .route("/parts/{number}", get(parts::show))
         .route("/printers/{id}/commands", get(printers::commands::show))
         .route("/printers/{id}/camera", get(printers::camera::show_picture))
         .route("/stream", get(stream::stream_farm))

@@ -267,7 +267,7 @@ pub(super) fn field_label(name: &str) -> String {
 }
 
 /// Returns a sentence about a broken rule, which begins with the label of the field.
-fn broken_rule(error: &FieldError) -> String {
+pub(super) fn broken_rule(error: &FieldError) -> String {
     let label = field_label(error.pointer.trim_start_matches('/'));
     format!("{label} {}", text_of(&error.detail)).trim().to_owned()
 }

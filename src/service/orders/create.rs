@@ -78,11 +78,11 @@ impl Services {
         let fingerprint = request_fingerprint(request);
         for _ in 0..ATTEMPTS {
             if let Some(view) = self.find_made(who, request, &fingerprint).await? {
-                let feasible = self.feasibility(&view.counted.order, printers).await?;
+                let feasible = self.feasibility_among(&view.counted.order, printers).await?;
                 return Ok(CreatedOrder { view, is_new: false, feasibility: feasible });
             }
             let order = self.build_order(who, request).await?;
-            let feasible = self.feasibility(&order, printers).await?;
+            let feasible = self.feasibility_among(&order, printers).await?;
             if require_feasible && feasible.printers == 0 {
                 let detail = Message::new("refusal-no-printer-can");
                 return Err(Error::Unprocessable { code: "no_printer_can", detail });

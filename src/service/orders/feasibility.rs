@@ -11,11 +11,18 @@ use crate::{
         error::Error,
         planner::{plan_order, plan_printer},
     },
+    storage,
 };
 
 impl Services {
+    /// Returns how many printers can make an order.
+    pub async fn feasibility(&self, order: &Order) -> Result<Feasibility, Error> {
+        let printers = storage::printers::list_printers(&self.db).await?;
+        self.feasibility_among(order, &printers).await
+    }
+
     /// Returns how many of these printers can make an order, whether they are free or not, and why the others cannot.
-    pub(super) async fn feasibility(&self, order: &Order, printers: &[Printer]) -> Result<Feasibility, Error> {
+    pub(super) async fn feasibility_among(&self, order: &Order, printers: &[Printer]) -> Result<Feasibility, Error> {
         let files = self.plan_files(std::iter::once(order)).await?;
         let counted = CountedOrder { order: order.clone(), sums: OrderSums::default() };
         let open = OpenOrder { counted, failed: Vec::new(), printers: Vec::new() };

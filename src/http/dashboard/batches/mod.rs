@@ -9,7 +9,7 @@ pub(super) mod progress;
 pub(super) mod results;
 pub(super) mod start;
 mod start_preview;
-mod verdict;
+pub(super) mod verdict;
 
 use askama::Template;
 use axum::{

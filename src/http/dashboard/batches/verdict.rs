@@ -48,24 +48,27 @@ pub(in crate::http::dashboard) struct LegendItem {
 impl OutcomeBar {
     /// Returns the bar of a batch.
     pub fn from_counts(command: Command, counts: &ResultCounts) -> Self {
-        let present = CLASS_ORDER.into_iter().map(|class| (class, counts.get(class))).filter(|(_, n)| *n > 0);
-        let present: Vec<(ResultClass, i64)> = present.collect();
-        let total = to_f64(counts.total());
-        let widths: Vec<f64> = present.iter().map(|(_, n)| (to_f64(*n) / total * BAR_WIDTH).max(MIN_WIDTH)).collect();
+        let items = CLASS_ORDER.into_iter().map(|class| LegendItem {
+            n: counts.get(class),
+            label: class_label(command, class),
+            class: class_name(class),
+        });
+        Self::from_items(items)
+    }
+
+    /// Returns a bar with these items. Items of 0 are left out.
+    pub fn from_items(items: impl Iterator<Item = LegendItem>) -> Self {
+        let legend: Vec<LegendItem> = items.filter(|item| item.n > 0).collect();
+        let total = to_f64(legend.iter().map(|item| item.n).sum());
+        let widths: Vec<f64> = legend.iter().map(|item| (to_f64(item.n) / total * BAR_WIDTH).max(MIN_WIDTH)).collect();
         let sum: f64 = widths.iter().sum();
         let mut x = 0.0;
-        let segments = present.iter().zip(widths).map(|((class, _), width)| {
+        let segments = legend.iter().zip(widths).map(|(item, width)| {
             let (start, width) = (x, (width * BAR_WIDTH / sum).round());
             x += width;
-            BarSegment { class: class_name(*class), x: start, width }
+            BarSegment { class: item.class, x: start, width }
         });
-        Self {
-            segments: segments.collect(),
-            legend: present
-                .iter()
-                .map(|(class, n)| LegendItem { n: *n, label: class_label(command, *class), class: class_name(*class) })
-                .collect(),
-        }
+        Self { segments: segments.collect(), legend }
     }
 
     /// Returns the bar as text: "14 paused, 3 left as they are".

@@ -83,7 +83,7 @@ fn content_name(file: LibraryFile) -> ContentName {
 }
 
 /// Returns the URL of a file's thumbnail, if it has one. It changes with the content.
-pub(super) fn thumbnail_url(file: &LibraryFile) -> Option<String> {
+pub(in crate::http::dashboard) fn thumbnail_url(file: &LibraryFile) -> Option<String> {
     let has_thumbnail = !file.content.thumbnails.is_empty();
     has_thumbnail.then(|| format!("/files/contents/{}/thumbnail", file.content.sha256))
 }
