@@ -103,6 +103,8 @@ pub const ROUTE_ROLES: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/webhooks/{id}/deliveries/{delivery_id}/redeliver", "manager"),
     // Pages.
     ("GET", "/", "viewer"),
+    ("GET", "/todo", "viewer"),
+    ("POST", "/printers/{id}/attention", "operator"),
     ("GET", "/queue", "viewer"),
     ("GET", "/queue/new", "operator"),
     ("POST", "/queue/new", "operator"),

@@ -99,6 +99,7 @@ pub fn router(services: Services, server_limits: ServerLimits, stop: Cancellatio
         .route("/audit", get(audit::list))
         .route("/files", get(files::list))
         .route("/queue", get(orders::list::show))
+        .route("/todo", get(orders::todo::show))
         .route("/parts", get(parts::list))
         .route_layer(middleware::from_fn(clean_query::drop_empty_fields));
     Router::new()
@@ -159,6 +160,7 @@ pub fn router(services: Services, server_limits: ServerLimits, stop: Cancellatio
         .route("/printers/{id}/remove", post(printers::settings::remove))
         .route("/printers/{id}/service", post(printers::service::change))
         .route("/printers/{id}/plate", post(printers::clear_plate))
+        .route("/printers/{id}/attention", post(orders::todo::clear_attention))
         .route("/printers/{id}/act", post(farm::act))
         .route("/plates/clear", post(farm::clear_plates))
         .route(

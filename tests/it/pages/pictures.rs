@@ -51,6 +51,7 @@ const PAGES: &[(&str, &str)] = &[
     ("settings", "/settings"),
     ("setup", "/setup"),
     ("statistics", "/statistics"),
+    ("todo", "/todo"),
     ("tokens", "/tokens"),
     ("users", "/users"),
     ("webhooks", "/webhooks"),

@@ -10,6 +10,7 @@ pub(super) mod show;
 mod summary;
 pub(super) mod switch;
 mod text;
+pub(super) mod todo;
 
 /// Returns the path of an order's page.
 fn order_path(id: uuid::Uuid) -> String {
