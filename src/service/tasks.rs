@@ -10,9 +10,9 @@ use crate::{
     domain::{
         attention::AttentionReason,
         command::string_enum,
-        copy::{CopyFilter, CopyState, Quality},
+        copy::{Copy, CopyFilter, CopyState, Quality},
         order::Order,
-        planner::PlanReason,
+        planner::{PlanReason, WaitingOrder},
         plate::PlateState,
     },
     storage,
@@ -115,7 +115,7 @@ impl Services {
         let orders: HashMap<Uuid, Order> = orders.into_iter().map(|one| (one.order.id, one.order)).collect();
         let names: HashMap<Uuid, &str> =
             printers.iter().map(|view| (view.printer.id, view.printer.details.name.as_str())).collect();
-        let task = |copy: crate::domain::copy::Copy| {
+        let task = |copy: Copy| {
             let task = Task::new(TaskKind::Judge, copy.finished_at).with_order(orders.get(&copy.order_id));
             let printer_name = names.get(&copy.printer_id).map(|name| (*name).to_owned());
             Task { printer_id: Some(copy.printer_id), printer_name, copy_id: Some(copy.id), ..task }
@@ -139,7 +139,7 @@ impl Services {
 }
 
 /// Returns what must be loaded for an order that only waits for material: no printer has it, or will be free with it.
-fn missing_material(waiting: &crate::domain::planner::WaitingOrder) -> Option<(Uuid, String)> {
+fn missing_material(waiting: &WaitingOrder) -> Option<(Uuid, String)> {
     let is_material = |code: PlanReason| matches!(code, PlanReason::Material | PlanReason::Color);
     let will_come = |code: PlanReason| {
         matches!(

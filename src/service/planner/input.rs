@@ -14,7 +14,7 @@ use crate::{
     domain::{
         command::{CommandRow, Effect},
         copy::CopyState,
-        order::{HoldReason, OpenOrder, Order},
+        order::{FailedCopy, HoldReason, OpenOrder, Order, OrderFile},
         planner::{
             Activity, PlanFile, PlanInput, PlanOrder, PlanOrderFile, PlanPlate, PlanPrinter, PlanSwitch, PrinterFacts,
             Replacement,
@@ -56,7 +56,7 @@ impl PlannerTask {
         let files = self.services.plan_files(open.iter().map(|one| &one.counted.order)).await?;
         let transferring = self.services.transferring_printers();
         let now = Instant::now();
-        self.pauses.retain(|id, pause| plates.contains_key(id) || pause.until > now);
+        self.pauses.retain(|id, _| ids.contains(id));
         let observe = |printer: &Printer| {
             let live = self.services.fleet.view().get(printer.id);
             let paused_for = self.pauses.get(&printer.id).and_then(|pause| pause.until.checked_duration_since(now));
@@ -123,9 +123,8 @@ impl Services {
 pub(in crate::service) fn plan_order(one: &OpenOrder, files: &PlanFiles) -> PlanOrder {
     let order = &one.counted.order;
     let parts = order.files.first().map_or(1, |file| file.parts_per_plate);
-    let replacement =
-        |failed: &crate::domain::order::FailedCopy| Replacement { copy: failed.id, printer: failed.printer_id, parts };
-    let file = |file: &crate::domain::order::OrderFile| {
+    let replacement = |failed: &FailedCopy| Replacement { copy: failed.id, printer: failed.printer_id, parts };
+    let file = |file: &OrderFile| {
         Some(PlanOrderFile {
             file: *files.positions.get(&file.sha256)?,
             models: file.models.clone(),

@@ -11,7 +11,7 @@ use crate::{
     domain::{
         file::name_on_printer,
         order::OrderFile,
-        planner::{Activity, NextCopy, Plan, PlanPlate},
+        planner::{Activity, NextCopy, Plan, PlanPlate, PlanPrinter},
         printer_content::{PrinterContent, PrinterContentState},
         production::ServiceState,
     },
@@ -27,7 +27,7 @@ impl PlannerTask {
         plan: &Plan,
         now: DateTime<Utc>,
     ) -> Result<Vec<NextCopy>, Error> {
-        let waits = |printer: &&crate::domain::planner::PlanPrinter| {
+        let waits = |printer: &&PlanPrinter| {
             printer.is_auto
                 && printer.is_enabled
                 && printer.service == ServiceState::InService
