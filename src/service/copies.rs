@@ -76,6 +76,14 @@ impl Services {
         Ok(storage::copies::list_page(&self.db, &filter, after, limit).await?)
     }
 
+    /// Returns the copies of visible orders that occupy printers.
+    pub async fn active_copies(&self, who: &Principal) -> Result<Vec<Copy>, Error> {
+        let mut copies = storage::copies::list_active(&self.db).await?;
+        let visible = self.visible_orders(who, copies.iter().map(|copy| copy.order_id)).await?;
+        copies.retain(|copy| visible.contains(&copy.order_id));
+        Ok(copies)
+    }
+
     /// Assigns a copy of an order to a printer, and hands its start command to the dispatcher. Both are stored in one
     /// transaction.
     pub async fn assign_copy(

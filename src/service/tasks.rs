@@ -1,6 +1,6 @@
 //! What people have to do for production, most urgent first: plates, material, judgements, and printers under attention.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -84,10 +84,12 @@ impl Services {
     /// Returns what people have to do: of each kind, the oldest first.
     pub async fn list_tasks(&self, who: &Principal) -> Result<Vec<Task>, Error> {
         let printers = self.all_printers(who).await?;
+        let unknown_starts = self.find_unknown_starts(who, &printers).await?;
         let mut tasks = Vec::new();
         for view in &printers {
             if let Some(attention) = view.printer.attention {
                 let task = Task::at_printer(TaskKind::Attention, view, Some(attention.since));
+                let task = task.with_order(unknown_starts.get(&view.printer.id));
                 tasks.push(Task { attention: Some(attention.reason), ..task });
             }
             let is_printing = view.live.state.is_active();
@@ -100,6 +102,28 @@ impl Services {
         tasks.extend(self.list_materials(who).await?);
         tasks.sort_by_key(|task| (task.kind, task.since));
         Ok(tasks)
+    }
+
+    /// Returns the orders of copies whose start stays unknown, by printer. The printer gets no work before a person decides
+    /// about the copy.
+    async fn find_unknown_starts(
+        &self,
+        who: &Principal,
+        printers: &[PrinterView],
+    ) -> Result<HashMap<Uuid, Order>, Error> {
+        let is_unknown = |view: &&PrinterView| {
+            view.printer.attention.is_some_and(|attention| attention.reason == AttentionReason::StartUnknown)
+        };
+        let waiting: HashSet<Uuid> = printers.iter().filter(is_unknown).map(|view| view.printer.id).collect();
+        if waiting.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut copies = self.active_copies(who).await?;
+        copies.retain(|copy| waiting.contains(&copy.printer_id));
+        let ids: Vec<Uuid> = copies.iter().map(|copy| copy.order_id).collect();
+        let orders = storage::orders::get_many(&self.db, &ids).await?;
+        let order_of = |copy: &Copy| orders.iter().find(|one| one.order.id == copy.order_id);
+        Ok(copies.iter().filter_map(|copy| Some((copy.printer_id, order_of(copy)?.order.clone()))).collect())
     }
 
     async fn list_judgements(&self, who: &Principal, printers: &[PrinterView]) -> Result<Vec<Task>, Error> {

@@ -1,6 +1,6 @@
 //! The plan: why orders wait, why printers are idle, the switch, and what people have to do.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
@@ -17,19 +17,14 @@ use super::{
 use crate::{
     domain::{
         attention::AttentionReason,
-        copy::{CopyFilter, CopyState},
+        copy::{Copy, CopyState},
         planner::{Assignment, IdleReason, NextCopy, PlanSwitch, WaitingReason, Why},
     },
     service::{
         Services,
-        access::Principal,
-        error::Error,
         tasks::{Task, TaskKind},
     },
 };
-
-/// Active copies in one plan: at most one for each printer.
-const MAX_ACTIVE: i64 = 5_000;
 
 /// Routes of this resource.
 pub fn routes() -> OpenApiRouter<Services> {
@@ -86,6 +81,13 @@ struct PlannedCopyBody {
     printer_id: Uuid,
     state: CopyState,
     parts: u32,
+}
+
+impl From<Copy> for PlannedCopyBody {
+    fn from(copy: Copy) -> Self {
+        let Copy { id, order_id, printer_id, state, parts, .. } = copy;
+        Self { copy_id: id, order_id, printer_id, state, parts }
+    }
 }
 
 /// An order that waits.
@@ -213,7 +215,7 @@ struct TasksBody {
 #[utoipa::path(get, path = "/plan", tag = "production", responses((status = OK, body = PlanBody)))]
 async fn get_plan(who: Viewer, _: NoQuery, State(services): State<Services>) -> Result<Json<PlanBody>, Problem> {
     let switch = services.plan_switch().await?.into();
-    let assignments = active_copies(&services, &who.0, None).await?;
+    let assignments = services.active_copies(&who.0).await?.into_iter().map(PlannedCopyBody::from).collect();
     let Some(view) = services.latest_plan() else {
         let (waiting, why_idle) = (Vec::new(), Vec::new());
         return Ok(Json(PlanBody { made_at: None, switch, assignments, waiting, why_idle }));
@@ -243,7 +245,8 @@ async fn get_printer_plan(
     State(services): State<Services>,
 ) -> Result<Json<PrinterPlanBody>, Problem> {
     services.printer(&who.0, id).await?;
-    let current = active_copies(&services, &who.0, Some(id)).await?.pop();
+    let active = services.active_copies(&who.0).await?;
+    let current = active.into_iter().find(|copy| copy.printer_id == id).map(PlannedCopyBody::from);
     let Some(view) = services.latest_plan() else {
         let (reasons, refused) = (Vec::new(), Vec::new());
         return Ok(Json(PrinterPlanBody { printer_id: id, current, reasons, next: None, could_take: 0, refused }));
@@ -309,24 +312,4 @@ async fn get_plan_state(
 async fn list_tasks(who: Viewer, _: NoQuery, State(services): State<Services>) -> Result<Json<TasksBody>, Problem> {
     let items = services.list_tasks(&who.0).await?.into_iter().map(TaskBody::from).collect();
     Ok(Json(TasksBody { items }))
-}
-
-/// Returns the copies that occupy printers.
-async fn active_copies(
-    services: &Services,
-    who: &Principal,
-    printer_id: Option<Uuid>,
-) -> Result<Vec<PlannedCopyBody>, Error> {
-    let mut found: HashMap<Uuid, PlannedCopyBody> = HashMap::new();
-    for state in CopyState::ALL.iter().copied().filter(|state| state.is_active()) {
-        let filter = CopyFilter { state: Some(state), printer_id, ..CopyFilter::default() };
-        for copy in services.list_copies(who, &filter, None, MAX_ACTIVE).await? {
-            let (copy_id, order_id, printer_id) = (copy.id, copy.order_id, copy.printer_id);
-            let body = PlannedCopyBody { copy_id, order_id, printer_id, state: copy.state, parts: copy.parts };
-            found.insert(copy_id, body);
-        }
-    }
-    let mut found: Vec<PlannedCopyBody> = found.into_values().collect();
-    found.sort_by_key(|copy| copy.copy_id);
-    Ok(found)
 }

@@ -39,7 +39,7 @@ impl PlannerTask {
         let printers = storage::printers::get_many(&self.services.db, &printer_ids).await?;
         let printers: HashMap<Uuid, Printer> = printers.into_iter().map(|printer| (printer.id, printer)).collect();
         let mut active = HashMap::new();
-        self.cancelled.retain(|id| copies.iter().any(|copy| copy.id == *id));
+        self.kept.retain(|id| copies.iter().any(|copy| copy.id == *id));
         for copy in copies {
             let command = commands.remove(&copy.command_id);
             let may_start = !switch.is_stopped
@@ -62,7 +62,7 @@ impl PlannerTask {
     /// Cancels the print of a copy whose order has ended and does not keep its running copies. Its start may have been sent
     /// before the order ended.
     async fn cancel_unwanted(&mut self, copy: &Copy) -> Result<(), Error> {
-        if copy.state != CopyState::Printing || self.cancelled.contains(&copy.id) {
+        if copy.state != CopyState::Printing || self.kept.contains(&copy.id) {
             return Ok(());
         }
         let order = storage::orders::get(&self.services.db, copy.order_id).await?;
@@ -70,8 +70,8 @@ impl PlannerTask {
             let planner = Principal::server_admin(ActorKind::Planner);
             self.services.cancel_running_copies(&planner, &order.order).await?;
         }
-        // Other orders are read once for each copy: cancelling or short-closing one cancels its running copies itself.
-        self.cancelled.insert(copy.id);
+        // Once for each copy: a request that ends an order cancels the copies that print already.
+        self.kept.insert(copy.id);
         Ok(())
     }
 

@@ -91,8 +91,8 @@ struct PlannerTask {
     planner: Planner,
     feed: watch::Receiver<i64>,
     pauses: HashMap<Uuid, Pause>,
-    /// Copies of ended orders whose prints this process has cancelled.
-    cancelled: HashSet<Uuid>,
+    /// Printing copies of which this process has checked that their orders keep them.
+    kept: HashSet<Uuid>,
 }
 
 impl PeriodicTask for PlannerTask {
@@ -107,9 +107,8 @@ impl PeriodicTask for PlannerTask {
             self.assign(&gathered, assignment).await?;
         }
         let next = self.prefetch(&gathered, &plan, now).await?;
-        let waiting = plan.waiting.len() as u64;
         self.services.planner.publish(PlanView { made_at: now, switch, plan, next, input: gathered.input });
-        Ok(Some(waiting))
+        Ok(None)
     }
 
     async fn wait_for_work(&mut self) {
@@ -168,7 +167,7 @@ impl Services {
             planner: Planner::default(),
             feed: self.feed_notifier.subscribe(),
             pauses: HashMap::new(),
-            cancelled: HashSet::new(),
+            kept: HashSet::new(),
         };
         self.background.add("planner", PERIOD, task);
     }

@@ -23,10 +23,12 @@ use crate::{
 };
 
 const PRINTERS: u64 = 20;
-const ORDERS: u64 = 16;
+const ORDERS: u64 = 12;
+/// Kills of the server, and in the large size.
 const KILLS: u64 = 3;
+const LARGE_KILLS: u64 = 5;
 /// Parts of one order; each copy makes one.
-const QUANTITY: u64 = 3;
+const QUANTITY: u64 = 4;
 
 /// What a random person at a machine does: one print in about thirty fails.
 struct Accidents {
@@ -103,7 +105,7 @@ async fn every_order_of_a_farm_with_failures_and_kills_is_completed() {
     order_copies(&server, orders).await;
     let ids: Vec<&String> = by_id.keys().collect();
     server.post("/plates/clear", &json!({"printer_ids": ids})).await.expect("an answer");
-    for _ in 0..KILLS {
+    for _ in 0..if size == 1 { KILLS } else { LARGE_KILLS } {
         let moment = Duration::from_millis(1_000 + rng.below(3_000));
         let work = async {
             loop {

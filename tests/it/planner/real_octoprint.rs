@@ -17,7 +17,7 @@ use crate::{
         octoprint::{OctoPrintInstance, OctoPrintVersion},
         process::{ADMIN_TOKEN, ServerProcess},
         seeded_rng::{SeededRng, repeat_count, test_seed},
-        wait::until,
+        wait::{pause, until},
     },
 };
 
@@ -46,7 +46,7 @@ pub(super) async fn do_tasks(server: &ServerProcess) {
     for task in of_kind("attention") {
         let _ = server.post(&format!("/printers/{}/attention/clear", text(&task["printer_id"])), &json!({})).await;
     }
-    let _ = tokio::time::timeout(ROUND, std::future::pending::<()>()).await;
+    pause(ROUND).await;
 }
 
 async fn copies(server: &ServerProcess, order: &str) -> Vec<Value> {
@@ -108,8 +108,7 @@ async fn an_order_survives_a_killed_printer_a_cancelled_print_and_a_killed_serve
 
     let mut rng = SeededRng::new(seed);
     for _ in 0..kills {
-        let moment = Duration::from_millis(rng.below(2_000));
-        let _ = tokio::time::timeout(moment, std::future::pending::<()>()).await;
+        pause(Duration::from_millis(rng.below(2_000))).await;
         server.kill();
         server = ServerProcess::start(dir.path()).await;
         do_tasks(&server).await;
