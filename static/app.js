@@ -494,7 +494,7 @@ function refreshForecast(now = false) {
 function showForecast(command) {
   const isHeld = document.querySelector(".bar:hover") || byId("act").contains(document.activeElement);
   const room = matchMedia("(width < 700px)").matches ? 3 : 6;
-  const plates = picks().filter((box) => box.checked && box.closest(".tile").querySelector(".is-plate")).length;
+  const plates = picks().filter((box) => box.checked && box.closest(".tile").querySelector("[name=plate]")).length;
   let main = 0;
   for (const button of document.querySelectorAll(".bar .act")) {
     const forecast = button.matches("[data-plates]") ? { acts: plates, text: "" } : forecasts[button.value];

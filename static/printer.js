@@ -20,7 +20,18 @@
       old.replaceWith(fresh);
       if (focused) fresh.querySelector(`[value="${CSS.escape(focused)}"]`)?.focus();
     }
+    refreshProduction();
     if (byId("printer-files").dataset.unavailable !== undefined) refreshFiles();
+  }
+
+  async function refreshProduction() {
+    const old = byId("production");
+    const answer = await fetch(old.dataset.production).catch(() => null);
+    if (!answer?.ok || answer.redirected) return;
+    const fresh = parse(await answer.text()).querySelector("#production");
+    if (!fresh) return;
+    localise(fresh);
+    if (!old.contains(document.activeElement)) old.replaceWith(fresh);
   }
 
   /** Returns a part of this page as it is now. */

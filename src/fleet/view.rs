@@ -254,6 +254,21 @@ impl View {
         self.show_commands(last.map(|row| CommandRow { settled: Some(settled), ..CommandRow::clone(&row) }));
     }
 
+    /// Makes readers read these printers again: something outside this snapshot has changed.
+    pub fn touch(&self, ids: impl IntoIterator<Item = Uuid>) {
+        let mut inner = self.write();
+        let before = inner.version;
+        for id in ids {
+            let Some(old) = inner.printers.get(&id).cloned() else { continue };
+            inner.put(LivePrinter::clone(&old));
+        }
+        let version = inner.version;
+        drop(inner);
+        if version != before {
+            self.version.send_replace(version);
+        }
+    }
+
     /// Removes a printer.
     pub fn remove(&self, id: Uuid) {
         let mut inner = self.write();
@@ -325,9 +340,12 @@ mod tests {
         view.put(live(a));
         let second = view.changes_since(first.version);
         assert_eq!(second.changed.iter().map(|live| live.id).collect::<Vec<_>>(), [a]);
+        view.touch([b, Uuid::from_u128(3)]);
+        let touched = view.changes_since(second.version);
+        assert_eq!(touched.changed.iter().map(|live| live.id).collect::<Vec<_>>(), [b]);
         view.remove(b);
         view.update(live(b));
-        let third = view.changes_since(second.version);
+        let third = view.changes_since(touched.version);
         assert!(third.changed.is_empty());
         assert_eq!(third.removed, [b]);
     }

@@ -20,6 +20,7 @@ impl Services {
     pub async fn set_attention(&self, id: Uuid, reason: AttentionReason) -> Result<(), Error> {
         let attention = Attention { reason, since: clock::now() };
         if storage::printers::set_attention(&self.db, id, attention).await? {
+            self.fleet.view().touch([id]);
             tracing::warn!(printer.id = %id, %reason, "the printer needs attention");
         }
         Ok(())
@@ -34,6 +35,7 @@ impl Services {
             let changes = changes.as_object().cloned().unwrap_or_default();
             let entry = AuditEntry { printer_ids: vec![id], ..who.audit_entry(Action::AttentionCleared, changes) };
             if storage::printers::clear_attention(&self.db, id, &entry).await? {
+                self.fleet.view().touch([id]);
                 tracing::info!(printer.id = %id, by = %who.name, "the printer was checked");
             }
         }

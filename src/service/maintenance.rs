@@ -1,7 +1,9 @@
-//! Takes printers out of service, drains them, and returns them to service.
+//! Changes many printers at once: takes them out of service, drains them, returns them to service, and opts them in to
+//! production.
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, json};
 use uuid::Uuid;
 
@@ -16,13 +18,12 @@ use crate::{
         production::Production,
         validation::ValidationErrors,
     },
-    storage,
+    storage::{self, printers::ProductionChange},
 };
 
 /// Maximum number of printers in one change: as many as a batch may have.
 const MAX_PRINTERS: usize = 5_000;
-/// Number of attempts. Another request may change a printer in between, and a change of the service state can be
-/// repeated.
+/// Number of attempts. Another request may change a printer in between, and these changes can be repeated.
 const ATTEMPTS: usize = 3;
 
 impl Services {
@@ -36,35 +37,60 @@ impl Services {
     ) -> Result<Vec<Uuid>, Error> {
         who.require(Role::Operator)?;
         let mut invalid = ValidationErrors::default();
-        if ids.is_empty() || ids.len() > MAX_PRINTERS {
-            invalid.add("/printer_ids", "count", Message::new("rule-printer-count").with("max", MAX_PRINTERS));
-        }
         production.check(&mut invalid);
+        check_count(&mut invalid, ids);
         invalid.into_result(())?;
+        let changed = self.change_production(who, ids, ProductionChange::Service(&production), clock::now()).await?;
+        tracing::info!(
+            printers = changed.len(), service = %production.service, by = %who.name,
+            note = production.note.as_deref().unwrap_or(""), "service state of printers changed"
+        );
+        Ok(changed)
+    }
+
+    /// Opts printers in or out: all or none. After an opt-in, the planner starts prints once a person has cleared the plate.
+    /// Returns the ids of the changed printers.
+    pub async fn set_auto(&self, who: &Principal, ids: &[Uuid], auto: bool) -> Result<Vec<Uuid>, Error> {
+        who.require(Role::Manager)?;
+        let mut invalid = ValidationErrors::default();
+        check_count(&mut invalid, ids);
+        invalid.into_result(())?;
+        let now = clock::now();
+        let changed = self.change_production(who, ids, ProductionChange::Auto(auto.then_some(now)), now).await?;
+        tracing::info!(printers = changed.len(), auto, by = %who.name, "opt-in of printers changed");
+        self.planner.wake();
+        Ok(changed)
+    }
+
+    async fn change_production(
+        &self,
+        who: &Principal,
+        ids: &[Uuid],
+        change: ProductionChange<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Uuid>, Error> {
         for _ in 0..ATTEMPTS {
             let mut printers = storage::printers::get_many(&self.db, ids).await?;
             printers.retain(|printer| who.may_see(printer));
             if printers.len() != ids.iter().collect::<BTreeSet<_>>().len() {
                 return Err(Error::NotFound("printer"));
             }
-            printers
-                .retain(|printer| with_service(&printer.details.production, &production) != printer.details.production);
+            printers.retain(|printer| {
+                let before = &printer.details.production;
+                apply_change(before, change) != *before
+            });
             if printers.is_empty() {
                 return Ok(Vec::new());
             }
-            let entries = audit_entries(who, &printers, &production);
+            let entries = audit_entries(who, &printers, change);
             for printer in &mut printers {
                 printer.version += 1;
-                printer.updated_at = clock::now();
+                printer.updated_at = now;
             }
-            let update = storage::printers::set_production(&self.db, &printers, &production, &entries);
+            let update = storage::printers::change_production(&self.db, &printers, change, &entries);
             if self.change_registry(async { update.await.map_err(Error::from) }).await? {
                 let versions: Vec<_> = printers.iter().map(|printer| (printer.id, Some(printer.version))).collect();
                 self.apply_to_fleet(&versions).await;
-                tracing::info!(
-                    printers = printers.len(), service = %production.service, by = %who.name,
-                    note = production.note.as_deref().unwrap_or(""), "service state of printers changed"
-                );
                 return Ok(printers.iter().map(|printer| printer.id).collect());
             }
         }
@@ -72,25 +98,35 @@ impl Services {
     }
 }
 
-/// Returns a value with the service state of another one. The opt-in of the planner stays.
-fn with_service(before: &Production, service: &Production) -> Production {
+fn check_count(invalid: &mut ValidationErrors, ids: &[Uuid]) {
+    if ids.is_empty() || ids.len() > MAX_PRINTERS {
+        invalid.add("/printer_ids", "count", Message::new("rule-printer-count").with("max", MAX_PRINTERS));
+    }
+}
+
+/// Returns a value after a change. A printer that is opted in already keeps the time of its opt-in.
+fn apply_change(before: &Production, change: ProductionChange<'_>) -> Production {
     let mut after = before.clone();
-    after.set_service(service.clone());
+    match change {
+        ProductionChange::Service(to) => after.set_service(to.clone()),
+        ProductionChange::Auto(since) if since.is_some() == before.auto => {}
+        ProductionChange::Auto(since) => (after.auto, after.auto_since) = (since.is_some(), since),
+    }
     after
 }
 
 /// Returns one audit entry for the printers that had the same state before.
-fn audit_entries(who: &Principal, printers: &[Printer], after: &Production) -> Vec<AuditEntry> {
-    let mut groups: Vec<(&Production, Vec<Uuid>)> = Vec::new();
+fn audit_entries(who: &Principal, printers: &[Printer], change: ProductionChange<'_>) -> Vec<AuditEntry> {
+    let mut groups: Vec<(Production, Vec<Uuid>)> = Vec::new();
     for printer in printers {
-        let before = &printer.details.production;
+        let before = Production { auto_since: None, ..printer.details.production.clone() };
         match groups.iter_mut().find(|(state, _)| *state == before) {
             Some((_, ids)) => ids.push(printer.id),
             None => groups.push((before, vec![printer.id])),
         }
     }
-    let entry = |(before, printer_ids): (&Production, Vec<Uuid>)| {
-        let after = with_service(before, after);
+    let entry = |(before, printer_ids): (Production, Vec<Uuid>)| {
+        let after = apply_change(&before, change);
         let changes = Map::from_iter([("production".to_owned(), json!([before, after]))]);
         AuditEntry { printer_ids, ..who.audit_entry(Action::PrinterChanged, changes) }
     };

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Services, access::Principal, error::Error, printers::PrinterView};
+use super::{Services, access::Principal, error::Error, planner::Outlook, printers::PrinterView};
 use crate::{
     domain::{
         attention::AttentionReason,
@@ -85,6 +85,7 @@ impl Services {
     pub async fn list_tasks(&self, who: &Principal) -> Result<Vec<Task>, Error> {
         let printers = self.all_printers(who).await?;
         let unknown_starts = self.find_unknown_starts(who, &printers).await?;
+        let outlooks = self.outlooks();
         let mut tasks = Vec::new();
         for view in &printers {
             if let Some(attention) = view.printer.attention {
@@ -93,7 +94,11 @@ impl Services {
                 tasks.push(Task { attention: Some(attention.reason), ..task });
             }
             let is_printing = view.live.state.is_active();
-            if view.live.plate.state == PlateState::Occupied && !is_printing {
+            let is_unchecked = matches!(
+                outlooks.get(&view.printer.id),
+                Some(Outlook::Waits { code: PlanReason::PlateNeverCleared, .. })
+            );
+            if !is_printing && (view.live.plate.state == PlateState::Occupied || is_unchecked) {
                 let task = Task::at_printer(TaskKind::ClearPlate, view, view.live.plate.since);
                 tasks.push(Task { print_id: view.live.plate.print_id, ..task });
             }

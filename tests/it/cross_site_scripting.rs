@@ -174,6 +174,7 @@ pub fn list_page_paths(
         // These return a picture and fragments of pages.
         "/printers/{id}/camera"
         | "/printers/{id}/commands"
+        | "/printers/{id}/production"
         | "/printers/keys/{id}"
         | "/printers/import/answers"
         | "/batches/{id}/summary" => Vec::new(),

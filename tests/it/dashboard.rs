@@ -11,6 +11,7 @@ mod maintenance;
 mod notice;
 mod orders;
 mod printer;
+mod production;
 mod statistics;
 mod tags;
 mod tokens;

@@ -113,7 +113,7 @@ impl DemoPage {
             .into_iter()
             .map(|view| PrinterOption {
                 id: view.printer.id,
-                group: status_group(&view, plate_gate),
+                group: status_group(&view, plate_gate, None),
                 name: view.printer.details.name,
             })
             .collect();

@@ -19,6 +19,7 @@ mod language;
 mod list_filters;
 pub(in crate::http) mod notice;
 mod orders;
+mod outlook;
 mod page;
 mod parts;
 mod printers;
@@ -155,10 +156,12 @@ pub fn router(services: Services, server_limits: ServerLimits, stop: Cancellatio
         .route("/printers/discover", get(printers::discover::start_search))
         .route("/printers/tags", post(printers::tags::edit))
         .route("/printers/service", post(printers::service::change_selected))
+        .route("/printers/production", post(printers::production::change_selected))
         .route("/printers/keys/{id}", get(printers::api_key_field::show_key_request))
         .route("/printers/{id}/settings", get(printers::settings::show_form).post(printers::settings::change))
         .route("/printers/{id}/remove", post(printers::settings::remove))
         .route("/printers/{id}/service", post(printers::service::change))
+        .route("/printers/{id}/production", get(printers::production::show).post(printers::production::change))
         .route("/printers/{id}/plate", post(printers::clear_plate))
         .route("/printers/{id}/attention", post(orders::todo::clear_attention))
         .route("/printers/{id}/act", post(farm::act))

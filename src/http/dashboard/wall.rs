@@ -32,6 +32,7 @@ use crate::{
 /// of a screen that shows fewer.
 const MAX_BROKEN: usize = 60;
 const MAX_PAUSED: usize = 60;
+const MAX_CHECKS: usize = 60;
 const MAX_PLATES: usize = 150;
 /// Rows of prints that end next. They fill the space that is left, so 3 columns of a page are enough.
 const MAX_ENDING: usize = 36;
@@ -61,6 +62,7 @@ pub(super) struct Wall {
     group_counts: Vec<GroupCount>,
     broken: Vec<Tile>,
     paused: Vec<Tile>,
+    checks: Vec<Tile>,
     /// Printers with an occupied plate.
     plates: Vec<Tile>,
     ending: Vec<Tile>,
@@ -93,6 +95,7 @@ impl Wall {
         let broken = StatusGroup::BROKEN.into_iter().flat_map(|group| entries_of(&matching, group));
         let broken = tiles(broken, MAX_BROKEN);
         let paused = tiles(entries_of(&matching, StatusGroup::PausedAtPrinter), MAX_PAUSED);
+        let checks = tiles(entries_of(&matching, StatusGroup::ToCheck), MAX_CHECKS);
         let plates = tiles(entries_of(&matching, StatusGroup::PlateOccupied), MAX_PLATES);
         let is_calm = broken_count + to_do_count == 0;
         let dots = (is_calm && !matching.is_empty()).then(|| Dots::from_entries(matching.iter().copied()));
@@ -101,9 +104,10 @@ impl Wall {
             broken_count,
             to_do_count,
             group_counts: StatusGroup::NORMAL.map(|group| GroupCount { group, count: count(group) }).into(),
-            more: broken_count + to_do_count - broken.len() - paused.len() - plates.len(),
+            more: broken_count + to_do_count - broken.len() - paused.len() - checks.len() - plates.len(),
             broken,
             paused,
+            checks,
             plates,
             ending: if is_calm { Vec::new() } else { tiles(next_to_end(&matching).into_iter(), MAX_ENDING) },
             ends: print_ends(&matching),

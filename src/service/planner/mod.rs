@@ -6,6 +6,7 @@
 
 mod follow;
 mod input;
+mod outlook;
 mod prefetch;
 mod switch;
 
@@ -19,6 +20,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
+
+pub use self::outlook::Outlook;
 
 use self::input::Gathered;
 pub(super) use self::input::{plan_order, plan_printer};
@@ -47,7 +50,7 @@ pub struct PlanView {
     pub made_at: DateTime<Utc>,
     pub switch: PlanSwitch,
     pub plan: Plan,
-    /// What printers take when their plates are clear.
+    /// What printers take after their prints, or when their plates are clear.
     pub next: Vec<NextCopy>,
     /// What the plan was made of.
     pub input: PlanInput,
@@ -61,6 +64,7 @@ pub(crate) struct PlannerHandle(Arc<Shared>);
 struct Shared {
     wake: Notify,
     latest: Mutex<Option<Arc<PlanView>>>,
+    outlooks: Mutex<Arc<HashMap<Uuid, Outlook>>>,
 }
 
 impl PlannerHandle {
@@ -72,6 +76,17 @@ impl PlannerHandle {
     /// Returns the last plan. `None`: the server has made no plan since its start.
     pub fn latest(&self) -> Option<Arc<PlanView>> {
         self.0.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns what production does with each printer next. Empty: the server has made no plan since its start.
+    pub fn outlooks(&self) -> Arc<HashMap<Uuid, Outlook>> {
+        self.0.outlooks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the former outlooks.
+    fn replace_outlooks(&self, outlooks: HashMap<Uuid, Outlook>) -> Arc<HashMap<Uuid, Outlook>> {
+        let mut current = self.0.outlooks.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *current, Arc::new(outlooks))
     }
 
     fn publish(&self, view: PlanView) {
@@ -106,7 +121,9 @@ impl PeriodicTask for PlannerTask {
         for assignment in &plan.assignments {
             self.assign(&gathered, assignment).await?;
         }
-        let next = self.prefetch(&gathered, &plan, now).await?;
+        let next = self.find_next(&gathered, &plan, now);
+        self.prefetch(&gathered, &next).await?;
+        self.show_outlooks(&gathered, &plan, &next);
         self.services.planner.publish(PlanView { made_at: now, switch, plan, next, input: gathered.input });
         Ok(None)
     }
@@ -153,6 +170,11 @@ impl Services {
     /// Returns the last plan. `None`: the server has made no plan since its start.
     pub fn latest_plan(&self) -> Option<Arc<PlanView>> {
         self.planner.latest()
+    }
+
+    /// Returns what production does with each opted-in printer next. Printers of which their state says enough are missing.
+    pub fn outlooks(&self) -> Arc<HashMap<Uuid, Outlook>> {
+        self.planner.outlooks()
     }
 
     /// Returns what a printer takes next after a plan.

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{PlannerTask, input::Gathered};
@@ -11,44 +10,25 @@ use crate::{
     domain::{
         file::name_on_printer,
         order::OrderFile,
-        planner::{Activity, NextCopy, Plan, PlanPlate, PlanPrinter},
+        planner::{Activity, NextCopy, PlanPrinter},
         printer_content::{PrinterContent, PrinterContentState},
-        production::ServiceState,
     },
     service::error::Error,
     storage,
 };
 
 impl PlannerTask {
-    /// Returns what printers take when their plates are clear, and begins the transfers that are missing.
-    pub(super) async fn prefetch(
-        &mut self,
-        gathered: &Gathered,
-        plan: &Plan,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<NextCopy>, Error> {
-        let waits = |printer: &&PlanPrinter| {
-            printer.is_auto
-                && printer.is_enabled
-                && printer.service == ServiceState::InService
-                && !printer.has_attention
-                && printer.is_online
-                && printer.plate != PlanPlate::Clear
-                && matches!(printer.activity, Activity::Idle { .. })
-        };
-        let printers: Vec<Uuid> = gathered.input.printers.iter().filter(waits).map(|printer| printer.id).collect();
-        if printers.is_empty() || gathered.input.is_stopped {
-            return Ok(Vec::new());
-        }
-        let next = self.planner.next(&gathered.input, plan, &printers, now);
+    /// Begins the transfers of the files that printers take when their plates are clear.
+    pub(super) async fn prefetch(&self, gathered: &Gathered, next: &[NextCopy]) -> Result<(), Error> {
+        let is_idle = |printer: &&PlanPrinter| matches!(printer.activity, Activity::Idle { .. });
+        let idle: HashSet<Uuid> = gathered.input.printers.iter().filter(is_idle).map(|printer| printer.id).collect();
         let mut wanted: Vec<(Uuid, &OrderFile)> = Vec::new();
-        for copy in &next {
+        for copy in next.iter().filter(|copy| idle.contains(&copy.printer)) {
             let Some(takes) = &copy.takes else { continue };
             let order = gathered.orders.get(&takes.order);
             wanted.extend(order.and_then(|order| order.files.get(takes.file)).map(|file| (copy.printer, file)));
         }
-        self.send_missing(&wanted).await?;
-        Ok(next)
+        self.send_missing(&wanted).await
     }
 
     async fn send_missing(&self, wanted: &[(Uuid, &OrderFile)]) -> Result<(), Error> {

@@ -30,7 +30,7 @@ use crate::domain::{
 
 pub use attention::{clear_attention, set_attention};
 use production::ProductionColumns;
-pub use production::set_production;
+pub use production::{ProductionChange, change_production};
 use profile::{ProfileColumns, bind_profile};
 pub use search::{NamedPrinter, PrinterFilter, PrinterSelection, get_named, list_page, select_printers};
 pub use secrets::{ApiKeyChange, SealedAccess, SealedSecret, SecretChanges};

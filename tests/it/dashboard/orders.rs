@@ -17,7 +17,7 @@ use super::{
 
 impl DashboardSite {
     /// Sends a request to the API. Returns the answer.
-    async fn api(&self, method: Method, path: &str, body: Value) -> Value {
+    pub(super) async fn api(&self, method: Method, path: &str, body: Value) -> Value {
         let request = self.http.request(method, format!("{}/api/v1{path}", self.base)).bearer_auth(ADMIN_TOKEN);
         let answer = send(request.json(&body)).await;
         assert!(answer.status().is_success(), "{path}: {}", answer.status());

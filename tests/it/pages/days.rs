@@ -169,7 +169,7 @@ async fn a_tag_is_paused_and_its_failures_are_retried_without_leaving_the_farm_p
     day.until_includes("#bar-batch[data-final=true]", "2 of 3 paused").await;
     assert_eq!(day.browser.evaluate("return location.search").await, "?tag=hall-a", "the filter is kept");
     assert_eq!(day.browser.evaluate(SELECTED).await, 1, "what failed stays selected");
-    // Whoever retries before the server knows that the printer answers again gets the same result.
+    // A retry before the server knows that the printer answers again would fail again.
     day.until_true("the printer does not answer", "return Boolean(document.querySelector('.farm .is-silent'))").await;
     farm.printers()[1].set_fault(None);
     day.until_true("the printer answers again", "return !document.querySelector('.farm .is-silent')").await;

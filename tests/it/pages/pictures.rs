@@ -94,6 +94,7 @@ const NO_PAGES: &[&str] = &[
     "/printers/keys/{id}",
     "/printers/{id}/camera",
     "/printers/{id}/commands",
+    "/printers/{id}/production",
     "/static/{*path}",
     "/statistics.csv",
     "/stream",

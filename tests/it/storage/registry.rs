@@ -6,13 +6,13 @@ use printyard::{
         command::{Command, Outcome, Reason},
         print::JobMark,
         printer::Printer,
-        production::{Production, ServiceState},
+        production::{Production, ProductionPatch, ServiceState},
         state::PrinterState,
     },
     storage::{
         Db, Error, commands, plates,
         printer_observations::{self, PrinterObservation},
-        printers::{self, ApiKeyChange, PrinterFilter, PrinterSelection},
+        printers::{self, ApiKeyChange, PrinterFilter, PrinterSelection, ProductionChange},
     },
 };
 
@@ -298,18 +298,38 @@ async fn the_service_state_is_set_on_all_printers_or_on_none() {
             printer.updated_at = at(9);
         }
         let entries = [sample_entry()];
-        assert!(printers::set_production(&db, &printers[..2], &production, &entries).await.expect("written"));
+        assert!(
+            printers::change_production(&db, &printers[..2], ProductionChange::Service(&production), &entries)
+                .await
+                .expect("written")
+        );
         assert_eq!(printers::get_many(&db, &all).await.expect("read"), printers);
         // One of the two printers has another version by now.
         let late = printers[1..].iter().map(|printer| Printer { version: 2, ..printer.clone() });
         let late: Vec<Printer> = late.collect();
         let draining = Production { service: ServiceState::Draining, ..Production::default() };
-        assert!(!printers::set_production(&db, &late, &draining, &entries).await.expect("refused"));
+        assert!(
+            !printers::change_production(&db, &late, ProductionChange::Service(&draining), &entries)
+                .await
+                .expect("refused")
+        );
+        assert_eq!(printers::get_many(&db, &all).await.expect("read"), printers);
+        // The opt-in changes alone.
+        for printer in &mut printers[..2] {
+            printer
+                .details
+                .production
+                .apply(ProductionPatch { auto: Some(true), ..ProductionPatch::default() }, at(10));
+            printer.version = 3;
+            printer.updated_at = at(10);
+        }
+        let opt_in = ProductionChange::Auto(Some(at(10)));
+        assert!(printers::change_production(&db, &printers[..2], opt_in, &entries).await.expect("written"));
         assert_eq!(printers::get_many(&db, &all).await.expect("read"), printers);
         // A single change stores it with the other fields.
         printers[0].details.production = Production::default();
-        printers[0].version = 3;
-        let update = printers::update(&db, &printers[0], 2, ApiKeyChange::Keep, &entries[0]).await;
+        printers[0].version = 4;
+        let update = printers::update(&db, &printers[0], 3, ApiKeyChange::Keep, &entries[0]).await;
         assert!(update.expect("written"));
         assert_eq!(printers::get_many(&db, &all).await.expect("read"), printers);
     })

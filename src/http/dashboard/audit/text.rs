@@ -143,7 +143,13 @@ pub(in crate::http::dashboard) fn describe_entry(entry: &AuditEntry, names: &Aud
 
 /// Returns the message id of the phrase for a changed printer.
 fn printer_change_id(entry: &AuditEntry) -> &'static str {
-    let service = entry.changes.get("production").filter(|_| entry.changes.len() == 1).map(|states| {
+    let production = entry.changes.get("production").filter(|_| entry.changes.len() == 1);
+    match production.map(|states| (states[0]["auto"].as_bool(), states[1]["auto"].as_bool())) {
+        Some((Some(false), Some(true))) => return "audit-entry-printer-opted-in",
+        Some((Some(true), Some(false))) => return "audit-entry-printer-opted-out",
+        _ => {}
+    }
+    let service = production.map(|states| {
         let [before, after] = [0, 1].map(|at| ServiceState::parse(states[at]["service"].as_str().unwrap_or_default()));
         after.filter(|_| before != after)
     });
@@ -158,7 +164,8 @@ fn printer_change_id(entry: &AuditEntry) -> &'static str {
 /// Formats a service state with its reason and its expected end.
 fn format_production(value: &Value) -> String {
     let service = ServiceState::parse(value["service"].as_str().unwrap_or_default());
-    let parts = [service.map(labels::service_label), value["note"].as_str(), value["until"].as_str()];
+    let auto = value["auto"].as_bool().filter(|auto| *auto).map(|_| t("production-on"));
+    let parts = [service.map(labels::service_label), auto, value["note"].as_str(), value["until"].as_str()];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 

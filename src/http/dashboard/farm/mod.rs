@@ -292,7 +292,7 @@ pub(super) async fn show_farm(
         .filter(|entry| entry.matches(filter.status_group()) && entry.has_tag_and_text(&filter.tag, &filter.q));
     let matching: Vec<_> = matching.collect();
     let shown = matching.len();
-    let plates = matching.iter().filter(|entry| entry.group == StatusGroup::PlateOccupied).count();
+    let plates = matching.iter().filter(|entry| entry.has_plate_to_clear()).count();
     let sections = if filter.is_dots() {
         group_by_tag(matching)
     } else {

@@ -3,13 +3,14 @@
 use crate::{
     domain::{
         command::string_enum,
+        planner::PlanReason,
         plate::PlateState,
         print::ActorKind,
         production::ServiceState,
         state::{PrinterState, Reachability},
     },
     http::dashboard::messages::t,
-    service::printers::PrinterView,
+    service::{planner::Outlook, printers::PrinterView},
 };
 
 string_enum! {
@@ -30,6 +31,8 @@ string_enum! {
         Unreachable = "silent",
         AccessRefused = "key",
         PausedAtPrinter = "at_printer",
+        /// Production waits until a person has checked the printer or its plate.
+        ToCheck = "check",
         PlateOccupied = "plate",
     }
 }
@@ -38,14 +41,15 @@ impl StatusGroup {
     /// Broken: the printer cannot print, or its state is not known. The most urgent first.
     pub const BROKEN: [Self; 4] = [Self::Error, Self::Stalled, Self::Unreachable, Self::AccessRefused];
     /// To do: part of a normal day, but the printer waits for a person.
-    pub const TO_DO: [Self; 2] = [Self::PausedAtPrinter, Self::PlateOccupied];
+    pub const TO_DO: [Self; 3] = [Self::PausedAtPrinter, Self::ToCheck, Self::PlateOccupied];
     /// States that need attention, the most urgent first: those of `BROKEN`, then those of `TO_DO`.
-    pub const ATTENTION: [Self; 6] = [
+    pub const ATTENTION: [Self; 7] = [
         Self::Error,
         Self::Stalled,
         Self::Unreachable,
         Self::AccessRefused,
         Self::PausedAtPrinter,
+        Self::ToCheck,
         Self::PlateOccupied,
     ];
     /// The other states.
@@ -88,6 +92,7 @@ impl StatusGroup {
             Self::Unreachable => "word-no-answer",
             Self::AccessRefused => "word-access-denied",
             Self::PausedAtPrinter => "farm-paused-at-printer",
+            Self::ToCheck => "farm-to-check",
             Self::PlateOccupied => "farm-plate-occupied",
         })
     }
@@ -105,7 +110,7 @@ impl StatusGroup {
             Self::Stalled => "stalled",
             Self::Unreachable => "silent",
             Self::AccessRefused => "key",
-            Self::ToDo | Self::PausedAtPrinter => "hand",
+            Self::ToDo | Self::PausedAtPrinter | Self::ToCheck => "hand",
             Self::PlateOccupied => "plate",
         }
     }
@@ -113,8 +118,14 @@ impl StatusGroup {
 
 /// Returns the state under which a printer is counted: exactly one, never `All`, `NeedsAttention`, `Broken` or
 /// `ToDo`.
-pub(in crate::http::dashboard) fn status_group(view: &PrinterView, plate_gate: bool) -> StatusGroup {
+pub(in crate::http::dashboard) fn status_group(
+    view: &PrinterView,
+    plate_gate: bool,
+    outlook: Option<&Outlook>,
+) -> StatusGroup {
     let live = &view.live;
+    let is_auto = view.printer.details.production.auto;
+    let is_unchecked = matches!(outlook, Some(Outlook::Waits { code: PlanReason::PlateNeverCleared, .. }));
     if !view.printer.details.enabled {
         return StatusGroup::Off;
     }
@@ -138,8 +149,12 @@ pub(in crate::http::dashboard) fn status_group(view: &PrinterView, plate_gate: b
         | PrinterState::Resuming
         | PrinterState::Finishing
         | PrinterState::Cancelling => StatusGroup::Printing,
-        PrinterState::Operational if plate_gate && live.plate.state == PlateState::Occupied => {
+        // Production starts nothing on an occupied plate, even if people may.
+        PrinterState::Operational if (plate_gate || is_auto) && live.plate.state == PlateState::Occupied => {
             StatusGroup::PlateOccupied
+        }
+        PrinterState::Operational if is_auto && (is_unchecked || view.printer.attention.is_some()) => {
+            StatusGroup::ToCheck
         }
         PrinterState::Operational => StatusGroup::Ready,
         PrinterState::Transferring | PrinterState::Offline | PrinterState::Connecting | PrinterState::Unknown => {

@@ -19,9 +19,10 @@ use crate::{
         batches::results::result_labels,
         filters, labels,
         messages::{t, t_with, text_of},
+        outlook::{attention_id, outlook_text},
         time::{TimeElement, format_duration},
     },
-    service::printers::PrinterView,
+    service::{planner::Outlook, printers::PrinterView},
 };
 
 /// A heater above this temperature, in °C, is too hot to touch.
@@ -84,6 +85,8 @@ pub(in crate::http::dashboard) struct Tile {
     pub headline: String,
     pub since: Option<TimeElement>,
     pub note: Option<String>,
+    /// What production does with the printer next, or why nothing.
+    pub outlook: Option<String>,
     /// When the printer is expected back, and the words before it.
     pub back_at: Option<(&'static str, TimeElement)>,
     pub job: Option<TileJob>,
@@ -103,11 +106,17 @@ pub(in crate::http::dashboard) struct Tile {
 impl Tile {
     /// Creates the tile from the last observation of a printer. `file` is the file of its job, or of the print on its
     /// plate.
-    pub fn from_view(view: &PrinterView, group: StatusGroup, file: Option<&TileFile>) -> Self {
+    pub fn from_view(
+        view: &PrinterView,
+        group: StatusGroup,
+        file: Option<&TileFile>,
+        outlook: Option<&Outlook>,
+    ) -> Self {
         let (live, details) = (&view.live, &view.printer.details);
         let (headline, since) = tile_headline(view, group);
-        let plate_print_id = (group == StatusGroup::PlateOccupied)
-            .then(|| live.plate.print_id.map(|id| id.to_string()).unwrap_or_default());
+        let has_attention = view.printer.attention.is_some();
+        let is_plate = group == StatusGroup::PlateOccupied || (group == StatusGroup::ToCheck && !has_attention);
+        let plate_print_id = is_plate.then(|| live.plate.print_id.map(|id| id.to_string()).unwrap_or_default());
         Self {
             id: view.printer.id,
             name: details.name.clone(),
@@ -117,11 +126,12 @@ impl Tile {
             headline,
             since,
             note: tile_note(view, group),
+            outlook: outlook.map(outlook_text),
             back_at: expected_back(view),
             job: tile_job(view, group, file),
             kit: Kit::from_profile(&details.profile),
             heaters: heater_texts(view),
-            action: TileAction::for_group(group),
+            action: TileAction::for_group(group, has_attention),
             plate_print_id,
             in_flight: live.in_flight.map(labels::in_progress_label),
             last_failure: live
@@ -165,6 +175,7 @@ fn tile_headline(view: &PrinterView, group: StatusGroup) -> (String, Option<Time
             Some(percent) => (t_with("farm-printing-percent", &[("percent", &percent)]), None),
             None => plain(t("word-printing")),
         },
+        StatusGroup::ToCheck if view.printer.attention.is_none() => plain(t("farm-check-plate")),
         StatusGroup::Printing | StatusGroup::Paused | StatusGroup::Off => plain(labels::state_label(live.state)),
         other => plain(other.label()),
     }
@@ -172,7 +183,8 @@ fn tile_headline(view: &PrinterView, group: StatusGroup) -> (String, Option<Time
 
 /// Returns further information: of the state, and of the maintenance.
 fn tile_note(view: &PrinterView, group: StatusGroup) -> Option<String> {
-    let notes = [state_note(view, group), service_note(view, group)];
+    let attention = view.printer.attention.map(|attention| t(attention_id(attention.reason)).to_owned());
+    let notes = [state_note(view, group), attention, service_note(view, group)];
     let notes: Vec<String> = notes.into_iter().flatten().collect();
     (!notes.is_empty()).then(|| notes.join(" · "))
 }

@@ -32,7 +32,7 @@ use crate::{
         messages::{self, Language},
         page::Failure,
     },
-    service::{Services, access::Principal, printers::PrinterView},
+    service::{Services, access::Principal, planner::Outlook, printers::PrinterView},
 };
 
 /// Number of removals that are kept for pages that catch up.
@@ -46,6 +46,8 @@ pub(in crate::http::dashboard) struct PrinterEntry {
     pub group: StatusGroup,
     /// The file of its job, or the file of the print that lies on its plate.
     file: Option<TileFile>,
+    /// What production does with the printer next.
+    outlook: Option<Outlook>,
     /// The tile's contents in English, to detect visible changes.
     contents: Tile,
     /// The rendered tile per language, rendered on first use.
@@ -57,15 +59,22 @@ pub(in crate::http::dashboard) struct PrinterEntry {
 }
 
 impl PrinterEntry {
-    fn new(view: PrinterView, version: u64, plate_gate: bool, file: Option<TileFile>) -> Self {
-        let group = status_group(&view, plate_gate);
+    fn new(
+        view: PrinterView,
+        version: u64,
+        plate_gate: bool,
+        file: Option<TileFile>,
+        outlook: Option<Outlook>,
+    ) -> Self {
+        let group = status_group(&view, plate_gate, outlook.as_ref());
         let details = &view.printer.details;
         let name = file.as_ref().map_or("", TileFile::name);
         let search_text =
             [&details.name, details.profile.model.as_deref().unwrap_or_default(), name].join("\n").to_lowercase();
         let sort_key = natural_sort_key(&details.name);
-        let contents = messages::with_language(Language::English, || Tile::from_view(&view, group, file.as_ref()));
-        Self { version, group, file, contents, html: Default::default(), sort_key, search_text, view }
+        let tile = || Tile::from_view(&view, group, file.as_ref(), outlook.as_ref());
+        let contents = messages::with_language(Language::English, tile);
+        Self { version, group, file, outlook, contents, html: Default::default(), sort_key, search_text, view }
     }
 
     /// Returns whether the tile looks the same as the old one.
@@ -81,7 +90,7 @@ impl PrinterEntry {
 
     /// Returns the contents of the tile in the current language.
     pub fn tile(&self) -> Tile {
-        Tile::from_view(&self.view, self.group, self.file.as_ref())
+        Tile::from_view(&self.view, self.group, self.file.as_ref(), self.outlook.as_ref())
     }
 
     /// Returns the tile with the camera image, if the printer is enabled.
@@ -105,6 +114,11 @@ impl PrinterEntry {
     /// Returns the progress of the job, from 0 to 100.
     pub fn percent(&self) -> Option<u8> {
         self.contents.job.as_ref()?.percent
+    }
+
+    /// Returns whether the tile offers to mark the plate as clear.
+    pub fn has_plate_to_clear(&self) -> bool {
+        self.contents.plate_print_id.is_some()
     }
 
     /// Returns the id of the printer.
@@ -246,6 +260,7 @@ impl TileCache {
         if changes.version == state.version {
             return Ok(());
         }
+        let outlooks = self.services.outlooks();
         let ids: Vec<Uuid> = changes.changed.iter().map(|live| live.id).collect();
         let registered = self.services.registered_printers(&ids).await?;
         let mut registered: HashMap<_, _> = registered.into_iter().map(|printer| (printer.id, printer)).collect();
@@ -268,7 +283,8 @@ impl TileCache {
                 TileFile { path, library }
             });
             let view = PrinterView { printer, live };
-            let entry = PrinterEntry::new(view, version, self.services.plate_gate(), file);
+            let outlook = outlooks.get(&id).cloned();
+            let entry = PrinterEntry::new(view, version, self.services.plate_gate(), file, outlook);
             if let Some(old) = state.entries.get(&id).filter(|old| entry.looks_like(old)) {
                 let same = PrinterEntry { version: old.version, html: old.html.clone(), ..entry };
                 state.entries.insert(id, Arc::new(same));

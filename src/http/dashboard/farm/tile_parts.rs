@@ -65,7 +65,7 @@ pub(in crate::http::dashboard) const CONNECT: &str = "connect";
 
 impl TileAction {
     /// Returns the action for a printer in this group, if the printer needs a person.
-    pub fn for_group(group: StatusGroup) -> Option<Self> {
+    pub fn for_group(group: StatusGroup, has_attention: bool) -> Option<Self> {
         let button = |code, label| Some(Self { code, label: t(label), is_link: false });
         let link = |label| Some(Self { code: "", label: t(label), is_link: true });
         match group {
@@ -74,6 +74,8 @@ impl TileAction {
             StatusGroup::Error => button(CONNECT, "word-connect"),
             StatusGroup::AccessRefused => link("farm-fix-access"),
             StatusGroup::Unreachable | StatusGroup::Stalled => link("farm-check-printer"),
+            StatusGroup::ToCheck if has_attention => link("farm-check-printer"),
+            StatusGroup::ToCheck => button("", "word-mark-clear"),
             StatusGroup::All
             | StatusGroup::NeedsAttention
             | StatusGroup::Broken

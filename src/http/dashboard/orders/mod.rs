@@ -13,6 +13,6 @@ mod text;
 pub(super) mod todo;
 
 /// Returns the path of an order's page.
-fn order_path(id: uuid::Uuid) -> String {
+pub(super) fn order_path(id: uuid::Uuid) -> String {
     format!("/queue/{id}")
 }

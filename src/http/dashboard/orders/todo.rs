@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 use super::order_path;
 use crate::{
-    domain::attention::AttentionReason,
     http::dashboard::{
         Dashboard, filters,
         form::FormData,
         messages::{t, t_with},
+        outlook::attention_id,
         page::{Failure, PageFrame, PathUuid, Visitor, render_html},
         time::TimeElement,
     },
@@ -41,11 +41,7 @@ impl TaskRow {
             TaskKind::LoadMaterial => ("task-load-material", "tag"),
             TaskKind::Judge => ("task-judge", "done"),
         };
-        let attention = task.attention.map(|reason| match reason {
-            AttentionReason::FailedTwice => t("task-failed-twice"),
-            AttentionReason::StartUnknown => t("task-start-unknown"),
-            AttentionReason::UploadFailed => t("task-upload-failed"),
-        });
+        let attention = task.attention.map(|reason| t(attention_id(reason)));
         let material = task.detail.map(|detail| t_with("task-material", &[("material", &detail)]));
         Self {
             kind: task.kind,

@@ -11,6 +11,7 @@ pub(super) mod history;
 pub(super) mod import;
 pub(super) mod import_result;
 pub(super) mod new;
+pub(super) mod production;
 pub(super) mod profile_text;
 pub(super) mod service;
 pub(super) mod settings;
@@ -31,6 +32,7 @@ use self::{
     commands::CommandSection,
     files::files_unavailable_reason,
     history::{History, HistoryParams, HistoryRow},
+    production::ProductionSection,
     service::ServiceSection,
     temperatures::TemperatureSection,
 };
@@ -55,6 +57,7 @@ struct PrinterPage {
     temperatures: TemperatureSection,
     facts: Vec<(String, String)>,
     service: ServiceSection,
+    production: ProductionSection,
     files_unavailable: Option<&'static str>,
     history: History,
     commands: CommandSection,
@@ -75,6 +78,7 @@ pub(super) async fn show(
         frame: PageFrame::new(&who, "farm"),
         facts: list_facts(&entry),
         service: ServiceSection::from_printer(&entry.view.printer),
+        production: ProductionSection::load(&dashboard, &who, &entry).await?,
         temperatures,
         files_unavailable: files_unavailable_reason(&entry),
         history,
