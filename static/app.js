@@ -207,6 +207,7 @@ function follow() {
   });
   on("batch", (html) => putPart("live", html));
   on("wall", (html) => { putPart("wall", html); dispatchEvent(new Event("wall")); });
+  on("production", (state) => { if (byId("production") && byId("production").dataset.state !== state) refreshSwitch(); });
   on("version", (version) => { if (version !== document.body.dataset.version) loadAnew(); });
   on("notice", (line) => { byId("notice").textContent = line; byId("notice").hidden = !line; });
   on("heat", (text) => dispatchEvent(new CustomEvent("heat", { detail: JSON.parse(text) })));
@@ -219,6 +220,13 @@ function follow() {
       setTimeout(follow, 3000);
     }
   };
+}
+
+/** Shows the switch of production as it is now. */
+async function refreshSwitch() {
+  const answer = await fetch(location.href).catch(() => null);
+  const page = answer?.ok && !answer.redirected ? parse(await answer.text()) : null;
+  for (const id of ["halt", "production"]) if (page?.getElementById(id)) putPart(id, page.getElementById(id).outerHTML);
 }
 
 /** Shows the number of printers that need a person in the title. */
@@ -762,7 +770,7 @@ else for (const link of document.querySelectorAll(".crumb a[href='/']")) link.hr
 
 // A menu closes when the user goes on elsewhere.
 document.addEventListener("pointerdown", (event) => {
-  for (const menu of document.querySelectorAll(".who[open], .others[open]")) if (!menu.contains(event.target)) menu.open = false;
+  for (const menu of document.querySelectorAll(".who[open], .others[open], .halt[open]")) if (!menu.contains(event.target)) menu.open = false;
 });
 
 // --- Frames: shown when they have content, as high as the content ----------------------------------------------------

@@ -13,6 +13,7 @@ mod orders;
 mod printer;
 mod production;
 mod statistics;
+mod switch;
 mod tags;
 mod tokens;
 

@@ -1,24 +1,77 @@
-//! The notice on every page: one line that names the part of the server that does not work, and what to do.
+//! What every page shows of the server: the notice, which names a part that does not work and what to do, and the switch of
+//! production.
 
 use axum::{
     extract::{Request, State},
+    http::Method,
     middleware::Next,
     response::Response,
 };
 
-use super::{messages::t, page::remember_user_of};
-use crate::service::{
-    Services,
-    health::{DatabaseFailure, Notice},
+use super::{
+    messages::t,
+    page::{PageFrame, remember_user_of},
+    time::TimeElement,
+};
+use crate::{
+    domain::planner::PlanSwitch,
+    service::{
+        Services,
+        health::{DatabaseFailure, Notice},
+    },
 };
 
 tokio::task_local! {
     static SERVICES: Services;
+    /// Path and query of the page. The farm page, if the request was a form.
+    static PAGE_PATH: String;
 }
 
-/// Makes the notice available to the page of a request.
+/// The switch of production, as the head of a page shows it.
+pub(super) struct ProductionControl {
+    pub switch: PlanSwitch,
+    pub since: Option<TimeElement>,
+    /// Whether the user may use it.
+    pub can_use: bool,
+    /// Where the form of the switch leads back to.
+    pub back: String,
+}
+
+impl ProductionControl {
+    /// Returns the state as a text that differs for each stop. Empty: production is not stopped.
+    pub fn state(&self) -> String {
+        switch_state(&self.switch)
+    }
+}
+
+impl PageFrame {
+    /// Returns the switch of production. `None`: there is nothing to show, because production is not stopped, and the user may
+    /// not stop it, or the farm does not use it.
+    pub fn production(&self) -> Option<ProductionControl> {
+        let (switch, is_used) =
+            SERVICES.try_with(|services| (services.last_plan_switch(), services.uses_production())).ok()?;
+        let can_use = self.can_operate() && !self.is_limited;
+        let is_offered = can_use && (is_used || self.menu_entry == "queue");
+        (switch.is_stopped || is_offered).then(|| ProductionControl {
+            since: switch.since.map(TimeElement::date_and_time),
+            switch,
+            can_use,
+            back: PAGE_PATH.try_with(Clone::clone).unwrap_or_else(|_| "/".to_owned()),
+        })
+    }
+}
+
+/// Returns the state of the switch as a text that differs for each stop. Empty: production is not stopped.
+pub(super) fn switch_state(switch: &PlanSwitch) -> String {
+    let since = switch.since.filter(|_| switch.is_stopped);
+    since.map(|at| at.timestamp_millis().to_string()).unwrap_or_default()
+}
+
+/// Makes the notice and the switch available to the page of a request.
 pub(super) async fn provide_notice(State(services): State<Services>, request: Request, next: Next) -> Response {
-    SERVICES.scope(services, remember_user_of(next.run(request))).await
+    let path = request.uri().path_and_query().filter(|_| request.method() == Method::GET);
+    let path = path.map_or("/", |path| path.as_str()).to_owned();
+    SERVICES.scope(services, PAGE_PATH.scope(path, remember_user_of(next.run(request)))).await
 }
 
 /// Returns the notice in the language of the page. Empty while every part works.

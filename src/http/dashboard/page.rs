@@ -66,9 +66,12 @@ fn redirect_to_login(next: Option<&str>) -> Response {
 }
 
 /// The user and the menu entry that the frame of a page shows.
+#[derive(Clone)]
 pub(super) struct PageFrame {
     pub name: String,
     pub role: Role,
+    /// Whether the user sees only the printers of some tags.
+    pub is_limited: bool,
     /// The current menu entry.
     pub menu_entry: &'static str,
 }
@@ -76,7 +79,7 @@ pub(super) struct PageFrame {
 impl PageFrame {
     /// Returns the frame of a page for a user.
     pub fn new(who: &Principal, menu_entry: &'static str) -> Self {
-        Self { name: who.name.clone(), role: who.role, menu_entry }
+        Self { name: who.name.clone(), role: who.role, is_limited: !who.tags.is_empty(), menu_entry }
     }
 
     /// Returns the translated name of the user's role.
@@ -102,7 +105,7 @@ impl PageFrame {
 
 tokio::task_local! {
     /// The user of the current request, so that an error page has the menu, too.
-    static CURRENT_USER: RefCell<Option<(String, Role)>>;
+    static CURRENT_USER: RefCell<Option<PageFrame>>;
 }
 
 /// Handles a request. Its error page gets the menu of its user.
@@ -112,7 +115,7 @@ pub(super) async fn remember_user_of<F: Future>(request: F) -> F::Output {
 
 fn remember_user(who: &Principal) {
     // Outside a request of a page there is nothing to remember.
-    let _ = CURRENT_USER.try_with(|user| user.replace(Some((who.name.clone(), who.role))));
+    let _ = CURRENT_USER.try_with(|user| user.replace(Some(PageFrame::new(who, ""))));
 }
 
 /// Renders a template. An error is logged, and the user gets the page of an internal error.
@@ -277,9 +280,7 @@ impl IntoResponse for Failure {
         // If the error page itself cannot be rendered, the response is one line of text.
         let user = CURRENT_USER.try_with(|user| user.borrow().clone()).ok().flatten();
         let page = match user {
-            Some((name, role)) => {
-                FailurePage { frame: PageFrame { name, role, menu_entry: "" }, failure: &self }.render()
-            }
+            Some(frame) => FailurePage { frame, failure: &self }.render(),
             None => BareFailurePage { failure: &self }.render(),
         };
         match page {

@@ -65,6 +65,7 @@ struct Shared {
     wake: Notify,
     latest: Mutex<Option<Arc<PlanView>>>,
     outlooks: Mutex<Arc<HashMap<Uuid, Outlook>>>,
+    switch: Mutex<PlanSwitch>,
 }
 
 impl PlannerHandle {
@@ -87,6 +88,15 @@ impl PlannerHandle {
     fn replace_outlooks(&self, outlooks: HashMap<Uuid, Outlook>) -> Arc<HashMap<Uuid, Outlook>> {
         let mut current = self.0.outlooks.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *current, Arc::new(outlooks))
+    }
+
+    /// Returns the switch as it was read or stored last, without a query.
+    fn last_switch(&self) -> PlanSwitch {
+        self.0.switch.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remember_switch(&self, switch: &PlanSwitch) {
+        self.0.switch.lock().unwrap_or_else(PoisonError::into_inner).clone_from(switch);
     }
 
     fn publish(&self, view: PlanView) {
@@ -175,6 +185,12 @@ impl Services {
     /// Returns what production does with each opted-in printer next. Printers of which their state says enough are missing.
     pub fn outlooks(&self) -> Arc<HashMap<Uuid, Outlook>> {
         self.planner.outlooks()
+    }
+
+    /// Returns whether the farm uses production: a printer is opted in, or an order is open.
+    pub fn uses_production(&self) -> bool {
+        let plan = self.latest_plan();
+        plan.is_some_and(|view| !view.input.orders.is_empty() || view.input.printers.iter().any(|one| one.is_auto))
     }
 
     /// Returns what a printer takes next after a plan.

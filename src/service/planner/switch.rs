@@ -19,7 +19,14 @@ use crate::{
 impl Services {
     /// Returns the switch.
     pub async fn plan_switch(&self) -> Result<PlanSwitch, Error> {
-        Ok(storage::plan_switch::get(&self.db).await?)
+        let switch = storage::plan_switch::get(&self.db).await?;
+        self.planner.remember_switch(&switch);
+        Ok(switch)
+    }
+
+    /// Returns the switch as it was read or stored last, without a query. The planner reads it every 2 s.
+    pub fn last_plan_switch(&self) -> PlanSwitch {
+        self.planner.last_switch()
     }
 
     /// Stops or resumes assigning for the whole farm. A copy whose start was not sent is withdrawn at a stop.
@@ -45,6 +52,7 @@ impl Services {
         let changes = json!({"reason": after.reason}).as_object().cloned().unwrap_or_default();
         let entry: AuditEntry = who.audit_entry(action, changes);
         storage::plan_switch::set(&self.db, &after, &entry).await?;
+        self.planner.remember_switch(&after);
         tracing::info!(is_stopped, by = %who.name, "the switch of the planner changed");
         self.planner.wake();
         Ok(after)

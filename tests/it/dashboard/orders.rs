@@ -1,4 +1,4 @@
-//! The pages of orders and parts, without scripts: the queue, the form, actions, judgements, and the switch.
+//! The pages of orders and parts, without scripts: the queue, the form, actions and judgements.
 
 use printyard::{
     domain::{audit::ActorKind, copy::CopyState, printer::PrinterDetails, printer_access::PrinterAccess},
@@ -30,14 +30,14 @@ impl DashboardSite {
     }
 
     /// Sends a form that changes something. Returns the path of the redirect.
-    async fn submit_change(&self, path: &str, fields: &[(&str, &str)]) -> String {
+    pub(super) async fn submit_change(&self, path: &str, fields: &[(&str, &str)]) -> String {
         let answer = self.submit(path, fields).await;
         assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{path} {fields:?}");
         header_value(&answer, "location").to_owned()
     }
 
     /// Sends a form that is refused. Returns the page.
-    async fn submit_refused(&self, path: &str, fields: &[(&str, &str)]) -> String {
+    pub(super) async fn submit_refused(&self, path: &str, fields: &[(&str, &str)]) -> String {
         let answer = self.submit(path, fields).await;
         assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "{path} {fields:?}");
         answer.text().await.expect("a page")
@@ -45,7 +45,7 @@ impl DashboardSite {
 }
 
 /// Starts a site without printers, with the part `BRKT-7`. Returns it and the id of the part's file.
-async fn start_site() -> (DashboardSite, String) {
+pub(super) async fn start_site() -> (DashboardSite, String) {
     let site = DashboardSite::start(0).await;
     let page = upload_one(&site, "bracket.gcode", sliced_gcode("MK4")).await;
     let file_id = page.strip_prefix("/files/").expect("the page of a file").to_owned();
@@ -71,7 +71,7 @@ async fn finish_copy(site: &DashboardSite, order_path: &str) -> Uuid {
     copy.id
 }
 
-fn assert_contains(page: &str, parts: &[&str]) {
+pub(super) fn assert_contains(page: &str, parts: &[&str]) {
     for part in parts {
         assert!(page.contains(part), "no {part} in: {page}");
     }
@@ -231,23 +231,6 @@ async fn a_finished_copy_is_judged_corrected_and_given_up_on_the_page_of_its_ord
     let refused = site.submit_refused(&form, &[("act", "all_good")]).await;
     assert_contains(&refused, &["The copy is not finished"]);
     assert_eq!(site.submit(&form, &[]).await.status(), StatusCode::BAD_REQUEST);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_switch_stops_production_and_the_queue_shows_who_stopped_it_and_why() {
-    let (site, _) = start_site().await;
-    assert_contains(&site.get_page("/queue").await, &["value=\"stop\""]);
-    let long = "x".repeat(501);
-    let refused = site.submit_refused("/queue/switch", &[("act", "stop"), ("reason", &long)]).await;
-    assert_contains(&refused, &["id=\"switch-reason-error\"", &format!("value=\"{long}\"")]);
-    assert_eq!(site.submit_change("/queue/switch", &[("act", "stop"), ("reason", "Smoke <hall A>")]).await, "/queue");
-    let page = site.get_page("/queue").await;
-    let parts =
-        ["Production is stopped.", "Smoke &#60;hall A&#62;", "Stopped by admin", "value=\"resume\"", "is-stopped"];
-    assert_contains(&page, &parts);
-    site.submit_change("/queue/switch", &[("act", "resume")]).await;
-    assert!(!site.get_page("/queue").await.contains("Production is stopped."));
-    assert_eq!(site.submit("/queue/switch", &[]).await.status(), StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{
     summary::{OrderSummary, find_thumbnails},
-    switch::SwitchSection,
+    switch::SentSwitch,
     text::order_state_label,
 };
 use crate::{
@@ -52,7 +52,7 @@ struct QueuePage {
     frame: PageFrame,
     rows: Vec<OrderSummary>,
     states: Vec<(&'static str, &'static str)>,
-    switch: SwitchSection,
+    switch: SentSwitch,
     first_href: Option<String>,
     next_href: Option<String>,
     params: QueueParams,
@@ -63,16 +63,15 @@ pub(in crate::http::dashboard) async fn show(
     Visitor(who): Visitor,
     Query(params): Query<QueueParams>,
 ) -> Result<Response, Failure> {
-    let switch = SwitchSection::load(&dashboard, &who).await?;
-    render_queue(&dashboard, &who, params, switch).await
+    render_queue(&dashboard, &who, params, SentSwitch::default()).await
 }
 
-/// Renders the queue with this section about the switch.
+/// Renders the queue, with the form of the switch if it has errors.
 pub(super) async fn render_queue(
     dashboard: &Dashboard,
     who: &Principal,
     params: QueueParams,
-    switch: SwitchSection,
+    switch: SentSwitch,
 ) -> Result<Response, Failure> {
     let number = params.number();
     let skipped = i64::from((number - 1) * ROWS_PER_PAGE);

@@ -1,4 +1,4 @@
-//! The switch of the planner: stops and resumes assigning for the whole farm.
+//! The switch of the planner: stops and resumes assigning for the whole farm. The head of every page has its form.
 
 use axum::{
     extract::State,
@@ -15,42 +15,19 @@ use crate::{
     http::dashboard::{
         Dashboard,
         form::FormData,
-        page::{Failure, Visitor},
-        time::TimeElement,
+        page::{Failure, Visitor, local_path},
     },
-    service::access::Principal,
 };
 
-/// The switch on the page of the queue.
-pub(super) struct SwitchSection {
-    pub is_stopped: bool,
-    pub reason: Option<String>,
-    pub since: Option<TimeElement>,
-    pub by: Option<String>,
-    /// Whether the user may use it.
-    pub can_use: bool,
-    /// The reason that was typed, and what is wrong with it.
-    pub typed: String,
+/// The form of the switch as it was sent, and what is wrong with it.
+#[derive(Default)]
+pub(super) struct SentSwitch {
+    pub reason: String,
     pub errors: FormErrors,
 }
 
-impl SwitchSection {
-    /// Reads the switch.
-    pub async fn load(dashboard: &Dashboard, who: &Principal) -> Result<Self, Failure> {
-        let switch = dashboard.services.plan_switch().await?;
-        Ok(Self {
-            is_stopped: switch.is_stopped,
-            reason: switch.reason,
-            since: switch.since.map(TimeElement::date_and_time),
-            by: switch.by,
-            can_use: who.role >= Role::Operator && who.tags.is_empty(),
-            typed: String::new(),
-            errors: FormErrors::default(),
-        })
-    }
-}
-
-/// Stops or resumes production.
+/// Stops or resumes production, and returns to the page of the form. If the reason is wrong, the page of the queue shows the
+/// form again.
 pub(in crate::http::dashboard) async fn change(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
@@ -64,11 +41,9 @@ pub(in crate::http::dashboard) async fn change(
     };
     let reason = form.text("reason").map(str::to_owned);
     let Err(error) = dashboard.services.set_plan_switch(&who, stops, reason.clone()).await else {
-        return Ok(Redirect::to("/queue").into_response());
+        return Ok(Redirect::to(local_path(form.text("back")).unwrap_or("/queue")).into_response());
     };
-    let errors = FormErrors::from_error(error)?;
-    let switch =
-        SwitchSection { typed: reason.unwrap_or_default(), errors, ..SwitchSection::load(&dashboard, &who).await? };
+    let switch = SentSwitch { reason: reason.unwrap_or_default(), errors: FormErrors::from_error(error)? };
     let page = render_queue(&dashboard, &who, QueueParams::default(), switch).await?;
     Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
 }

@@ -33,6 +33,14 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Number of queued pieces per browser.
 const QUEUE_LENGTH: usize = 8;
 
+/// What a page shows of the server. `None`: not known.
+#[derive(Default)]
+pub(super) struct ServerState {
+    notice: Option<&'static str>,
+    /// As in [`notice::switch_state`].
+    switch: Option<String>,
+}
+
 /// The stream of one page.
 pub(super) struct LivePage {
     pub dashboard: Dashboard,
@@ -64,11 +72,16 @@ impl LivePage {
         timeout(SEND_TIMEOUT, self.pieces.send(piece)).await.ok()?.ok()
     }
 
-    /// Sends the server's notice if the page shows a different one. `shown` starts as None.
-    pub async fn send_notice(&self, shown: &mut Option<&'static str>) -> Option<()> {
+    /// Sends the server's notice and the state of the switch of production, if the page shows different ones.
+    pub async fn send_server_state(&self, shown: &mut ServerState) -> Option<()> {
         let text = self.dashboard.services.health().notice().map_or("", notice::notice_text);
-        if shown.replace(text) != Some(text) {
+        if shown.notice.replace(text) != Some(text) {
             self.send(EventPiece::from_event("notice", text)).await?;
+        }
+        let state = notice::switch_state(&self.dashboard.services.last_plan_switch());
+        if shown.switch.as_ref() != Some(&state) {
+            self.send(EventPiece::from_event("production", &state)).await?;
+            shown.switch = Some(state);
         }
         Some(())
     }

@@ -31,7 +31,7 @@ use uuid::Uuid;
 pub(super) use self::rounds::Rounds;
 
 use self::{
-    live_page::LivePage,
+    live_page::{LivePage, ServerState},
     rounds::{PageKind, PagePart, ROUND_INTERVAL, RenderedPart},
     sse::EventPiece,
 };
@@ -80,9 +80,9 @@ async fn follow_farm(page: &LivePage, kind: &PageKind, mut version: u64) -> Opti
     let mut heartbeat = rounds.heartbeat_interval(HEARTBEAT);
     // The page already contains the temperatures from before.
     let mut temperatures_read_at = Instant::now();
-    let mut notice = None;
+    let mut server = ServerState::default();
     let mut strip = None;
-    page.send_notice(&mut notice).await?;
+    page.send_server_state(&mut server).await?;
     if let Some(part) = rounds.get_part(page, kind, PagePart::Heartbeat).await {
         page.send(part.piece?).await?;
     }
@@ -118,7 +118,7 @@ async fn follow_farm(page: &LivePage, kind: &PageKind, mut version: u64) -> Opti
                     // An open page of one printer means that a user watches it.
                     page.dashboard.services.mark_viewed(id);
                 }
-                page.send_notice(&mut notice).await?;
+                page.send_server_state(&mut server).await?;
                 if let Some(part) = rounds.get_part(page, kind, PagePart::Heartbeat).await {
                     page.send(part.piece?).await?;
                 }
@@ -216,8 +216,8 @@ async fn follow_wall(page: &LivePage, kind: &PageKind) -> Option<()> {
     changes.mark_changed();
     let mut shown: Arc<EventPiece> = Arc::default();
     let mut shown_since: Option<Instant> = None;
-    let (mut notice, mut heartbeats) = (None, 0_u32);
-    page.send_notice(&mut notice).await?;
+    let (mut server, mut heartbeats) = (ServerState::default(), 0_u32);
+    page.send_server_state(&mut server).await?;
     loop {
         let is_heartbeat = tokio::select! {
             changed = changes.changed() => {
@@ -231,7 +231,7 @@ async fn follow_wall(page: &LivePage, kind: &PageKind) -> Option<()> {
             if heartbeats.is_multiple_of(HEARTBEATS_PER_SESSION_CHECK) && !page.is_logged_in().await {
                 return None;
             }
-            page.send_notice(&mut notice).await?;
+            page.send_server_state(&mut server).await?;
         } else if shown_since.is_some_and(|at| at.elapsed() < HEARTBEAT) {
             // A wall is sent as a whole, so at most once per heartbeat. The next one contains this change.
             continue;
@@ -267,9 +267,9 @@ async fn follow_batch(page: &LivePage, id: Uuid, back_path: &str) -> Option<()> 
     let mut rounds = page.dashboard.rounds.subscribe();
     let (mut heartbeat, mut heartbeats) = (interval(HEARTBEAT), 0_u32);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut last, mut notice) = (String::new(), None);
+    let (mut last, mut server) = (String::new(), ServerState::default());
     loop {
-        page.send_notice(&mut notice).await?;
+        page.send_server_state(&mut server).await?;
         let begun = Instant::now();
         // The read below includes all changes that were announced before.
         changes = changes.resubscribe();
@@ -318,7 +318,7 @@ async fn follow_batch(page: &LivePage, id: Uuid, back_path: &str) -> Option<()> 
                         return None;
                     }
                     let Some(view) = &view else { break };
-                    page.send_notice(&mut notice).await?;
+                    page.send_server_state(&mut server).await?;
                     page.send(EventPiece::from_event("heartbeat", "{}")).await?;
                     if !view.is_final() {
                         break;
