@@ -5,18 +5,19 @@
 
 mod oidc;
 mod parse;
+mod settings;
+mod staff_hours;
 mod start_stagger;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use chrono::TimeDelta;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-pub use self::start_stagger::StartStagger;
+pub use self::{settings::Settings, start_stagger::StartStagger};
 
 use self::parse::{parse_days, parse_networks, parse_number, parse_switch, parse_time_zone};
-use crate::domain::{calendar::Calendar, oidc::OidcProvider, webhook::RetrySchedule};
+use crate::domain::{farm_staff::FarmStaff, oidc::OidcProvider};
 
 /// The settings file in the working directory.
 const CONFIG_FILE: &str = "printyard.toml";
@@ -90,6 +91,11 @@ pub struct RawConfig {
     /// [default: UTC]
     #[arg(long, env = "PRINTYARD_TIME_ZONE")]
     pub time_zone: Option<String>,
+    /// Weekly hours in which people clear plates, for the farm and for tags, as in
+    /// `mo-fr 06:00-22:00 | hall-a (Europe/Berlin): mo-fr 06:00-22:00; sa 08:00-12:00` [default: none, people are always
+    /// there]
+    #[arg(long, env = "PRINTYARD_STAFF_HOURS")]
+    pub staff_hours: Option<String>,
     /// Certificate of the server, with its chain, as a PEM file; the server then accepts HTTPS only
     #[arg(long, env = "PRINTYARD_TLS_CERT")]
     pub tls_cert: Option<PathBuf>,
@@ -125,54 +131,6 @@ pub struct RawConfig {
     pub oidc_roles: Option<String>,
 }
 
-/// Settings that the operator can change for the fleet, for retention and for webhooks.
-#[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// A print counts as stalled if its position has not changed for this long.
-    pub stall_after: Duration,
-    /// Whether an occupied plate blocks a start.
-    pub plate_gate: bool,
-    /// Whether users can search the network for printers.
-    pub discovery: bool,
-    /// Audit entries are kept for this long.
-    pub audit_retention: TimeDelta,
-    /// Prints are kept for this long.
-    pub print_retention: TimeDelta,
-    /// Schedule of repeated webhook deliveries. Tests shorten it.
-    pub webhook_schedule: RetrySchedule,
-    /// An upload fails if its printer accepts no byte for this long. `None`: the client's limit. Tests shorten it.
-    pub upload_idle_timeout: Option<Duration>,
-    /// Bytes that the contents of the library may have together.
-    pub files_quota: u64,
-    /// Maximum number of transfers to printers that move bytes at the same time.
-    pub max_transfers: usize,
-    /// Whether files of the library may be sent to a printer that prints.
-    pub transfer_while_printing: bool,
-    /// The stagger that the start sheet proposes.
-    pub start_stagger: StartStagger,
-    /// The days of statistics.
-    pub calendar: Calendar,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            stall_after: Duration::from_secs(300),
-            plate_gate: true,
-            discovery: true,
-            audit_retention: TimeDelta::days(730),
-            print_retention: TimeDelta::days(1_825),
-            webhook_schedule: RetrySchedule::default(),
-            upload_idle_timeout: None,
-            files_quota: 50_000_000_000,
-            max_transfers: 8,
-            transfer_while_printing: false,
-            start_stagger: StartStagger::default(),
-            calendar: Calendar::UTC,
-        }
-    }
-}
-
 /// Validated settings.
 #[derive(Clone)]
 pub struct Config {
@@ -188,6 +146,8 @@ pub struct Config {
     /// `None`: only the system's certificates are trusted.
     pub ca_file: Option<PathBuf>,
     pub settings: Settings,
+    /// When plates get cleared.
+    pub staff: FarmStaff,
     /// `None`: plain HTTP.
     pub tls: Option<TlsFiles>,
     pub trusted_proxies: Vec<IpNet>,
@@ -245,6 +205,7 @@ impl RawConfig {
             transfer_while_printing: text(self.transfer_while_printing, other.transfer_while_printing),
             start_stagger: text(self.start_stagger, other.start_stagger),
             time_zone: text(self.time_zone, other.time_zone),
+            staff_hours: text(self.staff_hours, other.staff_hours),
             tls_cert: path(self.tls_cert, other.tls_cert),
             tls_key: path(self.tls_key, other.tls_key),
             trusted_proxies: text(self.trusted_proxies, other.trusted_proxies),
@@ -300,6 +261,10 @@ impl RawConfig {
         if let Some(name) = &raw.time_zone {
             settings.calendar = parse_time_zone("PRINTYARD_TIME_ZONE", name)?;
         }
+        let staff = match &raw.staff_hours {
+            Some(text) => staff_hours::parse(text, settings.calendar)?,
+            None => FarmStaff::default(),
+        };
         if raw.admin_token.as_ref().is_some_and(|token| token.len() < MIN_ADMIN_TOKEN_LEN) {
             let rule = format!("must be at least {MIN_ADMIN_TOKEN_LEN} characters long");
             return Err(ConfigError { name: "PRINTYARD_ADMIN_TOKEN", rule });
@@ -321,6 +286,7 @@ impl RawConfig {
             webhook_networks: raw.webhook_networks,
             ca_file: raw.ca_file,
             settings,
+            staff,
             tls: check_tls_files(raw.tls_cert, raw.tls_key)?,
             trusted_proxies: parse_networks(
                 "PRINTYARD_TRUSTED_PROXIES",

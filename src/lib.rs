@@ -155,6 +155,7 @@ impl Server {
             vault,
             admin_token: config.admin_token.clone(),
             settings: config.settings,
+            staff: config.staff.clone(),
             text_of: http::messages::english,
             oidc: config.oidc.clone().map(|provider| Oidc::new(provider, &certificates)).transpose()?,
             data_dir: config.data_dir.clone(),

@@ -19,6 +19,7 @@ pub mod epoch;
 pub mod event;
 pub mod event_body;
 pub mod event_channel;
+pub mod farm_staff;
 pub mod file;
 pub mod fit;
 pub mod gcode;

@@ -4,10 +4,10 @@ use std::fmt::{self, Display, Formatter};
 
 use chrono::{DateTime, Utc};
 
-use super::{calendar::Calendar, message::Message};
+use super::calendar::Calendar;
 
 /// Days as they are written, from Monday.
-const DAYS: [&str; 7] = ["mo", "tu", "we", "th", "fr", "sa", "su"];
+pub const DAYS: [&str; 7] = ["mo", "tu", "we", "th", "fr", "sa", "su"];
 const DAY_MINUTES: u32 = 24 * 60;
 /// Days that are searched for the next presence: a week, and one for hours that began the day before.
 const SEARCHED_DAYS: std::ops::RangeInclusive<i64> = -1..=8;
@@ -35,16 +35,36 @@ struct MinuteRange {
     end: u32,
 }
 
+/// Why a text is not staff hours: the rule that cannot be read, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaffHoursError {
+    pub rule: String,
+    pub problem: StaffHoursProblem,
+}
+
+/// What is wrong with a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StaffHoursProblem {
+    /// There is no rule.
+    Empty,
+    /// The rule is not days and hours, separated by a space.
+    Shape,
+    UnknownDay(String),
+    /// The text is not a time of day, a begin and an end.
+    Time(String),
+}
+
 impl StaffHours {
     /// Parses rules that are separated by `;`. A rule has days (`mo-fr`, `mo,we,fr`, `daily`) and hours, separated by
     /// spaces: `mo-fr 06:00-12:00,13:00-22:00`. Hours may pass midnight. The error names the part that cannot be read.
-    pub fn parse(text: &str, calendar: Calendar) -> Result<Self, Message> {
+    pub fn parse(text: &str, calendar: Calendar) -> Result<Self, StaffHoursError> {
         let rules: Vec<&str> = text.split(';').map(str::trim).filter(|rule| !rule.is_empty()).collect();
         if rules.is_empty() {
-            return Err(Message::new("rule-staff-hours-empty"));
+            return Err(StaffHoursError { rule: text.to_owned(), problem: StaffHoursProblem::Empty });
         }
-        let rules = rules.into_iter().map(WeeklyRule::parse).collect::<Result<_, _>>()?;
-        Ok(Self { calendar, rules })
+        let parse =
+            |rule: &str| WeeklyRule::parse(rule).map_err(|problem| StaffHoursError { rule: rule.to_owned(), problem });
+        Ok(Self { calendar, rules: rules.into_iter().map(parse).collect::<Result<_, _>>()? })
     }
 
     /// Returns `at` if staff is present then, otherwise the beginning of the next presence.
@@ -72,9 +92,8 @@ impl StaffHours {
 }
 
 impl WeeklyRule {
-    fn parse(text: &str) -> Result<Self, Message> {
-        let unreadable = || Message::new("rule-staff-hours-rule").with("rule", text);
-        let (days, hours) = text.split_once(char::is_whitespace).ok_or_else(unreadable)?;
+    fn parse(text: &str) -> Result<Self, StaffHoursProblem> {
+        let (days, hours) = text.split_once(char::is_whitespace).ok_or(StaffHoursProblem::Shape)?;
         let hours: String = hours.split_whitespace().collect();
         let ranges = hours.split(',').map(MinuteRange::parse).collect::<Result<_, _>>()?;
         Ok(Self { is_on: parse_days(days)?, ranges })
@@ -82,8 +101,8 @@ impl WeeklyRule {
 }
 
 impl MinuteRange {
-    fn parse(text: &str) -> Result<Self, Message> {
-        let unreadable = || Message::new("rule-staff-hours-time").with("text", text);
+    fn parse(text: &str) -> Result<Self, StaffHoursProblem> {
+        let unreadable = || StaffHoursProblem::Time(text.to_owned());
         let (begin, end) = text.split_once('-').ok_or_else(unreadable)?;
         let (begin, mut end) = (parse_minute(begin).ok_or_else(unreadable)?, parse_minute(end).ok_or_else(unreadable)?);
         if begin >= DAY_MINUTES || begin == end {
@@ -97,13 +116,13 @@ impl MinuteRange {
 }
 
 /// Parses `mo-fr`, `mo,we,fr` or `daily`. A range may pass Sunday: `sa-mo`.
-fn parse_days(text: &str) -> Result<[bool; 7], Message> {
+fn parse_days(text: &str) -> Result<[bool; 7], StaffHoursProblem> {
     let lower = text.to_lowercase();
     if lower == "daily" {
         return Ok([true; 7]);
     }
     let find = |name: &str| {
-        let unknown = || Message::new("rule-staff-hours-day").with("day", name).with("known", DAYS.join(", "));
+        let unknown = || StaffHoursProblem::UnknownDay(name.to_owned());
         DAYS.iter().position(|day| *day == name).ok_or_else(unknown)
     };
     let mut is_on = [false; 7];
@@ -227,20 +246,21 @@ mod tests {
 
     #[test]
     fn an_error_names_the_part_that_cannot_be_read() {
-        for (text, error) in [
-            ("", "rule-staff-hours-empty"),
-            (" ; ", "rule-staff-hours-empty"),
-            ("mo-fr", r#"rule-staff-hours-rule rule="mo-fr""#),
-            ("mo-xx 06:00-22:00", r#"rule-staff-hours-day day="xx" known="mo, tu, we, th, fr, sa, su""#),
-            ("mo 06:00-25:00", r#"rule-staff-hours-time text="06:00-25:00""#),
-            ("mo 06:00-06:00", r#"rule-staff-hours-time text="06:00-06:00""#),
-            ("mo 24:00-06:00", r#"rule-staff-hours-time text="24:00-06:00""#),
-            ("mo 6-22", r#"rule-staff-hours-time text="6-22""#),
-            ("mo 06:60-22:00", r#"rule-staff-hours-time text="06:60-22:00""#),
-            ("mo +6:00-22:00", r#"rule-staff-hours-time text="+6:00-22:00""#),
+        let time = |text: &str| StaffHoursProblem::Time(text.to_owned());
+        for (text, rule, problem) in [
+            ("", "", StaffHoursProblem::Empty),
+            (" ; ", " ; ", StaffHoursProblem::Empty),
+            ("daily 00:00-24:00; mo-fr", "mo-fr", StaffHoursProblem::Shape),
+            ("mo-xx 06:00-22:00", "mo-xx 06:00-22:00", StaffHoursProblem::UnknownDay("xx".to_owned())),
+            ("mo 06:00-25:00", "mo 06:00-25:00", time("06:00-25:00")),
+            ("mo 06:00-06:00", "mo 06:00-06:00", time("06:00-06:00")),
+            ("mo 24:00-06:00", "mo 24:00-06:00", time("24:00-06:00")),
+            ("mo 06:00-12:00, 6-22", "mo 06:00-12:00, 6-22", time("6-22")),
+            ("mo 06:60-22:00", "mo 06:60-22:00", time("06:60-22:00")),
+            ("mo +6:00-22:00", "mo +6:00-22:00", time("+6:00-22:00")),
         ] {
-            let parsed = StaffHours::parse(text, Calendar::UTC);
-            assert_eq!(parsed.expect_err(text).to_string(), error, "{text:?}");
+            let expected = StaffHoursError { rule: rule.to_owned(), problem };
+            assert_eq!(StaffHours::parse(text, Calendar::UTC), Err(expected), "{text:?}");
         }
     }
 }

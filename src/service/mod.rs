@@ -94,7 +94,7 @@ use self::{
 use crate::{
     clock,
     config::Settings,
-    domain::message::TextOf,
+    domain::{farm_staff::FarmStaff, message::TextOf},
     fleet::Fleet,
     oidc::Oidc,
     outbound::Outbound,
@@ -129,6 +129,7 @@ pub struct SharedServices {
     vault: Arc<Vault>,
     admin_token: Option<Arc<str>>,
     settings: Settings,
+    staff: FarmStaff,
     /// Returns the English text of a message, for the bodies of webhooks.
     text_of: TextOf,
     oidc: Option<Oidc>,
@@ -173,6 +174,8 @@ pub struct ServiceParts {
     pub vault: Vault,
     pub admin_token: Option<String>,
     pub settings: Settings,
+    /// When plates get cleared.
+    pub staff: FarmStaff,
     /// Returns the English text of a message, for the bodies of webhooks.
     pub text_of: TextOf,
     pub oidc: Option<Oidc>,
@@ -205,6 +208,7 @@ impl Services {
             vault: Arc::new(parts.vault),
             admin_token: parts.admin_token.map(Arc::from),
             settings: parts.settings,
+            staff: parts.staff,
             text_of: parts.text_of,
             oidc: parts.oidc,
             uploads: Arc::new(uploads),

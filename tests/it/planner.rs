@@ -2,6 +2,7 @@
 
 mod full_stack;
 mod real_octoprint;
+mod staff_hours;
 
 use std::{collections::HashSet, time::Duration};
 

@@ -8,7 +8,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{PlannerTask, follow::ActiveCopy};
+use super::{PlannerTask, follow::ActiveCopy, staff::PlanStaff};
 use crate::{
     clock,
     domain::{
@@ -57,6 +57,7 @@ impl PlannerTask {
         let transferring = self.services.transferring_printers();
         let now = Instant::now();
         self.pauses.retain(|id, _| ids.contains(id));
+        let mut staff = PlanStaff::new(&self.services.staff);
         let observe = |printer: &Printer| {
             let live = self.services.fleet.view().get(printer.id);
             let paused_for = self.pauses.get(&printer.id).and_then(|pause| pause.until.checked_duration_since(now));
@@ -72,6 +73,7 @@ impl PlannerTask {
                     paused_until,
                 ),
                 active_order: active.get(&printer.id).map(|active| active.copy.order_id),
+                staff: staff.position_of(&printer.details.tags),
                 ..plan_printer(printer)
             }
         };
@@ -80,7 +82,7 @@ impl PlannerTask {
             printers: printers.iter().map(observe).collect(),
             orders: open.iter().map(|one| plan_order(one, &files)).collect(),
             files: files.files,
-            staff: Vec::new(),
+            staff: staff.hours,
         };
         Ok(Gathered {
             input,

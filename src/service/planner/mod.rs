@@ -8,6 +8,7 @@ mod follow;
 mod input;
 mod outlook;
 mod prefetch;
+mod staff;
 mod switch;
 
 use std::{
