@@ -2,15 +2,18 @@
 //! order is completed in the end.
 //!
 //! `PRINTYARD_TEST_PRODUCTION=10 cargo test --test it planner::full_stack` runs the large size: 200 printers, 1,000 orders
-//! and 4,000 copies.
+//! and 4,000 copies. One printer of a hundred, at least one, fails every print at once.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use printyard::simulator::{Farm, MachineAction, SimulatedPrinter};
 use reqwest::{Method, StatusCode, multipart};
 use serde_json::{Value, json};
 
-use super::{check_sums, real_octoprint::do_tasks};
+use super::{check_sums, real_octoprint::do_tasks_except};
 use crate::{
     orders::text,
     support::{
@@ -34,15 +37,21 @@ const QUANTITY: u64 = 4;
 struct Accidents {
     rng: SeededRng,
     failed: usize,
+    /// Printers on which every print fails at once.
+    broken: HashSet<String>,
 }
 
 impl Accidents {
+    fn is_broken(&self, printer: &Value) -> bool {
+        printer["id"].as_str().is_some_and(|id| self.broken.contains(id))
+    }
+
     async fn happen(&mut self, server: &ServerProcess, printers: &HashMap<String, SimulatedPrinter>) {
         let list = server.get("/printers?limit=500").await;
         for item in list["items"].as_array().into_iter().flatten() {
             let Some(printer) = item["id"].as_str().and_then(|id| printers.get(id)) else { continue };
             match item["status"]["state"].as_str() {
-                Some("printing") if self.rng.below(60) == 0 => {
+                Some("printing") if self.is_broken(item) || self.rng.below(60) == 0 => {
                     self.failed += 1;
                     printer.perform(MachineAction::FirmwareError("Thermal runaway".to_owned()));
                 }
@@ -96,7 +105,6 @@ async fn every_order_of_a_farm_with_failures_and_kills_is_completed() {
     let (printers, orders) = (PRINTERS * size, if size == 1 { ORDERS } else { 100 * size });
     let deadline = Duration::from_secs(120 * size);
     let mut rng = SeededRng::new(seed);
-    let mut accidents = Accidents { rng: SeededRng::new(seed.wrapping_add(1)), failed: 0 };
     let farm = start_farm(usize::try_from(printers).expect("small")).await;
     let dir = tempfile::tempdir().expect("a folder");
     let mut server = ServerProcess::start(dir.path()).await;
@@ -104,12 +112,14 @@ async fn every_order_of_a_farm_with_failures_and_kills_is_completed() {
     until_online(&server, by_id.len(), deadline).await;
     order_copies(&server, orders).await;
     let ids: Vec<&String> = by_id.keys().collect();
+    let broken = ids.iter().take(ids.len().div_ceil(100)).map(|id| (*id).clone()).collect();
+    let mut accidents = Accidents { rng: SeededRng::new(seed.wrapping_add(1)), failed: 0, broken };
     server.post("/plates/clear", &json!({"printer_ids": ids})).await.expect("an answer");
     for _ in 0..if size == 1 { KILLS } else { LARGE_KILLS } {
         let moment = Duration::from_millis(1_000 + rng.below(3_000));
         let work = async {
             loop {
-                do_tasks(&server).await;
+                do_tasks_except(&server, &accidents.broken).await;
                 accidents.happen(&server, &by_id).await;
             }
         };
@@ -118,7 +128,7 @@ async fn every_order_of_a_farm_with_failures_and_kills_is_completed() {
         server = ServerProcess::start(dir.path()).await;
     }
     until("every order is completed", deadline, async || {
-        do_tasks(&server).await;
+        do_tasks_except(&server, &accidents.broken).await;
         accidents.happen(&server, &by_id).await;
         let mut open = Vec::new();
         for state in ["queued", "running", "on_hold"] {
@@ -134,5 +144,9 @@ async fn every_order_of_a_farm_with_failures_and_kills_is_completed() {
     let expected = usize::try_from((orders * QUANTITY).min(500)).expect("small");
     assert!(finished >= expected, "seed {seed}: {finished} of {expected} copies");
     assert!(accidents.failed > 0, "seed {seed}: no print failed");
+    for id in &accidents.broken {
+        let printer = server.get(&format!("/printers/{id}")).await;
+        assert_eq!(printer["status"]["attention"]["reason"], "failed_twice", "seed {seed}: {printer}");
+    }
     println!("{} prints failed", accidents.failed);
 }
