@@ -13,6 +13,7 @@ mod no_script;
 mod notice;
 mod pictures;
 mod printers;
+mod production;
 mod real_octoprint;
 mod tokens;
 mod wall;
