@@ -288,7 +288,7 @@ function showLost(lost) {
 }
 
 setInterval(() => {
-  if (!document.body.dataset.stream || document.hidden) return;
+  if (!(document.body.dataset.stream || document.body.dataset.liveFrom) || document.hidden) return;
   const lost = Date.now() - heard > SILENCE_MS;
   if (lost === document.body.classList.contains("stale") && !lost) return;
   showLost(lost);
@@ -528,7 +528,7 @@ document.querySelectorAll(".bar .acts .act").forEach((button, at) => { button.da
 /** Disables the commands while the page is not live: what they would act on is not known. */
 function allowCommands() {
   const isLost = document.body.classList.contains("stale");
-  for (const button of document.querySelectorAll(".act, .farm .act-now button, .all-plates button")) button.disabled = isLost;
+  for (const button of document.querySelectorAll(".act, .farm .act-now button, .all-plates button, main form[action^='/queue'] button, .nudge button")) button.disabled = isLost;
   const count = byId("count");
   if (!count) return;
   count.classList.toggle("not-live", isLost);

@@ -1,6 +1,7 @@
 //! Orders: a quantity of a part, or of the parts that files make.
 
 mod check;
+mod priority;
 mod quantities;
 mod request;
 
@@ -11,6 +12,7 @@ use uuid::Uuid;
 
 use super::{command::string_enum, part::Judgement, requirements::Requirements};
 pub use check::{check_adjustment, check_reason};
+pub use priority::{MAX_PRIORITY, priority_between};
 pub use quantities::{OrderSums, Quantities};
 pub use request::{DEFAULT_PRIORITY, OrderPatch, OrderRequest};
 

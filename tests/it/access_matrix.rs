@@ -108,6 +108,7 @@ pub const ROUTE_ROLES: &[(&str, &str, &str)] = &[
     ("GET", "/queue", "viewer"),
     ("GET", "/queue/new", "operator"),
     ("POST", "/queue/new", "operator"),
+    ("POST", "/queue/priority", "operator"),
     ("POST", "/queue/switch", "operator"),
     ("POST", "/queue/copies/{id}", "operator"),
     ("GET", "/queue/{id}", "viewer"),

@@ -12,6 +12,7 @@ mod notice;
 mod orders;
 mod printer;
 mod production;
+mod queue;
 mod statistics;
 mod switch;
 mod tags;

@@ -11,6 +11,7 @@ mod large_farm;
 mod maintenance;
 mod no_script;
 mod notice;
+mod orders;
 mod pictures;
 mod printers;
 mod production;

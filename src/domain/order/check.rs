@@ -3,7 +3,7 @@
 use chrono::Datelike;
 use serde_json::Value;
 
-use super::{Adjustment, OrderDetails, OrderRequest};
+use super::{Adjustment, OrderDetails, OrderRequest, priority::MAX_PRIORITY};
 use crate::domain::{
     message::Message,
     part::{MAX_TITLE, check_files, check_number, check_range, check_requirements},
@@ -12,7 +12,6 @@ use crate::domain::{
 
 /// Largest quantity of an order.
 pub const MAX_QUANTITY: u32 = 1_000_000;
-const MAX_PRIORITY: u32 = 100;
 const MAX_ATTEMPTS: u32 = 100;
 /// Maximum number of keys of the metadata.
 const MAX_METADATA_KEYS: usize = 50;

@@ -18,7 +18,7 @@ use super::{
     Dashboard, assets,
     farm::{FarmFilter, dots::Dots, status_group::StatusGroup, tile::Tile, tile_cache::PrinterEntry},
     filters,
-    page::{Failure, Visitor, render_html},
+    page::{Failure, PageFrame, Visitor, render_html},
     time::TimeElement,
 };
 use crate::{
@@ -76,6 +76,7 @@ pub(super) struct Wall {
 #[derive(Template)]
 #[template(path = "wall/show.html")]
 struct WallPage {
+    frame: PageFrame,
     wall: Wall,
     version: String,
     stream: String,
@@ -162,6 +163,7 @@ pub(super) async fn show(
 ) -> Result<Response, Failure> {
     let (_, entries) = dashboard.tile_cache.list_visible(&who).await?;
     let page = render_html(&WallPage {
+        frame: PageFrame::new(&who, ""),
         wall: Wall::from_entries(&entries, &filter),
         version: program_version(),
         stream: filter.wall_href("/wall/stream"),

@@ -42,7 +42,7 @@ async fn a_farm_without_orders_and_opted_in_printers_has_the_switch_on_the_queue
     site.api(Method::POST, "/orders", json!({"part": "BRKT-7", "quantity": 12})).await;
     let shown = async || if site.get_page("/").await.contains(STOP_BUTTON) { Ok(()) } else { Err("no button") };
     wait::until("the farm page has the switch", DEADLINE, shown).await;
-    for path in SOME_PAGES {
+    for path in SOME_PAGES.into_iter().chain(["/wall"]) {
         assert_contains(&site.get_as(&site.cookie, path).await, &[STOP_BUTTON, "action=\"/queue/switch\""]);
     }
 }

@@ -122,7 +122,7 @@ pub(super) fn list_numbers(values: &[f64]) -> String {
 }
 
 /// Returns a number with at most this many decimals, without zeros at its end.
-pub(super) fn format_number(value: f64, decimals: usize) -> String {
+pub(in crate::http::dashboard) fn format_number(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }

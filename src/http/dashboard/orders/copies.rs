@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::text::copy_state_label;
+use super::{
+    text::copy_state_label,
+    why::{WhyText, find_beaten_labels},
+};
 use crate::{
     domain::{
         copy::{Copy, CopyFilter, CopyState, Quality},
@@ -45,10 +48,12 @@ pub(super) struct CopyRow {
     pub can_be_lost: bool,
     pub good: u32,
     pub scrap: u32,
+    pub why: Option<WhyText>,
 }
 
 impl CopyRow {
-    fn new(copy: Copy, printers: &HashMap<Uuid, Printer>) -> Self {
+    fn new(copy: Copy, printers: &HashMap<Uuid, Printer>, labels: &HashMap<Uuid, String>) -> Self {
+        let why = WhyText::new(&copy, labels);
         let (state, state_class) = copy_state_label(copy.state);
         let printer = printers.get(&copy.printer_id);
         let is_finished = copy.state == CopyState::Finished;
@@ -77,6 +82,7 @@ impl CopyRow {
             can_be_lost: is_finished || copy.state.is_active(),
             good: if is_judged { copy.good } else { copy.parts },
             scrap: copy.scrap,
+            why,
         }
     }
 }
@@ -102,7 +108,8 @@ pub(super) async fn list_copies(
     ids.dedup();
     let printers = dashboard.services.registered_printers(&ids).await?;
     let printers: HashMap<Uuid, Printer> = printers.into_iter().map(|printer| (printer.id, printer)).collect();
-    let mut rows: Vec<CopyRow> = copies.into_iter().map(|copy| CopyRow::new(copy, &printers)).collect();
+    let labels = find_beaten_labels(dashboard, who, &copies).await?;
+    let mut rows: Vec<CopyRow> = copies.into_iter().map(|copy| CopyRow::new(copy, &printers, &labels)).collect();
     rows.sort_by_key(|row| !row.waits_for_judgement);
     Ok((rows, has_more))
 }

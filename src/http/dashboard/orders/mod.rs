@@ -6,11 +6,13 @@ pub(super) mod errors;
 mod fields;
 pub(super) mod list;
 pub(super) mod new;
+pub(super) mod rank;
 pub(super) mod show;
 mod summary;
 pub(super) mod switch;
 mod text;
 pub(super) mod todo;
+mod why;
 
 /// Returns the path of an order's page.
 pub(super) fn order_path(id: uuid::Uuid) -> String {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use uuid::Uuid;
+
 use super::{
     order_path,
     text::{ReasonText, order_state_class, order_state_label},
@@ -22,6 +24,7 @@ use crate::{
 
 /// An order in one row.
 pub(super) struct OrderSummary {
+    pub id: Uuid,
     pub href: String,
     pub label: String,
     /// Part or reference, where the label has something else.
@@ -49,6 +52,7 @@ impl OrderSummary {
         let references: Vec<&str> = references.into_iter().flatten().filter(|text| *text != label).collect();
         let is_open = order.ended_as.is_none();
         Self {
+            id: order.id,
             href: order_path(order.id),
             reference: references.join(" · "),
             label,

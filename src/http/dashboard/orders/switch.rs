@@ -8,7 +8,7 @@ use axum::{
 
 use super::{
     errors::FormErrors,
-    list::{QueueParams, render_queue},
+    list::{QueueNotes, QueueParams, render_queue},
 };
 use crate::{
     domain::access::Role,
@@ -44,6 +44,7 @@ pub(in crate::http::dashboard) async fn change(
         return Ok(Redirect::to(local_path(form.text("back")).unwrap_or("/queue")).into_response());
     };
     let switch = SentSwitch { reason: reason.unwrap_or_default(), errors: FormErrors::from_error(error)? };
-    let page = render_queue(&dashboard, &who, QueueParams::default(), switch).await?;
+    let notes = QueueNotes { switch, ..QueueNotes::default() };
+    let page = render_queue(&dashboard, &who, QueueParams::default(), notes).await?;
     Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
 }

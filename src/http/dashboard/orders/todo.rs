@@ -22,6 +22,8 @@ use crate::{
 
 /// A line of the page.
 struct TaskRow {
+    /// The id of its element. It stays the same while the task exists.
+    id: String,
     kind: TaskKind,
     label: &'static str,
     icon: &'static str,
@@ -43,7 +45,9 @@ impl TaskRow {
         };
         let attention = task.attention.map(|reason| t(attention_id(reason)));
         let material = task.detail.map(|detail| t_with("task-material", &[("material", &detail)]));
+        let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
         Self {
+            id: format!("task-{icon}-{}-{}", id(task.printer_id), id(task.copy_id.or(task.order_id))),
             kind: task.kind,
             label: t(label),
             icon,
