@@ -1,14 +1,19 @@
 # Aufträge: die Warteschlange, ein Auftrag, und warum Aufträge warten.
 field-due_at = Fälligkeit
+field-estimated_print_time_s = Druckzeit (s)
 field-file_id = Datei der Bibliothek
 field-files = Datei der Bibliothek
 field-good = Gut
 field-models = Druckermodelle
+field-number = Teilenummer
 field-part = Teilenummer
 field-parts_per_plate = Teile pro Platte
 field-priority = Priorität
 field-quantity = Menge
+field-revision = Revision
 field-scrap = Ausschuss
+field-tags_all = Geforderte Tags
+field-tags_any = Einer dieser Tags
 field-title = Titel
 order-adjust = Zählung korrigieren
 order-adjust-hint = Fügen Sie von Hand gezählte Teile hinzu, oder ziehen Sie Teile mit einer negativen Zahl ab.
@@ -214,19 +219,31 @@ order-why-mean-used = { $time } (Mittelwert, weil die Datei keine Zeit nennt)
 order-why-next = Nächstbeste Aufträge
 order-why-no-slack = keine
 order-why-not-others = Warum die anderen nicht können
+part-add-file = Datei hinzufügen
 part-api = Teile über die API anlegen und ändern
+part-change = { $number } ändern
+part-changed-meantime = Das Teil wurde inzwischen geändert, deshalb wurde nichts gespeichert. Ihre Eingaben stehen noch hier.
+part-create = Teil anlegen
+part-edit = Ändern
 part-file-missing = Nicht mehr in der Bibliothek
+part-file-n = Datei { $n }
 part-files = { $n ->
     [one] { $n } Datei
    *[other] { $n } Dateien
 }
+part-files-hint = Ein Drucker bekommt die erste Datei für sein Modell. Eine Zeile ohne Datei entfällt.
 part-intro = Ein Teil ist eine Artikelnummer mit einer Datei für jedes Druckermodell.
+part-new = Neues Teil
 part-no-match = Keine passenden Teile.
 part-none-yet = Noch keine Teile.
 part-number-or-title = Nummer oder Titel
-part-revision = Revision
-part-tags-all = Geforderte Tags
-part-tags-any = Einer dieser Tags
+part-printers = Nur diese Drucker, ein Name pro Zeile
+part-remove = Teil entfernen
+part-remove-confirm = Dieses Teil entfernen
+part-remove-effect = Aufträge behalten die Dateien, mit denen sie angelegt wurden. Das lässt sich nicht rückgängig machen.
+part-remove-unconfirmed = Setzen Sie das Häkchen, um { $number } zu entfernen.
+part-requirements = Anforderungen
+part-show-stored = Gespeichertes Teil anzeigen
 part-title = Teile
 part-updated = Geändert
 rule-local-time = muss ein Datum mit Uhrzeit sein, etwa 2026-12-03T16:00

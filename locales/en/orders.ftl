@@ -1,14 +1,19 @@
 # Orders: the queue, one order, and why orders wait.
 field-due_at = Due date
+field-estimated_print_time_s = Print time (s)
 field-file_id = File of the library
 field-files = File of the library
 field-good = Good
 field-models = Printer models
+field-number = Part number
 field-part = Part number
 field-parts_per_plate = Parts per plate
 field-priority = Priority
 field-quantity = Quantity
+field-revision = Revision
 field-scrap = Scrap
+field-tags_all = Required tags
+field-tags_any = One of these tags
 field-title = Title
 order-adjust = Correct the count
 order-adjust-hint = Add parts that you counted by hand, or take parts off with a negative number.
@@ -214,19 +219,31 @@ order-why-mean-used = { $time } (the mean, because the file does not state it)
 order-why-next = Next best orders
 order-why-no-slack = none
 order-why-not-others = Why the others cannot
+part-add-file = Add file
 part-api = Create and change parts with the API
+part-change = Change { $number }
+part-changed-meantime = The part was changed in the meantime, so nothing was saved. What you typed is still here.
+part-create = Create part
+part-edit = Change
 part-file-missing = No longer in the library
+part-file-n = File { $n }
 part-files = { $n ->
     [one] { $n } file
    *[other] { $n } files
 }
+part-files-hint = A printer gets the first file for its model. A row without a file is left out.
 part-intro = A part is an item number with a file for each printer model.
+part-new = New part
 part-no-match = No matching parts.
 part-none-yet = No parts yet.
 part-number-or-title = Number or title
-part-revision = Revision
-part-tags-all = Required tags
-part-tags-any = One of these tags
+part-printers = Only these printers, one name per line
+part-remove = Remove part
+part-remove-confirm = Remove this part
+part-remove-effect = Orders keep the files that they were made with. This cannot be undone.
+part-remove-unconfirmed = Tick the box to remove { $number }.
+part-requirements = Requirements
+part-show-stored = Show the stored part
 part-title = Parts
 part-updated = Updated
 rule-local-time = must be a date with a time, such as 2026-12-03T16:00

@@ -181,7 +181,7 @@ pub fn list_page_paths(
         // The tests that upload a file visit its page.
         "/files/{id}" => Vec::new(),
         // `tests/it/dashboard/orders.rs` visits these, with markup in each text.
-        "/queue/{id}" | "/parts/{number}" => Vec::new(),
+        "/queue/{id}" | "/parts/{number}" | "/parts/{number}/edit" => Vec::new(),
         // A download, a picture, and a fragment of a page.
         "/files/{id}/content" | "/files/contents/{sha256}/thumbnail" | "/files/{id}/places" => Vec::new(),
         // Redirects to another page.

@@ -10,6 +10,7 @@ mod library;
 mod maintenance;
 mod notice;
 mod orders;
+mod parts;
 mod printer;
 mod production;
 mod queue;

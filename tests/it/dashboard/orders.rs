@@ -249,7 +249,8 @@ async fn texts_of_parts_and_orders_are_escaped_and_a_number_may_contain_a_slash(
     let href = list.split("class=\"lead\"><a href=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a link");
     assert_eq!(href, "/parts/BR%2F7%20%C3%BC");
     let order_path = format!("/queue/{}", order["id"].as_str().expect("an id"));
-    for path in [href, "/parts", "/queue", "/queue/new", order_path.as_str()] {
+    let edit_path = format!("{href}/edit");
+    for path in [href, "/parts", &edit_path, "/queue", "/queue/new", order_path.as_str()] {
         let page = site.get_page(path).await;
         assert!(page.contains("&#60;img src=x") && !page.contains("<img src=x"), "{path}: {page}");
     }

@@ -39,6 +39,8 @@ const PAGES: &[(&str, &str)] = &[
     ("order", "/queue/{order}"),
     ("order-new", "/queue/new"),
     ("part", "/parts/{part}"),
+    ("part-edit", "/parts/{part}/edit"),
+    ("part-new", "/parts/new"),
     ("parts", "/parts"),
     ("printer", "/printers/{printer}"),
     ("printer-files", "/printers/{printer}/files"),

@@ -29,12 +29,21 @@ impl FormErrors {
         }
     }
 
+    /// As [`Self::from_error`], for a form with several files: their inputs are named `files-0-models`.
+    pub fn from_error_by_row(error: Error) -> Result<Self, Failure> {
+        let Error::Invalid(ValidationErrors(errors)) = error else { return Self::from_error(error) };
+        let errors = errors.iter().map(|error| (row_field_name(&error.pointer), rule_text(error)));
+        Ok(Self(errors.collect()))
+    }
+
+    /// Returns an error that belongs to no field.
+    pub fn from_text(text: &str) -> Self {
+        Self(vec![(String::new(), text.to_owned())])
+    }
+
     /// Returns the errors of broken rules.
     pub fn from_rules(errors: &[FieldError]) -> Self {
-        let errors = errors.iter().map(|error| {
-            let field = field_name(&error.pointer).to_owned();
-            (field.clone(), broken_rule(&FieldError { pointer: format!("/{field}"), ..error.clone() }))
-        });
+        let errors = errors.iter().map(|error| (field_name(&error.pointer).to_owned(), rule_text(error)));
         Self(errors.collect())
     }
 
@@ -50,11 +59,26 @@ impl FormErrors {
     }
 }
 
+/// Returns a sentence about a broken rule, which begins with the label of the field.
+fn rule_text(error: &FieldError) -> String {
+    broken_rule(&FieldError { pointer: format!("/{}", field_name(&error.pointer)), ..error.clone() })
+}
+
+/// Returns the name of the input for a pointer, with the row of a file.
+fn row_field_name(pointer: &str) -> String {
+    let names: Vec<&str> = pointer.trim_start_matches('/').split('/').collect();
+    match names.as_slice() {
+        ["files", row, name, ..] => format!("files-{row}-{name}"),
+        ["requirements", name, ..] | [name, ..] => (*name).to_owned(),
+        [] => String::new(),
+    }
+}
+
 /// Returns the name of the input for a pointer. The inputs of an order's only file have the names of its fields.
 fn field_name(pointer: &str) -> &str {
     let names: Vec<&str> = pointer.trim_start_matches('/').split('/').collect();
     match names.as_slice() {
-        ["files", _, name, ..] | [name, ..] => name,
+        ["files", _, name, ..] | ["requirements", name, ..] | [name, ..] => name,
         [] => "",
     }
 }

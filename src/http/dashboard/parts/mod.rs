@@ -1,5 +1,8 @@
 //! The pages of parts: item numbers of an ERP, with the files that make them.
 
+pub(super) mod edit;
+mod fields;
+
 use askama::Template;
 use axum::{
     extract::{Path, Query, State},
@@ -76,15 +79,26 @@ struct PartPage {
     frame: PageFrame,
     number: String,
     title: String,
+    version: i64,
+    edit_href: String,
+    remove_href: String,
     facts: Vec<(&'static str, String)>,
     files: Vec<PartFile>,
     order_href: String,
     updated_at: TimeElement,
 }
 
-/// Returns the path of a part's page.
+/// Returns the path of a part's page. A number that is a path of its own (`/parts/new`) is encoded.
 pub(super) fn part_path(number: &str) -> String {
+    if number == "new" {
+        return "/parts/%6Eew".to_owned();
+    }
     format!("/parts/{}", utf8_percent_encode(number, NON_ALPHANUMERIC))
+}
+
+/// Returns the path of the form that changes a part.
+fn edit_path(number: &str) -> String {
+    format!("{}/edit", part_path(number))
 }
 
 pub(super) async fn list(
@@ -138,6 +152,9 @@ pub(super) async fn show(
         facts: part_facts(&part),
         files,
         updated_at: TimeElement::date_and_time(part.updated_at),
+        version: part.version,
+        edit_href: edit_path(&part.number),
+        remove_href: format!("{}/remove", part_path(&part.number)),
         title: part.details.title,
         number: part.number,
     })
@@ -156,13 +173,13 @@ fn part_facts(part: &Part) -> Vec<(&'static str, String)> {
     let Requirements { material, color, nozzle_mm, tags_all, tags_any, printer_ids } = &part.details.requirements;
     let printers = if printer_ids.is_empty() { String::new() } else { printer_ids.len().to_string() };
     let facts = [
-        (t("part-revision"), part.details.revision.clone()),
+        (t("field-revision"), part.details.revision.clone()),
         (t("order-judgement"), judgement_label(part.details.judgement).to_owned()),
         (t("field-material"), material.clone().unwrap_or_default()),
         (t("field-color"), color.clone().unwrap_or_default()),
         (t("field-nozzle_mm"), nozzle_mm.map(|mm| mm.to_string()).unwrap_or_default()),
-        (t("part-tags-all"), tags_all.join(", ")),
-        (t("part-tags-any"), tags_any.join(", ")),
+        (t("field-tags_all"), tags_all.join(", ")),
+        (t("field-tags_any"), tags_any.join(", ")),
         (t("field-printer_ids"), printers),
     ];
     facts.into_iter().filter(|(_, value)| !value.is_empty()).collect()
