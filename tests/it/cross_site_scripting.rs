@@ -42,6 +42,7 @@ const SHOWN_PLACES: &[&str] = &[
     "PATCH /api/v1/users/{id} /name",
     "PATCH /api/v1/users/{id} /tags/*",
     "PATCH /api/v1/webhooks/{id} /description",
+    "POST /api/v1/plan/stop /reason",
     "POST /api/v1/printers /name",
     "POST /api/v1/printers /tags/*",
     "POST /api/v1/users /name",

@@ -10,15 +10,15 @@ use crate::support::wait;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Finds the submit buttons of a page, one of each kind: forms in many rows differ only by their ids. Leaves out logout
-/// and removal, which would end the session or the subject of the test. Leaves out requests that do not show their
-/// response.
+/// and removal, which would end the session or the subject of the test, and the switch of production, which has another
+/// button afterwards (`tests/it/dashboard/production.rs` sends it). Leaves out requests that do not show their response.
 const BUTTON_KINDS_SCRIPT: &str = r#"
 const kinds = new Map();
 for (const button of document.querySelectorAll("button")) {
   const form = button.form;
   if (!form || button.disabled || button.type !== "submit" || button.matches("[data-quiet]")) continue;
   const action = new URL(button.getAttribute("formaction") ?? form.getAttribute("action"), location).pathname.replace(/[0-9a-f-]{36}/g, "{id}");
-  if (action === "/logout" || action.endsWith("/remove")) continue;
+  if (["/logout", "/queue/switch"].includes(action) || action.endsWith("/remove")) continue;
   const kind = [form.method, action, button.name, /xss/.test(button.value) ? "" : button.value].join(" ");
   if (!kinds.has(kind)) kinds.set(kind, button);
 }
