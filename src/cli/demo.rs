@@ -1,11 +1,13 @@
 //! `printyard demo`: runs the server with a simulated farm. Its data is deleted when it ends.
 //!
 //! The farm looks as if it had run for a week. Its printers are in the middle of prints or in trouble (`plan.rs`,
-//! `parts.rs`, `thumbnail.rs`), with a history that leads there (`history.rs`, `store.rs`). `farm.rs` causes faults.
+//! `parts.rs`, `thumbnail.rs`), with a history that leads there (`history.rs`, `store.rs`), and orders
+//! (`orders.rs`). `farm.rs` causes faults.
 
 mod farm;
 mod folder;
 mod history;
+mod orders;
 mod parts;
 mod plan;
 mod store;
@@ -33,6 +35,7 @@ use printyard::{
 };
 use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
 use self::{
     farm::SimulatedFarm, folder::DemoFolder, history::HistoryBuilder, parts::PartFile, plan::PlannedPrinter,
@@ -162,8 +165,9 @@ impl LivingFarm {
         store.store_printers(farm.printers(), &vault).await?;
         store.store(&history).await?;
         let server = start_server(config, claimed, &farm, true).await?;
-        fill_library(&server.services, &files).await?;
+        let stored = fill_library(&server.services, &files).await?;
         store_contents(&db, &printers, &files, now).await?;
+        orders::store_orders(&server.services, &stored, now).await?;
         Ok((server, farm))
     }
 }
@@ -183,15 +187,16 @@ async fn start_server(
     Server::start_demo(config, claimed, Arc::new(farm)).await
 }
 
-/// Adds the files to the library.
-async fn fill_library(services: &Services, files: &[PartFile]) -> anyhow::Result<()> {
+/// Adds the files to the library. Returns their ids in the same order.
+async fn fill_library(services: &Services, files: &[PartFile]) -> anyhow::Result<Vec<Uuid>> {
     let anna = Principal { name: "Anna".to_owned(), ..Principal::server_admin(ActorKind::User) };
+    let mut stored = Vec::new();
     for file in files {
         let mut incoming = services.receive_file(services.admit_upload(&anna)?, &file.name, None).await?;
         services.push_to_file(&mut incoming, Bytes::copy_from_slice(file.gcode.as_bytes())).await?;
-        services.store_file(&anna, incoming.finish().await?, "", &file.name).await?;
+        stored.push(services.store_file(&anna, incoming.finish().await?, "", &file.name).await?.file.id);
     }
-    Ok(())
+    Ok(stored)
 }
 
 /// Stores that the printers have the files of the library.

@@ -13,7 +13,10 @@ use printyard::{
 use rand::{RngExt as _, rngs::StdRng, seq::SliceRandom as _};
 use uuid::Uuid;
 
-use super::parts::{PRINTER_TYPES, PartFile, PrinterType};
+use super::{
+    orders::is_opted_in,
+    parts::{PRINTER_TYPES, PartFile, PrinterType},
+};
 
 /// Text of the firmware error.
 pub const FIRMWARE_ERROR: &str = "Thermal Runaway, system stopped! Heater_ID: bed - Printer halted. kill() called!";
@@ -153,7 +156,9 @@ pub fn plan_printers(count: usize, files: &[PartFile], rng: &mut StdRng, now: Da
             }
             other => other,
         };
-        let details = describe_printer(index, "");
+        let mut details = describe_printer(index, "");
+        details.production.auto = is_opted_in(situation);
+        details.production.auto_since = details.production.auto.then_some(registered_at);
         let id = id_at(registered_at, rng);
         let printer =
             Printer { id, details, attention: None, version: 1, created_at: registered_at, updated_at: registered_at };
