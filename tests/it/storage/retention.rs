@@ -10,14 +10,26 @@ use printyard::{
         calendar::Calendar,
         clock_check::{STEADY_FOR, StoredClock},
         command::Command,
+        copy::CopyState,
+        event::EventType,
+        order::{Adjustment, Order, OrderEnd, OrderFilter},
         print::{JobMark, PrintActor, PrintFact, PrintResult},
     },
-    storage::{Db, audit, batches, events, print_days, print_facts, prints, retention, tokens},
+    storage::{
+        Db, audit, batches,
+        copies::{self, CopyChange, CopyDecision},
+        events,
+        orders::{self, OrderChange},
+        print_days, print_facts, prints, retention, tokens,
+    },
 };
+use serde_json::Map;
+use uuid::Uuid;
 
 use super::{
     databases::on_each_database,
-    fixtures::{create_batch, insert_printer, occupy_plate, sample_batch, sample_entry, sample_printer},
+    fixtures::{at, create_batch, insert_printer, occupy_plate, sample_batch, sample_entry, sample_printer},
+    orders::samples::{assign_copy, decide, insert_order, sample_order},
 };
 
 /// How long rows are kept in these tests.
@@ -166,6 +178,74 @@ async fn counted_prints_are_removed_by_position_unless_they_are_on_a_plate() {
             let is_there = prints::get(&db, *id).await.expect("read").is_some();
             assert_eq!(is_there, ![0, 3].contains(&n), "print {n}");
         }
+    })
+    .await;
+}
+
+/// Stores a print that ended, and the end of the copy that it is the print of.
+async fn finish_print(db: &Db, printer_id: Uuid, copy: Option<Uuid>) -> Uuid {
+    let (id, by, mark_after) = (new_id(), PrintActor::printer(), JobMark::default());
+    let facts = [
+        (printer_id, PrintFact::Began { id, file: None, at: at(6), by }),
+        (printer_id, PrintFact::Ended { id, at: at(9), result: PrintResult::Done, reason: None, by, mark_after }),
+    ];
+    print_facts::store_facts(db, new_id(), &facts, &[]).await.expect("recorded");
+    if let Some(copy) = copy {
+        let changed = copies::change(db, copy, at(9), |copy, order| {
+            let mut copy = copy.advance(&order.order, CopyState::Finished, at(9)).expect("a step");
+            copy.print_id = Some(id);
+            Ok::<_, ()>(Some(CopyDecision { event: copy.state.event(), copy, data: Map::new(), entry: None }))
+        });
+        assert!(matches!(changed.await.expect("no error"), CopyChange::Changed { .. }));
+    }
+    id
+}
+
+#[tokio::test]
+async fn prints_that_copies_name_are_kept_as_long_as_their_orders() {
+    on_each_database(async |db| {
+        let (completed, open) = (sample_order(1), sample_order(2));
+        let mut prints_of_copies = Vec::new();
+        for order in [&completed, &open] {
+            insert_order(&db, order).await;
+            let copy = assign_copy(&db, order.id, new_id()).await.expect("assigned");
+            prints_of_copies.push(finish_print(&db, copy.printer_id, Some(copy.id)).await);
+        }
+        let other = finish_print(&db, new_id(), None).await;
+        print_days::count_ended_prints(&db, Calendar::UTC).await.expect("counted");
+        let now = at(0) + days(500);
+        let remove_prints = async || prints::delete_older_than(&db, now - KEPT, now).await.expect("removed");
+        let is_kept = async |print: Uuid| prints::get(&db, print).await.expect("read").is_some();
+        assert_eq!(remove_prints().await, 1);
+        assert!(!is_kept(other).await && is_kept(prints_of_copies[0]).await);
+        assert_eq!(orders::delete_older_than(&db, now - days(400), now).await.expect("removed"), 1);
+        assert_eq!(orders::get(&db, completed.id).await.expect("read"), None);
+        assert_eq!(remove_prints().await, 1);
+        assert!(!is_kept(prints_of_copies[0]).await && is_kept(prints_of_copies[1]).await, "one order is open");
+        assert_eq!(orders::get(&db, open.id).await.expect("read").expect("an order").sums.good, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn more_orders_than_one_statement_deletes_are_removed_with_everything_of_theirs() {
+    on_each_database(async |db| {
+        let all: Vec<Order> = (0..120).map(|_| sample_order(1)).collect();
+        let new: Vec<_> = all.iter().map(|order| (order.clone(), vec![7], sample_entry())).collect();
+        orders::insert(&db, &new).await.expect("stored");
+        for order in &all[1..] {
+            let ended = orders::change(&db, order.id, at(10), |before| {
+                let mut decision = decide(before, EventType::OrderCancelled);
+                (decision.order.ended_as, decision.order.completed_at) = (Some(OrderEnd::Cancelled), Some(at(10)));
+                decision.adjustment = Some(Adjustment { good: 0, scrap: 1, reason: "counted".into() });
+                Ok::<_, ()>(Some(decision))
+            });
+            assert!(matches!(ended.await.expect("no error"), OrderChange::Changed(_)));
+        }
+        let now = at(0) + days(500);
+        assert_eq!(orders::delete_older_than(&db, now - days(400), now).await.expect("removed"), 119);
+        let left = orders::list_page(&db, &OrderFilter::default(), None, 10).await.expect("read");
+        assert_eq!(left.iter().map(|one| one.order.id).collect::<Vec<_>>(), [all[0].id], "the first one is open");
     })
     .await;
 }
