@@ -17,6 +17,7 @@ mod queue;
 mod statistics;
 mod switch;
 mod tags;
+mod todo;
 mod tokens;
 
 use std::time::Duration;
