@@ -26,6 +26,8 @@ use uuid::Uuid;
 const PRINTERS: usize = 5_000;
 const ORDERS: usize = 10_000;
 const RUNS: usize = 21;
+/// Printers whose plates wait, of which the next copies are planned.
+const WAITING_PRINTERS: usize = 500;
 const MAX_FROM_NOTHING_MS: f64 = 60.0;
 const MAX_AFTER_CHANGE_MS: f64 = 15.0;
 const MODELS: [&str; 4] = ["Original Prusa MK4", "Original Prusa XL", "Bambu Lab X1 Carbon", "Ender-3 V2"];
@@ -62,6 +64,15 @@ fn main() {
         black_box(planner.plan(&input, now));
     });
     println!("after an order finished     {finished:6.1} ms (target: at most {MAX_AFTER_CHANGE_MS})");
+    for printer in &mut input.printers {
+        (printer.plate, printer.activity) = (PlanPlate::Occupied, Activity::Idle { since: now });
+    }
+    let waiting: Vec<Uuid> = input.printers.iter().take(WAITING_PRINTERS).map(|printer| printer.id).collect();
+    let planned = planner.plan(&input, now);
+    let next = measure(|| {
+        black_box(planner.next(&input, &planned, &waiting, now));
+    });
+    println!("what {WAITING_PRINTERS} printers take next  {next:6.1} ms");
     assert!(idle.max(finished) <= MAX_AFTER_CHANGE_MS, "after a change");
 }
 

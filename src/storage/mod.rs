@@ -41,6 +41,7 @@ pub mod prints;
 pub mod retention;
 pub mod sealed;
 pub mod sessions;
+pub mod table_stamps;
 pub mod tokens;
 pub mod users;
 pub mod webhooks;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{
     Db, Error, bulk,
     error::{RowRef, unreadable},
+    orders::active_states,
     reading, retention,
 };
 use crate::domain::{
@@ -142,6 +143,17 @@ pub async fn get(db: &Db, id: Uuid) -> Result<Option<Print>, Error> {
     let row: Option<PrintRow> =
         reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
     row.map(PrintRow::into_print).transpose()
+}
+
+/// Returns the ids of the prints of active copies that have ended.
+pub async fn list_ended_of_active_copies(db: &Db) -> Result<Vec<Uuid>, Error> {
+    let sql = format!(
+        "select id from prints where ended_at is not null
+             and id in (select print_id from copies where state in ({}) and print_id is not null)",
+        active_states()
+    );
+    let rows: Vec<(Uuid,)> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
 /// Returns a page of prints, newest first, older than `after`.

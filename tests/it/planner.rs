@@ -1,6 +1,7 @@
 //! The planner in the server: it starts copies of orders on printers that were opted in and whose plates people cleared.
 
 mod full_stack;
+mod kept;
 mod real_octoprint;
 mod staff_hours;
 

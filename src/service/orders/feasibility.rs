@@ -23,7 +23,7 @@ impl Services {
 
     /// Returns how many of these printers can make an order, whether they are free or not, and why the others cannot.
     pub(super) async fn feasibility_among(&self, order: &Order, printers: &[Printer]) -> Result<Feasibility, Error> {
-        let files = self.plan_files(std::iter::once(order)).await?;
+        let files = self.plan_files(order).await?;
         let counted = CountedOrder { order: order.clone(), sums: OrderSums::default() };
         let open = OpenOrder { counted, failed: Vec::new(), printers: Vec::new() };
         let wanted = plan_order(&open, &files);

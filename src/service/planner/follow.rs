@@ -1,6 +1,6 @@
 //! Follows the active copies: their start commands, then their prints.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -32,6 +32,28 @@ impl PlannerTask {
     /// Stores what happened to the active copies. Returns those that are still active.
     pub(super) async fn follow_copies(&mut self, switch: &PlanSwitch) -> Result<HashMap<Uuid, ActiveCopy>, Error> {
         let copies = storage::copies::list_active(&self.services.db).await?;
+        let ended = storage::prints::list_ended_of_active_copies(&self.services.db).await?;
+        let ended: HashSet<Uuid> = ended.into_iter().collect();
+        let ids: HashSet<Uuid> = copies.iter().map(|copy| copy.id).collect();
+        self.kept.retain(|id| ids.contains(id));
+        let is_printing = |copy: &Copy| {
+            copy.state == CopyState::Printing && copy.print_id.is_some_and(|print| !ended.contains(&print))
+        };
+        let (printing, others): (Vec<Copy>, Vec<Copy>) = copies.into_iter().partition(is_printing);
+        let mut active = self.follow_changing(others, switch).await?;
+        for copy in printing {
+            self.cancel_unwanted(&copy).await?;
+            active.insert(copy.printer_id, ActiveCopy { copy, command: None });
+        }
+        Ok(active)
+    }
+
+    /// Stores what happened to copies whose print has not begun, or has ended. Returns those that are still active.
+    async fn follow_changing(
+        &mut self,
+        copies: Vec<Copy>,
+        switch: &PlanSwitch,
+    ) -> Result<HashMap<Uuid, ActiveCopy>, Error> {
         let ids: Vec<Uuid> = copies.iter().map(|copy| copy.command_id).collect();
         let commands = storage::commands::get_many(&self.services.db, &ids).await?;
         let mut commands: HashMap<Uuid, CommandRow> = commands.into_iter().map(|row| (row.id, row)).collect();
@@ -39,7 +61,6 @@ impl PlannerTask {
         let printers = storage::printers::get_many(&self.services.db, &printer_ids).await?;
         let printers: HashMap<Uuid, Printer> = printers.into_iter().map(|printer| (printer.id, printer)).collect();
         let mut active = HashMap::new();
-        self.kept.retain(|id| copies.iter().any(|copy| copy.id == *id));
         for copy in copies {
             let command = commands.remove(&copy.command_id);
             let may_start = !switch.is_stopped

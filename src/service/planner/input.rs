@@ -28,13 +28,6 @@ use crate::{
     storage,
 };
 
-/// Everything that a plan is made of, and what its result refers to.
-pub(super) struct Gathered {
-    pub input: PlanInput,
-    pub orders: HashMap<Uuid, Order>,
-    pub printers: HashMap<Uuid, Printer>,
-}
-
 /// The files of a plan, by content.
 #[derive(Default)]
 pub(in crate::service) struct PlanFiles {
@@ -42,21 +35,40 @@ pub(in crate::service) struct PlanFiles {
     pub files: Vec<PlanFile>,
 }
 
+impl PlanFiles {
+    /// Returns the files that orders name. `known` has what is known of each content. A print time of an order counts more
+    /// than that of the file.
+    fn new<'a>(orders: impl Iterator<Item = &'a Order>, known: &HashMap<String, PlanFile>) -> Self {
+        let mut files = Self::default();
+        for wanted in orders.flat_map(|order| &order.files) {
+            if files.positions.contains_key(&wanted.sha256) {
+                continue;
+            }
+            let mut file = known.get(&wanted.sha256).cloned().unwrap_or_default();
+            file.print_time_s = wanted.estimated_print_time_s.or(file.print_time_s);
+            files.positions.insert(wanted.sha256.clone(), files.files.len());
+            files.files.push(file);
+        }
+        files
+    }
+}
+
 impl PlannerTask {
+    /// Reads what a plan is made of.
     pub(super) async fn gather(
         &mut self,
         switch: &PlanSwitch,
-        active: HashMap<Uuid, ActiveCopy>,
-    ) -> Result<Gathered, Error> {
-        let db = &self.services.db;
-        let printers = storage::printers::list_printers(db).await?;
-        let ids: Vec<Uuid> = printers.iter().map(|printer| printer.id).collect();
-        let plates: HashMap<Uuid, Plate> = storage::plates::get_many(db, &ids).await?.into_iter().collect();
-        let open = storage::orders::list_open(db).await?;
-        let files = self.services.plan_files(open.iter().map(|one| &one.counted.order)).await?;
+        active: &HashMap<Uuid, ActiveCopy>,
+    ) -> Result<PlanInput, Error> {
+        self.farm.refresh(&self.services).await?;
+        let printers = self.farm.printers();
+        let ids: Vec<Uuid> = printers.keys().copied().collect();
+        let plates: HashMap<Uuid, Plate> =
+            storage::plates::get_many(&self.services.db, &ids).await?.into_iter().collect();
+        let files = PlanFiles::new(self.farm.open_orders().map(|one| &one.counted.order), self.farm.files());
         let transferring = self.services.transferring_printers();
         let now = Instant::now();
-        self.pauses.retain(|id, _| ids.contains(id));
+        self.pauses.retain(|id, _| printers.contains_key(id));
         let mut staff = PlanStaff::new(&self.services.staff);
         let observe = |printer: &Printer| {
             let live = self.services.fleet.view().get(printer.id);
@@ -77,47 +89,37 @@ impl PlannerTask {
                 ..plan_printer(printer)
             }
         };
-        let input = PlanInput {
+        Ok(PlanInput {
             is_stopped: switch.is_stopped,
-            printers: printers.iter().map(observe).collect(),
-            orders: open.iter().map(|one| plan_order(one, &files)).collect(),
+            printers: printers.values().map(observe).collect(),
+            orders: self.farm.open_orders().map(|one| plan_order(one, &files)).collect(),
             files: files.files,
             staff: staff.hours,
-        };
-        Ok(Gathered {
-            input,
-            orders: open.into_iter().map(|one| (one.counted.order.id, one.counted.order)).collect(),
-            printers: printers.into_iter().map(|printer| (printer.id, printer)).collect(),
         })
     }
 }
 
 impl Services {
-    /// Reads the facts of the contents that orders name.
-    pub(in crate::service) async fn plan_files<'a>(
-        &self,
-        orders: impl Iterator<Item = &'a Order>,
-    ) -> Result<PlanFiles, Error> {
-        let mut by_content = HashMap::new();
-        for file in orders.flat_map(|order| &order.files) {
-            by_content.entry(file.sha256.clone()).or_insert(file.estimated_print_time_s);
-        }
-        let contents: Vec<String> = by_content.keys().cloned().collect();
-        let stored = storage::files::list_by_content(&self.db, &contents).await?;
-        let facts: HashMap<String, _> = stored.iter().map(|file| (file.content.sha256.clone(), file.facts())).collect();
-        let known: HashSet<String> = storage::files::known_contents(&self.db, &contents).await?.into_iter().collect();
-        let mut files = PlanFiles::default();
-        for (sha256, print_time_s) in by_content {
-            let is_available = known.contains(&sha256);
-            let mut file = match facts.get(&sha256) {
+    /// Reads the files of one order.
+    pub(in crate::service) async fn plan_files(&self, order: &Order) -> Result<PlanFiles, Error> {
+        let contents: Vec<String> = order.files.iter().map(|file| file.sha256.clone()).collect();
+        Ok(PlanFiles::new(std::iter::once(order), &self.read_plan_files(&contents).await?))
+    }
+
+    /// Reads what is known of contents.
+    pub(super) async fn read_plan_files(&self, contents: &[String]) -> Result<HashMap<String, PlanFile>, Error> {
+        let stored = storage::files::list_by_content(&self.db, contents).await?;
+        let facts: HashMap<&str, _> = stored.iter().map(|file| (file.content.sha256.as_str(), file.facts())).collect();
+        let known: HashSet<String> = storage::files::known_contents(&self.db, contents).await?.into_iter().collect();
+        let file = |sha256: &String| {
+            let is_available = known.contains(sha256);
+            let file = match facts.get(sha256.as_str()) {
                 Some(facts) => PlanFile::from_facts(facts, is_available),
                 None => PlanFile { is_available, ..PlanFile::default() },
             };
-            file.print_time_s = print_time_s.or(file.print_time_s);
-            files.positions.insert(sha256, files.files.len());
-            files.files.push(file);
-        }
-        Ok(files)
+            (sha256.clone(), file)
+        };
+        Ok(contents.iter().map(file).collect())
     }
 }
 

@@ -1,11 +1,12 @@
 //! Production by itself: follows the copies that run, plans the farm, and assigns copies.
 //!
 //! One task does this, as a reconciler. It runs when the feed has new events, when it is woken, and every 2 s. A run
-//! reads everything that it needs from the database and the fleet, so a run that is cut off or repeated does no harm. A
-//! copy and its start command are one transaction, and a printer has at most one active copy.
+//! compares what it kept with the database (`kept.rs`), and reads the fleet, so a run that is cut off or repeated does no
+//! harm. A copy and its start command are one transaction, and a printer has at most one active copy.
 
 mod follow;
 mod input;
+mod kept;
 mod outlook;
 mod prefetch;
 mod staff;
@@ -24,8 +25,8 @@ use uuid::Uuid;
 
 pub use self::outlook::Outlook;
 
-use self::input::Gathered;
 pub(super) use self::input::{plan_order, plan_printer};
+use self::kept::KeptFarm;
 use super::{
     Services,
     background::{PeriodicTask, RunResult},
@@ -41,6 +42,8 @@ use crate::{
 const PERIOD: Duration = Duration::from_secs(2);
 /// Changes that come together share a run.
 const GATHER_TIME: Duration = Duration::from_millis(50);
+/// Changes are gathered at least this many times as long as the last run took, so that runs take at most a fifth of a core.
+const REST_FACTOR: u32 = 4;
 /// Pause of a printer after a start that was not made. It doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
@@ -55,6 +58,19 @@ pub struct PlanView {
     pub next: Vec<NextCopy>,
     /// What the plan was made of.
     pub input: PlanInput,
+    pub times: RunTimes,
+}
+
+/// How long the parts of a run took.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RunTimes {
+    /// Following the active copies.
+    pub following: Duration,
+    /// Reading what the plan is made of.
+    pub reading: Duration,
+    pub planning: Duration,
+    /// Storing the assignments, and sending the next files ahead.
+    pub assigning: Duration,
 }
 
 /// What the planner shares with requests. Cheap to clone.
@@ -119,23 +135,32 @@ struct PlannerTask {
     pauses: HashMap<Uuid, Pause>,
     /// Printing copies of which this process has checked that their orders keep them.
     kept: HashSet<Uuid>,
+    farm: KeptFarm,
+    last_run: Duration,
 }
 
 impl PeriodicTask for PlannerTask {
     async fn run(&mut self) -> RunResult {
         self.feed.mark_unchanged();
+        let begin = Instant::now();
+        let (mut times, mut part) = (RunTimes::default(), begin);
         let switch = self.services.plan_switch().await?;
         let active = self.follow_copies(&switch).await?;
-        let gathered = self.gather(&switch, active).await?;
+        times.following = restart(&mut part);
+        let input = self.gather(&switch, &active).await?;
+        times.reading = restart(&mut part);
         let now = clock::now();
-        let plan = self.planner.plan(&gathered.input, now);
+        let plan = self.planner.plan(&input, now);
+        times.planning = restart(&mut part);
         for assignment in &plan.assignments {
-            self.assign(&gathered, assignment).await?;
+            self.assign(assignment).await?;
         }
-        let next = self.find_next(&gathered, &plan, now);
-        self.prefetch(&gathered, &next).await?;
-        self.show_outlooks(&gathered, &plan, &next);
-        self.services.planner.publish(PlanView { made_at: now, switch, plan, next, input: gathered.input });
+        let next = self.find_next(&input, &plan, now);
+        self.prefetch(&input, &next).await?;
+        self.show_outlooks(&input, &plan, &next);
+        times.assigning = restart(&mut part);
+        self.services.planner.publish(PlanView { made_at: now, switch, plan, next, input, times });
+        self.last_run = begin.elapsed();
         Ok(None)
     }
 
@@ -144,14 +169,20 @@ impl PeriodicTask for PlannerTask {
             () = self.services.planner.0.wake.notified() => {}
             changed = self.feed.changed() => if changed.is_err() { std::future::pending::<()>().await },
         }
-        tokio::time::sleep(GATHER_TIME).await;
+        tokio::time::sleep(GATHER_TIME.max(self.last_run.saturating_mul(REST_FACTOR))).await;
     }
 }
 
+/// Returns the time since `begin`, and sets it to now.
+fn restart(begin: &mut Instant) -> Duration {
+    let now = Instant::now();
+    now - std::mem::replace(begin, now)
+}
+
 impl PlannerTask {
-    async fn assign(&mut self, gathered: &Gathered, assignment: &Assignment) -> Result<(), Error> {
+    async fn assign(&self, assignment: &Assignment) -> Result<(), Error> {
         let (Some(order), Some(printer)) =
-            (gathered.orders.get(&assignment.order), gathered.printers.get(&assignment.printer))
+            (self.farm.order(assignment.order), self.farm.printers().get(&assignment.printer))
         else {
             return Ok(());
         };
@@ -207,6 +238,8 @@ impl Services {
             feed: self.feed_notifier.subscribe(),
             pauses: HashMap::new(),
             kept: HashSet::new(),
+            farm: KeptFarm::default(),
+            last_run: Duration::ZERO,
         };
         self.background.add("planner", PERIOD, task);
     }

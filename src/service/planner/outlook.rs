@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{PlannerTask, input::Gathered};
+use super::{PlannerTask, kept::KeptFarm};
 use crate::domain::{
-    planner::{Activity, NextCopy, Plan, PlanPlate, PlanPrinter, PlanReason},
+    planner::{Activity, NextCopy, Plan, PlanInput, PlanPlate, PlanPrinter, PlanReason},
     production::ServiceState,
 };
 
@@ -34,8 +34,7 @@ pub enum Outlook {
 
 impl PlannerTask {
     /// Returns what printers take next: those that print or whose plates wait.
-    pub(super) fn find_next(&mut self, gathered: &Gathered, plan: &Plan, now: DateTime<Utc>) -> Vec<NextCopy> {
-        let input = &gathered.input;
+    pub(super) fn find_next(&mut self, input: &PlanInput, plan: &Plan, now: DateTime<Utc>) -> Vec<NextCopy> {
         if input.is_stopped {
             return Vec::new();
         }
@@ -47,8 +46,8 @@ impl PlannerTask {
     }
 
     /// Makes pages show the printers whose outlook has changed.
-    pub(super) fn show_outlooks(&mut self, gathered: &Gathered, plan: &Plan, next: &[NextCopy]) {
-        let outlooks = find_outlooks(gathered, plan, next);
+    pub(super) fn show_outlooks(&self, input: &PlanInput, plan: &Plan, next: &[NextCopy]) {
+        let outlooks = find_outlooks(input, &self.farm, plan, next);
         let before = self.services.planner.replace_outlooks(outlooks.clone());
         let ids = outlooks.keys().chain(before.keys()).filter(|id| outlooks.get(*id) != before.get(*id));
         self.services.fleet.view().touch(ids.copied().collect::<std::collections::HashSet<_>>());
@@ -70,16 +69,16 @@ fn has_next(printer: &PlanPrinter) -> bool {
         && will_be_ready
 }
 
-fn find_outlooks(gathered: &Gathered, plan: &Plan, next: &[NextCopy]) -> HashMap<Uuid, Outlook> {
+fn find_outlooks(input: &PlanInput, farm: &KeptFarm, plan: &Plan, next: &[NextCopy]) -> HashMap<Uuid, Outlook> {
     let mut outlooks = HashMap::new();
-    for printer in gathered.input.printers.iter().filter(|printer| printer.is_auto && printer.is_enabled) {
+    for printer in input.printers.iter().filter(|printer| printer.is_auto && printer.is_enabled) {
         if let Some(reason) = plan.idle_reasons(printer.id).first().filter(|reason| is_wait(reason.code)) {
             outlooks.insert(printer.id, Outlook::Waits { code: reason.code, orders: reason.orders });
         }
     }
     for copy in next {
         let Some(takes) = &copy.takes else { continue };
-        let Some(order) = gathered.orders.get(&takes.order) else { continue };
+        let Some(order) = farm.order(takes.order) else { continue };
         let is_unchecked =
             matches!(outlooks.get(&copy.printer), Some(Outlook::Waits { code: PlanReason::PlateNeverCleared, .. }));
         // The plate comes first: it needs a person.

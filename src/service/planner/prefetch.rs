@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::{PlannerTask, input::Gathered};
+use super::PlannerTask;
 use crate::{
     clock,
     domain::{
         file::name_on_printer,
         order::OrderFile,
-        planner::{Activity, NextCopy, PlanPrinter},
+        planner::{Activity, NextCopy, PlanInput, PlanPrinter},
         printer_content::{PrinterContent, PrinterContentState},
     },
     service::error::Error,
@@ -19,13 +19,13 @@ use crate::{
 
 impl PlannerTask {
     /// Begins the transfers of the files that printers take when their plates are clear.
-    pub(super) async fn prefetch(&self, gathered: &Gathered, next: &[NextCopy]) -> Result<(), Error> {
+    pub(super) async fn prefetch(&self, input: &PlanInput, next: &[NextCopy]) -> Result<(), Error> {
         let is_idle = |printer: &&PlanPrinter| matches!(printer.activity, Activity::Idle { .. });
-        let idle: HashSet<Uuid> = gathered.input.printers.iter().filter(is_idle).map(|printer| printer.id).collect();
+        let idle: HashSet<Uuid> = input.printers.iter().filter(is_idle).map(|printer| printer.id).collect();
         let mut wanted: Vec<(Uuid, &OrderFile)> = Vec::new();
         for copy in next.iter().filter(|copy| idle.contains(&copy.printer)) {
             let Some(takes) = &copy.takes else { continue };
-            let order = gathered.orders.get(&takes.order);
+            let order = self.farm.order(takes.order);
             wanted.extend(order.and_then(|order| order.files.get(takes.file)).map(|file| (copy.printer, file)));
         }
         self.send_missing(&wanted).await

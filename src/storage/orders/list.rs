@@ -140,21 +140,37 @@ struct FailedRow {
     finished_at: Option<DateTime<Utc>>,
 }
 
-/// Returns the orders that still need parts, oldest first, with what a planner needs. All statements read the same
-/// state. Orders on hold are included.
-pub async fn list_open(db: &Db) -> Result<Vec<OpenOrder>, Error> {
-    let orders_sql = counted_sql("where o.ended_as is null", "order by p.id");
+/// The version of a row, and the time of its last change. Another stamp means that the row changed.
+pub type RowStamp = (i64, DateTime<Utc>);
+
+/// Returns the stamps of all open orders. A stamp changes with the order, and with the sums of its copies.
+pub async fn list_open_stamps(db: &Db) -> Result<Vec<(Uuid, RowStamp)>, Error> {
+    let sql = "select id, version, updated_at from orders where ended_as is null";
+    let rows: Vec<(Uuid, i64, DateTime<Utc>)> = reading!(db, |pool| sqlx::query_as(sql).fetch_all(pool).await)?;
+    Ok(rows.into_iter().map(|(id, version, updated_at)| (id, (version, updated_at))).collect())
+}
+
+/// Returns those of these orders that still need parts, oldest first, with what a planner needs. All statements read the
+/// same state. Orders on hold are included.
+pub async fn list_open(db: &Db, ids: &[Uuid]) -> Result<Vec<OpenOrder>, Error> {
+    let among = db.uuids_subquery(1);
+    let orders_sql = counted_sql(&format!("where o.ended_as is null and o.id in {among}"), "order by p.id");
     let failed_sql = format!(
         "select c.id, c.order_id, c.printer_id, c.attempt, c.finished_at
-         from orders o join copies c on c.order_id = o.id where o.ended_as is null and {} order by c.id",
+         from orders o join copies c on c.order_id = o.id
+         where o.ended_as is null and o.id in {among} and {} order by c.id",
         unreplaced_condition()
     );
-    let active_sql =
-        format!("select order_id, printer_id from copies where state in ({}) order by id", active_states());
+    let active_sql = format!(
+        "select order_id, printer_id from copies where state in ({}) and order_id in {among} order by id",
+        active_states()
+    );
+    let ids = bulk::uuid_list(ids.iter().copied());
     let (orders, failed, active) = snapshot!(db, |tx| {
-        let orders: Vec<CountedRow> = sqlx::query_as(AssertSqlSafe(orders_sql)).fetch_all(&mut *tx).await?;
-        let failed: Vec<FailedRow> = sqlx::query_as(AssertSqlSafe(failed_sql)).fetch_all(&mut *tx).await?;
-        let active: Vec<(Uuid, Uuid)> = sqlx::query_as(AssertSqlSafe(active_sql)).fetch_all(&mut *tx).await?;
+        let orders: Vec<CountedRow> = sqlx::query_as(AssertSqlSafe(orders_sql)).bind(&ids).fetch_all(&mut *tx).await?;
+        let failed: Vec<FailedRow> = sqlx::query_as(AssertSqlSafe(failed_sql)).bind(&ids).fetch_all(&mut *tx).await?;
+        let active: Vec<(Uuid, Uuid)> =
+            sqlx::query_as(AssertSqlSafe(active_sql)).bind(&ids).fetch_all(&mut *tx).await?;
         (orders, failed, active)
     });
     let mut printers: HashMap<Uuid, Vec<Uuid>> = HashMap::new();

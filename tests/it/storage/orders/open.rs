@@ -7,10 +7,13 @@ use printyard::{
         event::EventType,
         order::{FailedCopy, HoldReason, Order, OrderEnd, OrderFilter, OrderState},
     },
-    storage::orders,
+    storage::{
+        copies::{self, AssignmentResult},
+        orders,
+    },
 };
 
-use super::samples::{assign_copy, decide, insert_order, sample_order, set_state};
+use super::samples::{assign_copy, decide, insert_order, sample_assignment, sample_order, set_state};
 use crate::storage::{databases::on_each_database, fixtures::at};
 
 #[tokio::test]
@@ -36,7 +39,8 @@ async fn open_orders_have_what_a_planner_needs() {
         assign_copy(&db, order.id, good).await.expect("assigned");
         let beside = assign_copy(&db, order.id, bad).await.expect("assigned");
         set_state(&db, beside.id, CopyState::Failed, at(11)).await;
-        let open = orders::list_open(&db).await.expect("read");
+        let all = [order.id, filled.id, held.id, new_id()];
+        let open = orders::list_open(&db, &all).await.expect("read");
         let ids: Vec<_> = open.iter().map(|one| one.counted.order.id).collect();
         assert_eq!(ids, [order.id, held.id], "the filled order needs no more parts");
         assert_eq!(open[0].counted.quantities().queued, 2);
@@ -45,6 +49,54 @@ async fn open_orders_have_what_a_planner_needs() {
         assert_eq!(open[0].printers, [good]);
         assert_eq!((open[1].failed.len(), open[1].printers.len()), (0, 0));
         assert_eq!(Some(&open[0].counted), orders::get(&db, order.id).await.expect("read").as_ref());
+        let open = orders::list_open(&db, &[held.id]).await.expect("read");
+        assert_eq!(open.iter().map(|one| one.counted.order.id).collect::<Vec<_>>(), [held.id]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_stamp_of_an_open_order_moves_with_everything_that_a_planner_reads() {
+    on_each_database(async |db| {
+        let order = sample_order(4);
+        insert_order(&db, &order).await;
+        let mut stamps = Vec::new();
+        let mut read = async || {
+            let all = orders::list_open_stamps(&db).await.expect("read");
+            let stamp = all.into_iter().find(|(id, _)| *id == order.id);
+            assert!(!stamps.contains(&stamp), "{stamp:?} in {stamps:?}");
+            stamps.push(stamp);
+        };
+        read().await;
+        let first = assign_copy(&db, order.id, new_id()).await.expect("assigned");
+        read().await;
+        set_state(&db, first.id, CopyState::Failed, at(20)).await;
+        read().await;
+        let mut assignment = sample_assignment(&order, new_id());
+        assignment.at = at(21);
+        let AssignmentResult::Assigned(second) = copies::assign(&db, &assignment).await.expect("no error") else {
+            panic!("not assigned")
+        };
+        read().await;
+        set_state(&db, second.id, CopyState::Released, at(22)).await;
+        read().await;
+        orders::change(&db, order.id, at(23), |before| {
+            let mut decision = decide(before, EventType::OrderUpdated);
+            decision.order.details.priority = 99;
+            Ok::<_, ()>(Some(decision))
+        })
+        .await
+        .expect("no error");
+        read().await;
+        orders::change(&db, order.id, at(24), |before| {
+            let mut decision = decide(before, EventType::OrderCancelled);
+            (decision.order.ended_as, decision.order.completed_at) = (Some(OrderEnd::Cancelled), Some(at(24)));
+            Ok::<_, ()>(Some(decision))
+        })
+        .await
+        .expect("no error");
+        read().await;
+        assert_eq!(stamps.last(), Some(&None), "an order that ended has none");
     })
     .await;
 }
