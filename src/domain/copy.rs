@@ -92,8 +92,12 @@ impl CopyState {
 /// What a print used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CopyResult {
+    /// Filament of all tools. Of a finished print what its file says; of one that failed or was cancelled, what the moves up
+    /// to the last known position extrude. Null: unknown.
     pub filament_mm: Option<f64>,
+    /// Of a print that failed or was cancelled, the same share of the file's weight. Null: unknown.
     pub filament_g: Option<f64>,
+    /// From the start of the print to its end, with pauses.
     pub print_time_s: Option<f64>,
 }
 

@@ -20,6 +20,7 @@ pub mod audit;
 pub mod batches;
 mod bulk;
 pub mod commands;
+pub mod contents;
 pub mod copies;
 pub mod events;
 pub mod fault_injection;

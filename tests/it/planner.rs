@@ -1,5 +1,6 @@
 //! The planner in the server: it starts copies of orders on printers that were opted in and whose plates people cleared.
 
+mod filament;
 mod full_stack;
 mod kept;
 mod real_octoprint;

@@ -79,6 +79,14 @@ impl ExtrusionCurve {
         self.stride_bytes.to_le_bytes().into_iter().chain(entries).collect()
     }
 
+    /// Reads the stored form.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (stride, entries) = bytes.split_first_chunk()?;
+        let (entries, rest) = entries.as_chunks();
+        let mm = entries.iter().map(|entry| f32::from_le_bytes(*entry)).collect();
+        rest.is_empty().then(|| Self { stride_bytes: u64::from_le_bytes(*stride), mm })
+    }
+
     /// Returns the filament in mm up to a position in the file, in bytes. Interpolates inside a stride.
     pub fn mm_at(&self, position: u64) -> f64 {
         let stride = self.stride_bytes.max(1);

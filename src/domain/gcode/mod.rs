@@ -4,7 +4,7 @@
 //! the whole file, so a fact counts in any place. Memory is bounded: it does not grow with the file, or with the length
 //! of a line.
 //!
-//! - `facts`: the result.
+//! - `facts`: the result. `filament`: what a print uses, by these facts.
 //! - `scan`: splits chunks into lines and commands. The hot loop.
 //! - `number`, `params`, `motion`, `arc`, `curve`: moves.
 //! - `comment`, `settings`, `text`, `slicer`, `thumbnail`, `objects`, `interpret`: comments.
@@ -13,6 +13,7 @@ mod arc;
 mod comment;
 mod curve;
 mod facts;
+mod filament;
 mod interpret;
 mod motion;
 mod number;
@@ -27,6 +28,7 @@ mod text;
 mod thumbnail;
 
 pub use facts::{Bounds, ExtrusionCurve, GcodeFacts, Slicer, Thumbnail, ThumbnailKind, ToolFacts};
+pub use filament::Filament;
 pub use scan::GcodeParser;
 pub use thumbnail::{MAX_THUMBNAIL_BYTES, MAX_THUMBNAILS};
 

@@ -36,6 +36,7 @@ impl PlannerTask {
         let ended: HashSet<Uuid> = ended.into_iter().collect();
         let ids: HashSet<Uuid> = copies.iter().map(|copy| copy.id).collect();
         self.kept.retain(|id| ids.contains(id));
+        self.keep_positions(&copies);
         let is_printing = |copy: &Copy| {
             copy.state == CopyState::Printing && copy.print_id.is_some_and(|print| !ended.contains(&print))
         };
@@ -126,6 +127,10 @@ impl PlannerTask {
             return Ok(copy);
         }
         let before = copy.state;
+        let result = match result {
+            Some(result) => Some(self.add_filament(&copy, state, result).await?),
+            None => None,
+        };
         let copy = self.services.advance_copy(copy.id, CopyStep { to: state, print_id, result, reason }).await?;
         if copy.state == before {
             return Ok(copy);

@@ -4,6 +4,7 @@
 //! compares what it kept with the database (`kept.rs`), and reads the fleet, so a run that is cut off or repeated does no
 //! harm. A copy and its start command are one transaction, and a printer has at most one active copy.
 
+mod filament;
 mod follow;
 mod input;
 mod kept;
@@ -135,6 +136,8 @@ struct PlannerTask {
     pauses: HashMap<Uuid, Pause>,
     /// Printing copies of which this process has checked that their orders keep them.
     kept: HashSet<Uuid>,
+    /// The last known positions in the files of printing copies, in bytes.
+    positions: HashMap<Uuid, u64>,
     farm: KeptFarm,
     last_run: Duration,
 }
@@ -238,6 +241,7 @@ impl Services {
             feed: self.feed_notifier.subscribe(),
             pauses: HashMap::new(),
             kept: HashSet::new(),
+            positions: HashMap::new(),
             farm: KeptFarm::default(),
             last_run: Duration::ZERO,
         };
