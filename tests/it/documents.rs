@@ -12,6 +12,7 @@ use crate::support::env_or_skip;
 mod api;
 mod comparison;
 mod erp_guide;
+mod erp_orders;
 mod erpnext;
 mod markdown;
 mod names;

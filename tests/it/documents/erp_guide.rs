@@ -15,8 +15,9 @@ use super::{
     api::{Api, row_values, until_prints, until_ready},
     as_text,
     comparison::{assert_shown_lines, compare_last_answer},
+    erp_orders::order_good_parts,
     find_tools, find_word, items,
-    markdown::Document,
+    markdown::{Block, Document},
     terminal::{Machine, RunningBlock, Terminal},
 };
 use crate::{
@@ -47,11 +48,13 @@ async fn the_guide_for_erp_systems_can_be_followed() {
     let server = first.start(&guide.next_block("sh", "PRINTYARD_WEBHOOK_NETWORKS"), &[]);
     server.until_output("/setup?key=").await;
     until_ready(&machine).await;
-    receive_webhooks(&mut guide, &machine, &second, &third).await;
-    server.interrupt().await;
-
+    let shell = receive_webhooks(&mut guide, &machine, &second, &third).await;
     // `erpnext.rs` runs it.
     guide.next_block("python", "frappe");
+    second.run(&Block { text: "printf %s \"$PRINTYARD_TOKEN\" > token.txt\n".to_owned(), ..shell }, &[]).await;
+    let token = std::fs::read_to_string(machine.folder().join("token.txt")).expect("the token");
+    order_good_parts(&mut guide, &machine, &second, &Api::new(&machine, &token)).await;
+    server.interrupt().await;
     guide.assert_complete();
 }
 
@@ -282,8 +285,13 @@ async fn check_the_feed(guide: &Document, api: &Api) {
     }
 }
 
-/// Section 6.
-async fn receive_webhooks(guide: &mut Document, machine: &Machine, second: &Terminal<'_>, third: &Terminal<'_>) {
+/// Section 6. Returns a block of the second terminal.
+async fn receive_webhooks(
+    guide: &mut Document,
+    machine: &Machine,
+    second: &Terminal<'_>,
+    third: &Terminal<'_>,
+) -> Block {
     let block = guide.next_block("sh", "/api/v1/webhooks");
     second.run(&block, &[]).await;
     let webhook = compare_last_answer(guide, &block, &machine.take_answers());
@@ -319,6 +327,7 @@ async fn receive_webhooks(guide: &mut Document, machine: &Machine, second: &Term
     let last = pauses.pop().expect("a pause");
     guide.assert_states(&format!("Printyard sends the event again after {} and {last}.", pauses.join(", ")));
     guide.assert_states(&format!("then answer 2xx within {} s", schedule.timeout.as_secs()));
+    test
 }
 
 /// Checks that the receiver answers 2xx only after it has stored an event. Marks the stored events as not handled.
