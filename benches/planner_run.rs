@@ -2,6 +2,10 @@
 //! with their files, in SQLite.
 //!
 //! `cargo bench --bench planner_run`
+//!
+//! Measured on two shared cores: 135 ms without a change, and 137 ms after a change of one order (following the copies 42 to
+//! 45 ms, reading 84 ms, planning 8 to 9 ms). When each run read everything, it took 1,057 to 1,502 ms. The process
+//! has 178 MB after its first run, and 220 MB after 22 more.
 
 #[expect(dead_code, reason = "each benchmark uses only some of the shared fixtures")]
 mod support;
@@ -90,24 +94,27 @@ async fn measure() {
     drop(server);
 }
 
-/// Runs the planner after `change`, and prints the medians of its parts.
+/// Waits for runs of the planner, each after `change`, and prints the medians of their parts.
 async fn report(name: &str, services: &Services, change: impl AsyncFn(usize)) {
-    let (mut total, mut times) = (Vec::new(), Vec::new());
+    let mut times = Vec::new();
     for run in 0..RUNS {
+        let last = services.latest_plan().expect("a plan").made_at;
         change(run).await;
-        let began = Instant::now();
-        services.background().run_now("planner").await.expect("a run");
-        total.push(began.elapsed());
+        support::wait_until("the planner has run", || async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            services.latest_plan().is_some_and(|plan| plan.made_at > last)
+        })
+        .await;
         times.push(services.latest_plan().expect("a plan").times);
     }
     let median = |part: fn(&RunTimes) -> Duration| median(times.iter().map(part).collect());
     println!(
-        "{name:18} following {:6.1} ms, reading {:6.1} ms, planning {:6.1} ms, assigning {:6.1} ms; with the wait for it {:6.1} ms",
+        "{name:18} following {:6.1} ms, reading {:6.1} ms, planning {:6.1} ms, assigning {:6.1} ms; in all {:6.1} ms",
         median(|times| times.following),
         median(|times| times.reading),
         median(|times| times.planning),
         median(|times| times.assigning),
-        self::median(total),
+        median(|times| times.following + times.reading + times.planning + times.assigning),
     );
 }
 

@@ -16,7 +16,7 @@ use crate::{
     orders::{OrderServer, text},
     parts::add_file,
     support::{
-        server::{send_request, start_server_with_farm},
+        server::{TestServer, send_request, start_server_with_farm},
         wait::until,
     },
 };
@@ -110,6 +110,17 @@ impl Production {
         .await;
         found
     }
+}
+
+/// Runs the planner until it has made another plan. After a long run it rests.
+async fn run_planner(server: &TestServer) {
+    let made_at = || server.services.latest_plan().map(|plan| plan.made_at);
+    let before = made_at();
+    until("another plan is made", DEADLINE, async || {
+        server.services.background().run_now("planner").await.expect("a run");
+        made_at() != before
+    })
+    .await;
 }
 
 fn check_sums(order: &Value) {

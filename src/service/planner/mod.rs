@@ -45,6 +45,9 @@ const PERIOD: Duration = Duration::from_secs(2);
 const GATHER_TIME: Duration = Duration::from_millis(50);
 /// Changes are gathered at least this many times as long as the last run took, so that runs take at most a fifth of a core.
 const REST_FACTOR: u32 = 4;
+/// After a run this long, runs without a signal rest [`IDLE_REST_FACTOR`] times as long, so that they take at most 5 % of a core.
+const LONG_RUN: Duration = Duration::from_millis(100);
+const IDLE_REST_FACTOR: u32 = 20;
 /// Pause of a printer after a start that was not made. It doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
@@ -139,11 +142,19 @@ struct PlannerTask {
     /// The last known positions in the files of printing copies, in bytes.
     positions: HashMap<Uuid, u64>,
     farm: KeptFarm,
-    last_run: Duration,
+    /// When the last run began, and how long it took. `None`: it failed, or there was none.
+    last_run: Option<(Instant, Duration)>,
+    /// There was a signal since the last run.
+    is_woken: bool,
 }
 
 impl PeriodicTask for PlannerTask {
     async fn run(&mut self) -> RunResult {
+        let is_woken = std::mem::take(&mut self.is_woken);
+        if !is_woken && self.rests() {
+            return Ok(None);
+        }
+        self.last_run = None;
         self.feed.mark_unchanged();
         let begin = Instant::now();
         let (mut times, mut part) = (RunTimes::default(), begin);
@@ -163,7 +174,7 @@ impl PeriodicTask for PlannerTask {
         self.show_outlooks(&input, &plan, &next);
         times.assigning = restart(&mut part);
         self.services.planner.publish(PlanView { made_at: now, switch, plan, next, input, times });
-        self.last_run = begin.elapsed();
+        self.last_run = Some((begin, begin.elapsed()));
         Ok(None)
     }
 
@@ -172,7 +183,9 @@ impl PeriodicTask for PlannerTask {
             () = self.services.planner.0.wake.notified() => {}
             changed = self.feed.changed() => if changed.is_err() { std::future::pending::<()>().await },
         }
-        tokio::time::sleep(GATHER_TIME.max(self.last_run.saturating_mul(REST_FACTOR))).await;
+        self.is_woken = true;
+        let last = self.last_run.map_or(Duration::ZERO, |(_, time)| time);
+        tokio::time::sleep(GATHER_TIME.max(last.saturating_mul(REST_FACTOR))).await;
     }
 }
 
@@ -183,6 +196,12 @@ fn restart(begin: &mut Instant) -> Duration {
 }
 
 impl PlannerTask {
+    /// Returns whether a run without a signal would come too soon after a long one. A later one is made.
+    fn rests(&self) -> bool {
+        self.last_run
+            .is_some_and(|(begin, time)| time > LONG_RUN && begin.elapsed() < time.saturating_mul(IDLE_REST_FACTOR))
+    }
+
     async fn assign(&self, assignment: &Assignment) -> Result<(), Error> {
         let (Some(order), Some(printer)) =
             (self.farm.order(assignment.order), self.farm.printers().get(&assignment.printer))
@@ -243,7 +262,8 @@ impl Services {
             kept: HashSet::new(),
             positions: HashMap::new(),
             farm: KeptFarm::default(),
-            last_run: Duration::ZERO,
+            last_run: None,
+            is_woken: false,
         };
         self.background.add("planner", PERIOD, task);
     }

@@ -3,7 +3,7 @@
 use printyard::simulator::MachineAction;
 use serde_json::{Value, json};
 
-use super::{DEADLINE, Production};
+use super::{DEADLINE, Production, run_planner};
 use crate::{parts::add_file, support::wait::until};
 
 /// Lines of the file. Each extrudes 1 mm in half a second.
@@ -53,7 +53,7 @@ async fn a_finished_copy_used_the_whole_file_and_a_failed_one_a_part_of_it() {
         if position.is_some_and(|position| position > 1_000) { Ok(()) } else { Err(format!("{live:?}")) }
     })
     .await;
-    server.services.background().run_now("planner").await.expect("a run");
+    run_planner(server).await;
     printer.perform(MachineAction::FirmwareError("Thermal runaway".to_owned()));
     let failed = production.until_copy(&order, "failed").await;
     let number =

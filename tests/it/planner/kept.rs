@@ -4,6 +4,7 @@ use printyard::domain::{attention::AttentionReason, planner::PlanInput};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::run_planner;
 use crate::{
     orders::{OrderServer, text},
     parts::{MK4_FILE, add_file, put_part},
@@ -12,7 +13,7 @@ use crate::{
 
 /// Runs the planner. Returns what the plan was made of.
 async fn plan_input(server: &TestServer) -> PlanInput {
-    server.services.background().run_now("planner").await.expect("a run");
+    run_planner(server).await;
     server.services.latest_plan().expect("a plan").input.clone()
 }
 
