@@ -25,10 +25,10 @@
   }
 
   async function refreshProduction() {
-    const old = byId("production");
-    const answer = await fetch(old.dataset.production).catch(() => null);
+    const old = byId("plan");
+    const answer = await fetch(old.dataset.plan).catch(() => null);
     if (!answer?.ok || answer.redirected) return;
-    const fresh = parse(await answer.text()).querySelector("#production");
+    const fresh = parse(await answer.text()).querySelector("#plan");
     if (!fresh) return;
     localise(fresh);
     if (!old.contains(document.activeElement)) old.replaceWith(fresh);

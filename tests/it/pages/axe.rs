@@ -20,9 +20,17 @@ const RUN_AXE: &str = "return axe.run(document, { runOnly: ['wcag2a', 'wcag2aa',
     .then(({ violations }) => violations.map(({ id, help, nodes }) =>
         [id, help, ...nodes.slice(0, 3).map(({ html, failureSummary }) => `${html.slice(0, 200)}\\n      ${failureSummary.slice(0, 300)}`)]))";
 
+/// The script finds parts of a page by their ids, which axe-core does not compare.
+const FIND_REPEATED_IDS: &str = "const ids = [...document.querySelectorAll('[id]')].map((one) => one.id);
+    return ids.filter((id, at) => ids.indexOf(id) !== at)";
+
 /// Returns the violations on the current page, in each theme and at each width.
 async fn find_violations(browser: &Browser, page: &str) -> Vec<String> {
     let mut found = Vec::new();
+    let repeated = browser.evaluate(FIND_REPEATED_IDS).await;
+    if repeated != json!([]) {
+        found.push(format!("{page}: repeated ids {repeated}"));
+    }
     for (width, theme) in [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")] {
         browser.set_screen_size(width, 900).await;
         let features = json!([{"name": "prefers-color-scheme", "value": theme}, {"name": "prefers-reduced-motion", "value": "reduce"}]);

@@ -14,7 +14,7 @@ use crate::support::{
     browser::Browser,
     needs,
     octoprint::{OctoPrintInstance, OctoPrintVersion},
-    server::TestServer,
+    server::{TestServer, start_server_with_farm},
     wait::until,
 };
 
@@ -121,6 +121,22 @@ async fn an_order_of_the_page_is_printed_on_two_printers_and_judged_on_a_phone()
     for printer in &printers {
         assert_eq!(printer.count_log_lines("Print job started"), 1, "{}", printer.url);
     }
+    browser.close().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser, which tests/run provides"]
+async fn the_page_of_a_printer_says_without_a_reload_why_production_waits() {
+    let browser = needs!(Browser::start().await);
+    let (server, _farm, ids) = start_server_with_farm(1).await;
+    server.patch(&format!("/api/v1/printers/{}", ids[0]), json!({"production": {"auto": true}})).await;
+    visit(&browser, &server, "operator", &format!("/printers/{}", ids[0])).await;
+    browser.evaluate("window.loadedOnce = true").await;
+    until_includes(&browser, "#plan", "Production starts once you have marked the plate clear").await;
+    click(&browser, ".tile .act-now button").await;
+    until_includes(&browser, "#plan", "No order waits").await;
+    assert_eq!(browser.evaluate("return window.loadedOnce === true").await, true);
     browser.close().await;
     server.stop().await;
 }
