@@ -30,7 +30,7 @@ outlook-orders-wait = { $n ->
     [one] { $n } Auftrag wartet: { $why }
    *[other] { $n } Aufträge warten: { $why }
 }
-outlook-next = Nächster: { $order }
+outlook-next = Nächster: { $file }
 outlook-on-hold = angehalten
 outlook-attempts-used-up = nach Fehlschlägen angehalten
 outlook-not-before = dürfen noch nicht beginnen

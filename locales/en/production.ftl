@@ -30,7 +30,7 @@ outlook-orders-wait = { $n ->
     [one] { $n } order waits: { $why }
    *[other] { $n } orders wait: { $why }
 }
-outlook-next = Next: { $order }
+outlook-next = Next: { $file }
 outlook-on-hold = on hold
 outlook-attempts-used-up = on hold after failures
 outlook-not-before = may not start yet

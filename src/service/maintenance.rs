@@ -41,6 +41,9 @@ impl Services {
         check_count(&mut invalid, ids);
         invalid.into_result(())?;
         let changed = self.change_production(who, ids, ProductionChange::Service(&production), clock::now()).await?;
+        if changed.is_empty() {
+            return Ok(changed);
+        }
         tracing::info!(
             printers = changed.len(), service = %production.service, by = %who.name,
             note = production.note.as_deref().unwrap_or(""), "service state of printers changed"
@@ -57,6 +60,9 @@ impl Services {
         invalid.into_result(())?;
         let now = clock::now();
         let changed = self.change_production(who, ids, ProductionChange::Auto(auto.then_some(now)), now).await?;
+        if changed.is_empty() {
+            return Ok(changed);
+        }
         tracing::info!(printers = changed.len(), auto, by = %who.name, "opt-in of printers changed");
         self.planner.wake();
         Ok(changed)

@@ -94,10 +94,7 @@ impl Services {
                 tasks.push(Task { attention: Some(attention.reason), ..task });
             }
             let is_printing = view.live.state.is_active();
-            let is_unchecked = matches!(
-                outlooks.get(&view.printer.id),
-                Some(Outlook::Waits { code: PlanReason::PlateNeverCleared, .. })
-            );
+            let is_unchecked = outlooks.get(&view.printer.id).is_some_and(Outlook::needs_plate_check);
             if !is_printing && (view.live.plate.state == PlateState::Occupied || is_unchecked) {
                 let task = Task::at_printer(TaskKind::ClearPlate, view, view.live.plate.since);
                 tasks.push(Task { print_id: view.live.plate.print_id, ..task });

@@ -89,12 +89,21 @@ impl Production {
         .await;
     }
 
-    /// Ends the prints that the server observes, and clears their plates.
-    async fn finish_prints(&self, order: &Value) {
+    /// Ends each print that the server observes, and waits until it observes the end. Then clears the plates. Each print is
+    /// ended once: a second attempt could end the next print before anyone has seen it.
+    async fn finish_prints(&self, order: &Value, ended: &mut HashSet<String>) {
         for copy in self.copies(order).await.iter().filter(|copy| copy["state"] == "printing") {
-            let printer = self.ids.iter().position(|id| copy["printer_id"] == json!(id)).expect("a printer");
-            self.farm.printers()[printer].perform(MachineAction::FinishPrint);
+            if ended.insert(text(&copy["id"]).to_owned()) {
+                let printer = self.ids.iter().position(|id| copy["printer_id"] == json!(id)).expect("a printer");
+                self.farm.printers()[printer].perform(MachineAction::FinishPrint);
+            }
         }
+        until("the ends are observed", DEADLINE, async || {
+            let copies = self.copies(order).await;
+            let is_open = |copy: &&Value| copy["state"] == "printing" && ended.contains(text(&copy["id"]));
+            if copies.iter().any(|copy| is_open(&copy)) { Err(format!("{copies:?}")) } else { Ok(()) }
+        })
+        .await;
         self.clear_plates(&self.ids).await;
     }
 
@@ -294,6 +303,7 @@ async fn a_killed_server_continues_its_orders_and_starts_no_copy_twice() {
     let file = add_file(&production.test.server, "long.gcode", &long_gcode(200_000)).await;
     let files = json!([{"file_id": file, "models": ["MK4"]}]);
     let order = production.test.create_order(json!({"part": null, "files": files, "quantity": 6})).await;
+    let mut ended = HashSet::new();
     for _ in 0..4 {
         production.clear_plates(&production.ids).await;
         let server = production.test.server.restart().await;
@@ -301,10 +311,10 @@ async fn a_killed_server_continues_its_orders_and_starts_no_copy_twice() {
         for id in &production.ids {
             production.test.server.until_online(id).await;
         }
-        production.finish_prints(&order).await;
+        production.finish_prints(&order, &mut ended).await;
     }
     until("all copies are finished", DEADLINE, async || {
-        production.finish_prints(&order).await;
+        production.finish_prints(&order, &mut ended).await;
         let found = production.test.order(&order["id"]).await;
         if found["state"] == "completed" { Ok(()) } else { Err(format!("{found}")) }
     })

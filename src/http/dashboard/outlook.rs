@@ -6,10 +6,10 @@ use crate::{
     service::planner::Outlook,
 };
 
-/// Returns what a printer takes next, or why it takes nothing.
+/// Returns what a printer prints next, or why nothing.
 pub(super) fn outlook_text(outlook: &Outlook) -> String {
     match outlook {
-        Outlook::Takes { label, .. } => t_with("outlook-next", &[("order", label)]),
+        Outlook::Prints { file } => t_with("outlook-next", &[("file", file)]),
         Outlook::Waits { code, orders } => idle_text(*code, *orders),
     }
 }

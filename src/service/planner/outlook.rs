@@ -1,6 +1,6 @@
 //! What production does with each printer next, in the words that pages need.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -17,19 +17,21 @@ const MAX_COMPARISONS: usize = 1_000_000;
 /// What production does with a printer next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outlook {
-    /// The printer takes a copy of this order next.
-    Takes {
-        order_id: Uuid,
-        /// How people call the order.
-        label: String,
-        parts: u32,
-    },
+    /// The printer prints this file of the library next. It is not the order: who may see a printer may not see every order.
+    Prints { file: String },
     /// The printer is ready, or its plate is not, and it takes nothing.
     Waits {
         code: PlanReason,
         /// Orders to which the reason applies. 0 if it concerns the printer itself.
         orders: u32,
     },
+}
+
+impl Outlook {
+    /// Returns whether a person must first check the plate, because nobody has done so since the opt-in.
+    pub fn needs_plate_check(&self) -> bool {
+        matches!(self, Self::Waits { code: PlanReason::PlateNeverCleared, .. })
+    }
 }
 
 impl PlannerTask {
@@ -39,7 +41,8 @@ impl PlannerTask {
             return Vec::new();
         }
         let mut printers: Vec<&PlanPrinter> = input.printers.iter().filter(|printer| has_next(printer)).collect();
-        printers.sort_by_key(|printer| !matches!(printer.activity, Activity::Idle { .. }));
+        // Plates that wait come first. By id, so that each run looks ahead for the same printers.
+        printers.sort_by_key(|printer| (!matches!(printer.activity, Activity::Idle { .. }), printer.id));
         printers.truncate(MAX_COMPARISONS / input.orders.len().max(1));
         let ids: Vec<Uuid> = printers.iter().map(|printer| printer.id).collect();
         if ids.is_empty() { Vec::new() } else { self.planner.next(input, plan, &ids, now) }
@@ -50,7 +53,7 @@ impl PlannerTask {
         let outlooks = find_outlooks(input, &self.farm, plan, next);
         let before = self.services.planner.replace_outlooks(outlooks.clone());
         let ids = outlooks.keys().chain(before.keys()).filter(|id| outlooks.get(*id) != before.get(*id));
-        self.services.fleet.view().touch(ids.copied().collect::<std::collections::HashSet<_>>());
+        self.services.fleet.view().touch(ids.copied().collect::<HashSet<_>>());
     }
 }
 
@@ -78,13 +81,11 @@ fn find_outlooks(input: &PlanInput, farm: &KeptFarm, plan: &Plan, next: &[NextCo
     }
     for copy in next {
         let Some(takes) = &copy.takes else { continue };
-        let Some(order) = farm.order(takes.order) else { continue };
-        let is_unchecked =
-            matches!(outlooks.get(&copy.printer), Some(Outlook::Waits { code: PlanReason::PlateNeverCleared, .. }));
+        let file = farm.order(takes.order).and_then(|order| order.files.get(takes.file));
+        let Some(file) = file else { continue };
         // The plate comes first: it needs a person.
-        if !is_unchecked {
-            let takes = Outlook::Takes { order_id: order.id, label: order.label(), parts: takes.parts };
-            outlooks.insert(copy.printer, takes);
+        if !outlooks.get(&copy.printer).is_some_and(Outlook::needs_plate_check) {
+            outlooks.insert(copy.printer, Outlook::Prints { file: file.name.clone() });
         }
     }
     outlooks

@@ -75,11 +75,20 @@ async fn a_selection_is_opted_in_after_a_page_that_explains_it_and_each_plate_is
     let plates: Vec<String> = ids.iter().map(|id| format!("{id}:")).collect();
     let fields = [("shown", "1"), ("plate", plates[0].as_str()), ("plate", plates[1].as_str())];
     assert_eq!(site.submit("/plates/clear", &fields).await.status(), StatusCode::SEE_OTHER);
-    // One takes the order, and its tile names the order of the next copy. The other says why it takes nothing.
-    let farm = site.page_with("/", "Next: Brackets").await;
-    assert!(farm.contains("bracket"), "{farm}");
+    // One takes the order, and its tile names the next file. The other says why it takes nothing. The name of the order is on
+    // the page of the printer, for those who may see the order.
+    let farm = site.page_with("/", "Next: bracket.gcode").await;
+    assert!(!farm.contains("Brackets"), "{farm}");
     site.page_with("/", "1 order waits: for other printers").await;
-    site.page_with(&format!("/printers/{}/production", ids[0]), "Brackets</a>").await;
+    let plan = format!("/printers/{}/production", ids[0]);
+    site.page_with(&plan, "Brackets</a>").await;
+    // A user with a tag limit sees the printer, but not an order of the whole farm.
+    site.api(Method::PATCH, &format!("/printers/{}", ids[0]), json!({"tags": ["hall-a"]})).await;
+    let cookie = site.open_session("operator", &["hall-a"]).await;
+    let shown = site.get_as(&cookie, &plan).await;
+    assert!(shown.contains("An order of another area") && !shown.contains("Brackets"), "{shown}");
+    let farm = site.get_as(&cookie, "/").await;
+    assert!(farm.contains("Next: bracket.gcode") && !farm.contains("Brackets"), "{farm}");
 
     let form = format!("/printers/{}/production", ids[1]);
     let answer = site.submit(&form, &[("auto", "off")]).await;

@@ -17,13 +17,13 @@ const GO_BUTTON: &str = "name=\"act\" value=\"resume\"";
 
 impl DashboardSite {
     /// Opens a session of a role, limited to tags. Returns its cookie.
-    async fn open_session(&self, role: &str, tags: &[&str]) -> String {
+    pub(super) async fn open_session(&self, role: &str, tags: &[&str]) -> String {
         let token = self.api(Method::POST, "/tokens", json!({"name": role, "role": role, "tags": tags})).await;
         self.log_in(token["token"].as_str().expect("a secret")).await
     }
 
     /// Returns a page of any status, as the user of a cookie sees it.
-    async fn get_as(&self, cookie: &str, path: &str) -> String {
+    pub(super) async fn get_as(&self, cookie: &str, path: &str) -> String {
         let request = self.http.get(format!("{}{path}", self.base)).header("cookie", cookie);
         send(request).await.text().await.expect("a page")
     }

@@ -3,7 +3,6 @@
 use crate::{
     domain::{
         command::string_enum,
-        planner::PlanReason,
         plate::PlateState,
         print::ActorKind,
         production::ServiceState,
@@ -125,7 +124,7 @@ pub(in crate::http::dashboard) fn status_group(
 ) -> StatusGroup {
     let live = &view.live;
     let is_auto = view.printer.details.production.auto;
-    let is_unchecked = matches!(outlook, Some(Outlook::Waits { code: PlanReason::PlateNeverCleared, .. }));
+    let is_unchecked = outlook.is_some_and(Outlook::needs_plate_check);
     if !view.printer.details.enabled {
         return StatusGroup::Off;
     }
