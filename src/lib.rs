@@ -190,6 +190,9 @@ impl Server {
             }
         };
         stop.cancel();
+        if ended.is_err() {
+            self.services.fleet().abort_actors();
+        }
         server.await.context("the HTTP server panicked")?;
         if !self.lifecycle.drain().await {
             tracing::warn!("some tasks did not end in time");

@@ -78,6 +78,8 @@ pub(super) struct Actor {
     /// The version of the wanted state that the actor has applied.
     wanted_version: u64,
     pub(super) retiring: bool,
+    /// The server stops. No send begins, and messages are left to the next process.
+    pub(super) is_ending: bool,
     /// Why the printer refuses to print, if it is out of service.
     pub(super) out_of_service: Option<Message>,
 }
@@ -111,12 +113,13 @@ impl Actor {
             wanted,
             wanted_version: 0,
             retiring: false,
+            is_ending: false,
             out_of_service: None,
             octoprint: config.octoprint,
         }
     }
 
-    /// Runs until the actor is retired or its mailbox is closed.
+    /// Runs until the actor is retired, the server stops, or the mailbox is closed.
     pub async fn run(&mut self) {
         // One timer for the whole run. It is reset only to fire earlier: firing too early costs one turn, and a reset costs
         // time in every turn.
@@ -128,12 +131,15 @@ impl Actor {
             if self.retiring && self.commands.is_idle() && self.outbox.is_empty() && self.mailbox.is_empty() {
                 return;
             }
+            if self.is_ending && !self.commands.is_sending() && self.outbox.is_empty() {
+                return;
+            }
             let wake = tokio::time::Instant::from_std(self.next_wake());
             if timer.is_elapsed() || wake < timer.deadline() {
                 timer.as_mut().reset(wake);
             }
             let event = tokio::select! {
-                message = self.mailbox.recv(), if self.outbox.has_capacity() => WakeEvent::Message(message),
+                message = self.mailbox.recv(), if !self.is_ending && self.outbox.has_capacity() => WakeEvent::Message(message),
                 frame = self.connection.next_frame() => WakeEvent::Frame(frame),
                 Some(done) = self.requests.next(), if !self.requests.is_empty() => WakeEvent::RequestDone(done),
                 () = self.outbox.flush(), if !self.outbox.is_empty() => WakeEvent::Tick,
@@ -148,7 +154,9 @@ impl Actor {
                 WakeEvent::Tick => {}
             }
             self.run_due_tasks().await;
-            self.execute();
+            if !self.is_ending {
+                self.execute();
+            }
         }
     }
 
@@ -168,6 +176,7 @@ impl Actor {
     pub(super) fn apply_wanted_state(&mut self) {
         let Some(wanted) = self.wanted.changed_since(self.wanted_version) else { return };
         self.retiring = wanted.is_retired;
+        self.is_ending = wanted.is_ending;
         self.out_of_service = wanted.out_of_service;
         if let Some((version, octoprint)) = wanted.client
             && version > self.wanted_version

@@ -7,7 +7,7 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    in_flight::{InFlightCommand, UNDONE_WITHIN, UNSETTLED_KEPT, UnsettledWatch},
+    in_flight::{InFlightCommand, Phase, UNDONE_WITHIN, UNSETTLED_KEPT, UnsettledWatch},
     message::ActorCommand,
 };
 use crate::domain::{
@@ -54,6 +54,13 @@ impl Commands {
     /// Whether no command is in flight, and none is set aside.
     pub fn is_idle(&self) -> bool {
         self.in_flight.is_none() && self.set_aside.is_none()
+    }
+
+    /// Whether a permit was requested or a reply is awaited. If the actor ended now, no one would know whether the printer
+    /// got the command.
+    pub fn is_sending(&self) -> bool {
+        let mut held = self.in_flight.iter().chain(&self.set_aside);
+        held.any(|command| matches!(command.phase, Phase::Permit | Phase::Send))
     }
 
     /// Returns the command in flight.

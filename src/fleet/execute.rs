@@ -199,7 +199,9 @@ impl Actor {
         let Some(command) = self.commands.current_with_id(command_id) else { return };
         if command.phase == Phase::Count {
             command.prints_before = prints;
-            self.request_permit();
+            if !self.is_ending {
+                self.request_permit();
+            }
             return;
         }
         let (Some(before), Some(now), Some(file)) = (command.prints_before, prints, command.target().cloned()) else {

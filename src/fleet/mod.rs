@@ -45,7 +45,7 @@ use self::{
     message::{ActorCommand, ActorEvent, ActorMessage, UnsettledCommand},
     outbox::Outbox,
     recorder_queue::RecorderQueue,
-    settings::{CONNECTS, DISPATCHER_QUEUE, MAILBOX},
+    settings::{CONNECTS, DISPATCHER_QUEUE, END_WITHIN, MAILBOX},
     view::{LivePrinter, View},
     wanted_state::SharedWantedState,
 };
@@ -127,8 +127,11 @@ pub struct Fleet {
 struct FleetInner {
     actors: Mutex<HashMap<Uuid, ActorHandle>>,
     context: FleetContext,
+    /// The tasks of the actors.
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// Cancelled after `stop`, when every actor has ended.
+    ended: CancellationToken,
 }
 
 struct ActorHandle {
@@ -139,8 +142,8 @@ struct ActorHandle {
 }
 
 impl Fleet {
-    /// Creates a fleet without printers. Its actors end when `stop` is cancelled.
-    pub fn new(settings: Settings, tasks: TaskTracker, stop: CancellationToken) -> (Self, Inbox) {
+    /// Creates a fleet without printers. Its actors end when `stop` is cancelled; a task of `tasks` waits for them.
+    pub fn new(settings: Settings, tasks: &TaskTracker, stop: CancellationToken) -> (Self, Inbox) {
         let (dispatcher, events) = mpsc::channel(DISPATCHER_QUEUE);
         let recorder = RecorderQueue::default();
         let context = FleetContext {
@@ -150,18 +153,45 @@ impl Fleet {
             view: Arc::new(View::default()),
             connect_permits: Arc::new(Semaphore::new(CONNECTS)),
         };
-        let inner = Arc::new(FleetInner { actors: Mutex::default(), context, tasks, stop });
-        let fleet = Self { inner };
-        fleet.inner.tasks.spawn(fleet.clone().end_on_stop());
+        let inner = FleetInner {
+            actors: Mutex::default(),
+            context,
+            tasks: TaskTracker::new(),
+            stop,
+            ended: CancellationToken::new(),
+        };
+        let fleet = Self { inner: Arc::new(inner) };
+        tasks.spawn(fleet.clone().end_on_stop());
         (fleet, Inbox { events, recorder })
     }
 
-    /// Ends every actor when `stop` is cancelled, so that actors do not have to check it in each turn.
+    /// Ends every actor when `stop` is cancelled, so that actors do not have to check it in each turn. An actor that sends
+    /// waits for the reply: without it, the next process could not know whether a print was started.
     async fn end_on_stop(self) {
         self.inner.stop.cancelled().await;
-        for (_, handle) in self.actors().drain() {
+        for handle in self.actors().values() {
+            handle.wanted.end();
+            handle.wake();
+        }
+        self.inner.tasks.close();
+        if tokio::time::timeout(END_WITHIN, self.inner.tasks.wait()).await.is_err() {
+            tracing::warn!("some printers have not replied to their commands; the next start reads these printers");
+            self.abort_actors();
+            self.inner.tasks.wait().await;
+        }
+        self.inner.ended.cancel();
+    }
+
+    /// Ends every actor at once, during a shutdown: another server may send by now.
+    pub fn abort_actors(&self) {
+        for handle in self.actors().values() {
             handle.task.abort();
         }
+    }
+
+    /// Returns the token that is cancelled when the server stops and every actor has ended.
+    pub fn ended(&self) -> CancellationToken {
+        self.inner.ended.clone()
     }
 
     /// Returns the snapshot of the observed printers.
@@ -312,7 +342,7 @@ impl Fleet {
         let mut actor = new_actor(&config, tracker, inbox, outbox);
         loop {
             if AssertUnwindSafe(actor.run()).catch_unwind().await.is_ok() {
-                if self.remove_if_retired(id, &wanted, &actor.mailbox) {
+                if self.inner.stop.is_cancelled() || self.remove_if_retired(id, &wanted, &actor.mailbox) {
                     return;
                 }
                 continue;

@@ -25,6 +25,8 @@ pub const NOISY_EVERY: Duration = Duration::from_secs(60);
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// Timeout of a request that sends a command.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time that actors have to finish their sends after a shutdown begins: a request that was just sent may take as long.
+pub const END_WITHIN: Duration = SEND_TIMEOUT;
 /// A permit to send is used only this long after its request. Another server that takes over the farm in the meantime relies
 /// on this limit.
 pub const PERMIT_AGE: Duration = Duration::from_secs(5);

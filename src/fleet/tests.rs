@@ -30,19 +30,13 @@ async fn wait_until(condition: impl Fn() -> bool) {
 #[tokio::test]
 async fn an_actor_ends_when_its_printer_is_removed_or_the_server_stops() {
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let (fleet, _inbox) = Fleet::new(Settings::default(), tasks.clone(), stop.clone());
+    let (fleet, _inbox) = Fleet::new(Settings::default(), &tasks, stop.clone());
     for id in [1, 2] {
         fleet.start_actor(actor_config(id));
         assert!(fleet.view().get(actor_config(id).id).is_some(), "the entry exists at once");
     }
-    let before = tasks.len();
     fleet.remove(actor_config(1).id);
-    let one_less = async {
-        while tasks.len() == before {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), one_less).await.expect("the actor ends");
+    wait_until(|| fleet.inner.tasks.len() == 1).await;
     assert_eq!(fleet.drop_command(actor_config(1).id, Uuid::nil()), Err(ActorUnavailable::NoActor));
     assert!(fleet.view().get(actor_config(1).id).is_none());
     assert_eq!(fleet.drop_command(actor_config(2).id, Uuid::nil()), Ok(()), "the other actor continues");
@@ -50,6 +44,7 @@ async fn an_actor_ends_when_its_printer_is_removed_or_the_server_stops() {
     fleet.start_actor(actor_config(3));
     tasks.close();
     tokio::time::timeout(Duration::from_secs(20), tasks.wait()).await.expect("all actors end");
+    assert!(fleet.ended().is_cancelled());
     assert!(!fleet.running_actors().contains(&actor_config(3).id));
     let dropped = fleet.drop_command(actor_config(2).id, Uuid::nil());
     assert_eq!(dropped, Err(ActorUnavailable::Busy), "its commands do not end like those of a disabled printer");
@@ -57,7 +52,7 @@ async fn an_actor_ends_when_its_printer_is_removed_or_the_server_stops() {
 
 #[tokio::test]
 async fn the_wanted_state_reaches_an_actor_with_a_full_mailbox() {
-    let (fleet, _inbox) = Fleet::new(Settings::default(), TaskTracker::new(), CancellationToken::new());
+    let (fleet, _inbox) = Fleet::new(Settings::default(), &TaskTracker::new(), CancellationToken::new());
     let id = actor_config(1).id;
     let print_id = Some(Uuid::from_u128(7));
     fleet.start_actor(ActorConfig { plate: Plate { print_id, ..occupied_plate() }, ..actor_config(1) });
@@ -72,7 +67,7 @@ async fn the_wanted_state_reaches_an_actor_with_a_full_mailbox() {
 
 #[tokio::test]
 async fn a_print_that_began_in_the_meantime_stays_on_its_plate() {
-    let (fleet, _inbox) = Fleet::new(Settings::default(), TaskTracker::new(), CancellationToken::new());
+    let (fleet, _inbox) = Fleet::new(Settings::default(), &TaskTracker::new(), CancellationToken::new());
     let id = actor_config(1).id;
     let cleared =
         |id| ClearedPlate { print_id: Some(Uuid::from_u128(id)), by: String::new(), at: DateTime::UNIX_EPOCH };
@@ -88,7 +83,7 @@ async fn a_print_that_began_in_the_meantime_stays_on_its_plate() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_printer_that_is_enabled_while_its_actor_ends_has_an_actor() {
-    let (fleet, _inbox) = Fleet::new(Settings::default(), TaskTracker::new(), CancellationToken::new());
+    let (fleet, _inbox) = Fleet::new(Settings::default(), &TaskTracker::new(), CancellationToken::new());
     let id = actor_config(1).id;
     for round in 0..500 {
         fleet.start_actor(actor_config(1));

@@ -1,5 +1,5 @@
-//! The wanted state of an actor: its client, its retirement, its service state, and the print that was removed from its
-//! plate.
+//! The wanted state of an actor: its client, its retirement, its end, its service state, and the print that was removed from
+//! its plate.
 //!
 //! Other tasks may set it at any time, and the actor reads it in each turn. A full mailbox or a restart of the actor loses
 //! nothing. Of several changes, the newest counts.
@@ -30,6 +30,8 @@ pub(super) struct WantedState {
     pub client: Option<(u64, OctoPrint)>,
     /// The printer is disabled: finish the sent commands, then end.
     pub is_retired: bool,
+    /// The server stops: finish the sends in progress, begin no other, then end.
+    pub is_ending: bool,
     pub cleared_plate: Option<ClearedPlate>,
     /// Why the printer refuses to print, if it is out of service.
     pub out_of_service: Option<Message>,
@@ -47,6 +49,11 @@ impl SharedWantedState {
     /// Retires the actor.
     pub fn retire(&self) {
         self.change(|state| state.is_retired = true);
+    }
+
+    /// Makes the actor end: the server stops.
+    pub fn end(&self) {
+        self.change(|state| state.is_ending = true);
     }
 
     /// Records that a print was removed from the plate.
@@ -68,7 +75,7 @@ impl SharedWantedState {
         self.state().out_of_service.clone()
     }
 
-    /// Whether the actor must end.
+    /// Whether the printer is disabled.
     pub fn is_retired(&self) -> bool {
         self.state().is_retired
     }

@@ -222,7 +222,7 @@ mod tests {
             let dir = tempfile::tempdir().expect("a folder");
             let db =
                 Db::connect(&format!("sqlite:{}", dir.path().join("test.db").display())).await.expect("a database");
-            let (fleet, inbox) = Fleet::new(Settings::default(), TaskTracker::new(), CancellationToken::new());
+            let (fleet, inbox) = Fleet::new(Settings::default(), &TaskTracker::new(), CancellationToken::new());
             let dispatch = Dispatcher::new(db.clone(), fleet, inbox.events, None).handle();
             let (writer, task) = BatchWriter::new(db.clone(), dispatch.clone());
             Self { db, dispatch, writer, task: Some(task), _dir: dir }

@@ -195,7 +195,7 @@ impl Services {
         failed: &CancellationToken,
     ) -> Result<Self, Error> {
         let uploads = Uploads::open(&parts.data_dir);
-        let (fleet, inbox) = Fleet::new(parts.settings, tasks.clone(), stop.clone());
+        let (fleet, inbox) = Fleet::new(parts.settings, tasks, stop.clone());
         let dispatcher = Dispatcher::new(parts.db.clone(), fleet.clone(), inbox.events, parts.others_send_until);
         let (batch_writer, batch_writer_task) = BatchWriter::new(parts.db.clone(), dispatcher.handle());
         let services = Self(Arc::new(SharedServices {
@@ -250,7 +250,8 @@ impl Services {
             let _guard = guard;
             batch_writer_task.run(token).await;
         });
-        let (guard, token, db) = (failed.clone().drop_guard(), stop.clone(), services.db.clone());
+        // What the actors observe until their end is stored.
+        let (guard, token, db) = (failed.clone().drop_guard(), services.fleet.ended(), services.db.clone());
         let (storing, status) = (services.dispatcher.subscribe_storing(), services.recorder.clone());
         tasks.spawn(async move {
             let _guard = guard;

@@ -18,7 +18,7 @@ use printyard::{
     },
     octoprint::OctoPrint,
     outbound::{Networks, Outbound},
-    simulator::{Farm, MachineAction},
+    simulator::{Farm, Fault, MachineAction},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
@@ -39,7 +39,7 @@ struct FleetSetup {
 impl FleetSetup {
     async fn new() -> Self {
         let (farm, stop) = (start_farm(1).await, CancellationToken::new());
-        let (fleet, inbox) = Fleet::new(Settings::default(), TaskTracker::new(), stop.clone());
+        let (fleet, inbox) = Fleet::new(Settings::default(), &TaskTracker::new(), stop.clone());
         let printer = &farm.printers()[0];
         let outbound = Outbound::new(Networks::default()).expect("a client");
         let url = printer.url().parse().expect("a url");
@@ -99,6 +99,11 @@ impl FleetSetup {
             ActorEvent::Report(report) => report,
             other => panic!("the actor sends no report: {other:?}"),
         }
+    }
+
+    /// Waits until every actor has ended after a stop.
+    async fn until_ended(&self) {
+        tokio::time::timeout(DEADLINE, self.fleet.ended().cancelled_owned()).await.expect("the actors end");
     }
 
     /// Returns the commands that the printer has received from the job client.
@@ -215,4 +220,60 @@ async fn a_restart_does_not_start_a_printer_that_was_taken_out_of_service_in_the
     assert_eq!(report.detail.map(|detail| detail.id), Some("refusal-not-started-again".into()));
     assert_eq!(setup.received_commands(), ["cancel"]);
     setup.stop.cancel();
+}
+
+#[tokio::test]
+async fn a_server_that_stops_waits_for_the_reply_to_a_command_that_it_sent() {
+    let mut setup = FleetSetup::new().await;
+    setup.farm.printers()[0].set_fault(Some(Fault::Hang));
+    setup.perform(1, Command::Pause, Instant::now() + DEADLINE);
+    setup.next_send_request().await.permit.send(true).expect("the actor waits");
+    setup.stop.cancel();
+    setup.farm.printers()[0].set_fault(None);
+    assert_eq!(setup.next_report().await.outcome, Outcome::Accepted);
+    setup.until_ended().await;
+    assert_eq!(setup.received_commands(), ["pause"]);
+}
+
+#[tokio::test]
+async fn a_server_that_stops_uses_the_permits_that_were_requested_and_requests_no_other() {
+    for granted in [true, false] {
+        let mut setup = FleetSetup::new().await;
+        setup.perform(1, Command::Pause, Instant::now() + DEADLINE);
+        let request = setup.next_send_request().await;
+        setup.stop.cancel();
+        // Not taken any more: the next process sends it.
+        setup.perform(2, Command::Cancel, Instant::now() + DEADLINE);
+        request.permit.send(granted).expect("the actor waits");
+        if granted {
+            assert_eq!(setup.next_report().await.outcome, Outcome::Accepted);
+        }
+        setup.until_ended().await;
+        let sent: &[&str] = if granted { &["pause"] } else { &[] };
+        assert_eq!(setup.received_commands(), sent);
+        assert!(setup.inbox.events.try_recv().is_err(), "no command ends, and no permit is requested");
+    }
+}
+
+#[tokio::test]
+async fn a_printer_that_does_not_reply_holds_up_the_stop_for_the_time_of_one_request() {
+    let mut setup = FleetSetup::new().await;
+    setup.farm.printers()[0].set_fault(Some(Fault::Hang));
+    setup.perform(1, Command::Pause, Instant::now() + DEADLINE);
+    setup.next_send_request().await.permit.send(true).expect("the actor waits");
+    setup.stop.cancel();
+    setup.until_ended().await;
+    assert!(setup.inbox.events.try_recv().is_err(), "the next process reads the printer");
+}
+
+#[tokio::test]
+async fn a_server_that_has_lost_the_farm_ends_its_actors_at_once() {
+    let mut setup = FleetSetup::new().await;
+    setup.perform(1, Command::Pause, Instant::now() + DEADLINE);
+    let request = setup.next_send_request().await;
+    setup.stop.cancel();
+    setup.fleet.abort_actors();
+    setup.until_ended().await;
+    assert!(request.permit.send(true).is_err(), "no one sends it");
+    assert!(setup.received_commands().is_empty(), "{:?}", setup.received_commands());
 }

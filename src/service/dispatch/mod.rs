@@ -149,12 +149,30 @@ impl Dispatcher {
             tokio::time::sleep(GRACE).await;
         };
         tokio::select! {
-            () = self.serve(stop.clone()) => {}
+            () = self.serve(stop.clone()) => self.finish_sends().await,
             // The dispatcher waits for the database. No permit is lost: an actor reads a missing grant as a refusal.
             () = end => {}
         }
         // The next process determines the results of commands whose reports cannot be stored now.
         let _ = tokio::time::timeout(REPORT_TIMEOUT, self.write_remaining_reports()).await;
+    }
+
+    /// Handles what the actors still request and report, until they have ended. Ends early if the database does not store it.
+    async fn finish_sends(&mut self) {
+        let ended = self.fleet.ended();
+        let mut group = Vec::with_capacity(MAX_EVENTS);
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.actor_events.recv_many(&mut group, MAX_EVENTS) => {
+                    let handled = self.on_actor_events(std::mem::take(&mut group));
+                    if tokio::time::timeout(GRACE, handled).await.is_err() {
+                        return;
+                    }
+                }
+                () = ended.cancelled() => return,
+            }
+        }
     }
 
     async fn serve(&mut self, stop: CancellationToken) {

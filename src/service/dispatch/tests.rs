@@ -36,7 +36,7 @@ impl TestDispatcher {
     async fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let db = Db::connect(&format!("sqlite:{}", dir.path().join("test.db").display())).await.expect("a database");
-        let (fleet, inbox) = Fleet::new(Settings::default(), TaskTracker::new(), CancellationToken::new());
+        let (fleet, inbox) = Fleet::new(Settings::default(), &TaskTracker::new(), CancellationToken::new());
         let dispatcher = Dispatcher::new(db, fleet, inbox.events, None);
         let mut test = Self { dispatcher, a: Uuid::nil(), b: Uuid::nil(), _dir: dir };
         let now = clock::now();
