@@ -153,13 +153,8 @@ impl Fleet {
             view: Arc::new(View::default()),
             connect_permits: Arc::new(Semaphore::new(CONNECTS)),
         };
-        let inner = FleetInner {
-            actors: Mutex::default(),
-            context,
-            tasks: TaskTracker::new(),
-            stop,
-            ended: CancellationToken::new(),
-        };
+        let ended = CancellationToken::new();
+        let inner = FleetInner { actors: Mutex::default(), context, tasks: TaskTracker::new(), stop, ended };
         let fleet = Self { inner: Arc::new(inner) };
         tasks.spawn(fleet.clone().end_on_stop());
         (fleet, Inbox { events, recorder })

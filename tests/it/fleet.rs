@@ -242,8 +242,6 @@ async fn a_server_that_stops_uses_the_permits_that_were_requested_and_requests_n
         setup.perform(1, Command::Pause, Instant::now() + DEADLINE);
         let request = setup.next_send_request().await;
         setup.stop.cancel();
-        // Not taken any more: the next process sends it.
-        setup.perform(2, Command::Cancel, Instant::now() + DEADLINE);
         request.permit.send(granted).expect("the actor waits");
         if granted {
             assert_eq!(setup.next_report().await.outcome, Outcome::Accepted);

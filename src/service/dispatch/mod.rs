@@ -157,24 +157,6 @@ impl Dispatcher {
         let _ = tokio::time::timeout(REPORT_TIMEOUT, self.write_remaining_reports()).await;
     }
 
-    /// Handles what the actors still request and report, until they have ended. Ends early if the database does not store it.
-    async fn finish_sends(&mut self) {
-        let ended = self.fleet.ended();
-        let mut group = Vec::with_capacity(MAX_EVENTS);
-        loop {
-            tokio::select! {
-                biased;
-                _ = self.actor_events.recv_many(&mut group, MAX_EVENTS) => {
-                    let handled = self.on_actor_events(std::mem::take(&mut group));
-                    if tokio::time::timeout(GRACE, handled).await.is_err() {
-                        return;
-                    }
-                }
-                () = ended.cancelled() => return,
-            }
-        }
-    }
-
     async fn serve(&mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new();
         // Before anything is sent, every command that the previous process sent must be known.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::{
-    Dispatcher, log_storage_error,
+    Dispatcher, GRACE, MAX_EVENTS, log_storage_error,
     reconcile::UnrecordedEnd,
     retry::{GroupPart, RowGroup, is_retryable},
 };
@@ -20,6 +20,24 @@ use crate::{
 };
 
 impl Dispatcher {
+    /// Handles what the actors still request and report, until they have ended. Ends early if the database does not store it.
+    pub(super) async fn finish_sends(&mut self) {
+        let ended = self.fleet.ended();
+        let mut group = Vec::with_capacity(MAX_EVENTS);
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.actor_events.recv_many(&mut group, MAX_EVENTS) => {
+                    let handled = self.on_actor_events(std::mem::take(&mut group));
+                    if tokio::time::timeout(GRACE, handled).await.is_err() {
+                        return;
+                    }
+                }
+                () = ended.cancelled() => return,
+            }
+        }
+    }
+
     /// Processes a group of messages from actors.
     pub(super) async fn on_actor_events(&mut self, group: Vec<ActorEvent>) {
         self.handle.set_storing(true);
