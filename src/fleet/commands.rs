@@ -56,8 +56,8 @@ impl Commands {
         self.in_flight.is_none() && self.set_aside.is_none()
     }
 
-    /// Whether a permit was requested or a reply is awaited. If the actor ended now, no one would know whether the printer
-    /// got the command.
+    /// Whether a permit was requested or a reply is awaited. If the actor ended now, the next process could not know
+    /// whether the printer got the command.
     pub fn is_sending(&self) -> bool {
         let mut held = self.in_flight.iter().chain(&self.set_aside);
         held.any(|command| matches!(command.phase, Phase::Permit | Phase::Send))

@@ -236,7 +236,7 @@ async fn a_server_that_stops_waits_for_the_reply_to_a_command_that_it_sent() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_uses_the_permits_that_were_requested_and_requests_no_other() {
+async fn a_server_that_stops_uses_the_permits_that_were_requested() {
     for granted in [true, false] {
         let mut setup = FleetSetup::new().await;
         setup.perform(1, Command::Pause, Instant::now() + DEADLINE);

@@ -17,7 +17,7 @@ const MAX_COMPARISONS: usize = 1_000_000;
 /// What production does with a printer next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outlook {
-    /// The printer prints this file of the library next. It is not the order: who may see a printer may not see every order.
+    /// The printer prints this file of the library next. Not the order: a user who sees the printer may not see every order.
     Prints { file: String },
     /// The printer is ready, or its plate is not, and it takes nothing.
     Waits {
@@ -28,7 +28,7 @@ pub enum Outlook {
 }
 
 impl Outlook {
-    /// Returns whether a person must first check the plate, because nobody has done so since the opt-in.
+    /// Returns whether a person must first check the plate: the last check was before the opt-in.
     pub fn needs_plate_check(&self) -> bool {
         matches!(self, Self::Waits { code: PlanReason::PlateNeverCleared, .. })
     }
