@@ -31,6 +31,12 @@ async fn start_slow_farm(printers: usize) -> Farm {
 /// Starts a server with such a farm. Its printers are online.
 async fn start_server_with_slow_farm(printers: usize) -> (TestServer, Farm, Vec<String>) {
     let (server, farm) = (TestServer::start().await, start_slow_farm(printers).await);
+    let ids = register_farm(&server, &farm).await;
+    (server, farm, ids)
+}
+
+/// Registers the printers of a farm, and waits until they are online. Returns their ids.
+async fn register_farm(server: &TestServer, farm: &Farm) -> Vec<String> {
     let mut ids = Vec::new();
     for printer in farm.printers() {
         ids.push(server.register_printer(printer).await);
@@ -38,7 +44,7 @@ async fn start_server_with_slow_farm(printers: usize) -> (TestServer, Farm, Vec<
     for id in &ids {
         server.until_online(id).await;
     }
-    (server, farm, ids)
+    ids
 }
 
 /// Starts a print on every printer.

@@ -16,6 +16,8 @@ const NOT_OBSERVED: &str = "end not seen";
 /// Tolerance in seconds when prints before and after a gap are compared: duration of readings, and rounding to whole
 /// seconds.
 const TOLERANCE_S: i64 = 5;
+/// A gap that is no longer than the time between two polls of an idle printer.
+const SHORT_GAP: TimeDelta = TimeDelta::seconds(5);
 
 impl PrintTracker {
     /// Compares the first reading after a gap with the known state. A print counts as the same only if no observation
@@ -54,7 +56,7 @@ impl PrintTracker {
             // The reading shows a print that was done. It cannot be the print that was active.
             (true, false) => mark.is_done(),
             (true, true) => false,
-            (false, _) => !self.mark.explains(mark),
+            (false, _) => !self.mark.explains(mark) && (mark.is_done() || !self.is_short_gap(context)),
         };
         let another = another && reading.state == PrinterState::Operational;
         if another {
@@ -130,6 +132,13 @@ impl PrintTracker {
         let selected = now.file.as_ref().map(|file| file.path.as_str());
         let is_other = |event: &PrinterEvent| matches!(event, PrinterEvent::PrintStarted { path, .. } if Some(path.as_str()) != selected);
         self.waiting.iter().any(is_other)
+    }
+
+    /// Returns whether another file or progress is only a selection, as between two polls: the printer was observed a
+    /// moment ago, and no start was sent that may have printed since.
+    fn is_short_gap(&self, context: &TrackerContext) -> bool {
+        let is_short = self.marked_at.is_some_and(|at| (TimeDelta::zero()..=SHORT_GAP).contains(&(context.at - at)));
+        is_short && context.starting.is_none()
     }
 
     fn has_same_file(&self, now: &JobMark) -> bool {

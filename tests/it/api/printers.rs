@@ -270,9 +270,9 @@ async fn a_printer_with_a_damaged_address_is_skipped_until_it_gets_a_new_one() {
     let options = ServerOptions { database_url: Some(database_url.clone()), ..ServerOptions::default() };
     let (mut server, farm) = (TestServer::start_with(options).await, start_farm(2).await);
     let [good, bad] = [&farm.printers()[0], &farm.printers()[1]];
-    let (good_id, bad_id) = (server.register_printer(good).await, server.register_printer(bad).await);
     bad.put_file("a.gcode", "G28\nG1 X1\n");
     bad.select("a.gcode");
+    let (good_id, bad_id) = (server.register_printer(good).await, server.register_printer(bad).await);
     server.until_online(&bad_id).await;
     let (status, job, _) =
         server.post_and_wait(&format!("/api/v1/printers/{bad_id}/job"), json!({"command": "start"})).await;

@@ -6,7 +6,10 @@ use printyard::simulator::Fault;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::{DEADLINE, count_received, list_outcomes, start_prints, start_server_with_slow_farm, stop_printers};
+use super::{
+    DEADLINE, count_received, list_outcomes, register_farm, start_prints, start_server_with_slow_farm, start_slow_farm,
+    stop_printers,
+};
 use crate::support::{server::TestServer, wait};
 
 /// Sends a batch without waiting. Returns its id.
@@ -76,18 +79,12 @@ async fn a_stop_passes_a_hanging_command_and_withdraws_every_unsent_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_that_were_accepted_before_a_stop_end_with_their_own_result() {
-    let (server, farm, ids) = start_server_with_slow_farm(3).await;
+    let (server, farm) = (TestServer::start().await, start_slow_farm(3).await);
     for printer in farm.printers() {
         printer.put_file("slow.gcode", "G4 P100\nG4 S60\nG4 S60\n");
         printer.select("slow.gcode");
     }
-    for printer in &ids {
-        wait::until("the file is selected", DEADLINE, async || {
-            let (_, printer, _) = server.get(&format!("/api/v1/printers/{printer}")).await;
-            if printer["job"]["file"]["path"] == "slow.gcode" { Ok(()) } else { Err(printer) }
-        })
-        .await;
-    }
+    let ids = register_farm(&server, &farm).await;
     start_prints(&server, &ids).await;
     for (printer, id) in farm.printers().iter().zip(&ids) {
         wait::until("the long line is in flight", DEADLINE, async || {

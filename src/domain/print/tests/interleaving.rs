@@ -18,7 +18,8 @@
 //! 4. A print that was paused within the gap for longer than 5 s, or resumed. The pause looks like a later beginning.
 //!    The same happens if the server was killed before it stored more of a paused print than its beginning.
 //! 5. A file that was selected within the gap. It looks like a cancelled print of this file. It is recorded as a print
-//!    with an unknown result, because its plate may be occupied.
+//!    with an unknown result, because its plate may be occupied. After a gap of up to 5 s without a sent start it counts as
+//!    a selection, as between two polls.
 //! 6. A print that ended by its event, and another one that began. Both happened between the opening of the connection
 //!    and the reply to the first reading. Their events may be older or newer than that reply.
 //!
@@ -101,7 +102,9 @@ impl Gap<'_> {
         let hidden = self.count(Change::Began) - usize::from(self.after.is_some_and(|n| n >= self.first_begun));
         let is_younger =
             |then: &JobMark| matches!((then.print_time_s, now.print_time_s), (Some(then), Some(now)) if now + 1 < then);
-        if self.has(Change::Selected) && !self.polled {
+        let away = printer_time(printer) - client.tracker.marked_at.unwrap_or_default();
+        let is_like_a_poll = away <= chrono::TimeDelta::seconds(5) && client.start().is_none();
+        if self.has(Change::Selected) && !self.polled && !is_like_a_poll {
             return true;
         }
         let ended = self.since_connected.iter().position(|change| *change == Change::Ended).unwrap_or(usize::MAX);
@@ -127,11 +130,11 @@ impl Gap<'_> {
             (Some(before), Some(after)) if before != after => {
                 let went_back = is_younger(last)
                     || matches!((last.file_position, now.file_position), (Some(then), Some(now)) if now < then);
-                let away_s = (printer_time(printer) - client.tracker.marked_at.unwrap_or_default()).num_seconds();
                 let stands = read.state == S::Finishing
                     || (read.state == S::Paused && was_paused)
                     || (last.file_position, last.print_time_s) == (now.file_position, now.print_time_s);
-                let too_young = !self.polled && !stands && now.print_time_s.is_some_and(|age| age + 6 < away_s);
+                let too_young =
+                    !self.polled && !stands && now.print_time_s.is_some_and(|age| age + 6 < away.num_seconds());
                 printer.prints[before].file == printer.prints[after].file && !went_back && !too_young
             }
             (Some(_), Some(_)) => {

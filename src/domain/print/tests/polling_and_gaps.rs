@@ -169,6 +169,23 @@ fn a_print_that_ran_within_a_gap_is_found() {
 }
 
 #[test]
+fn a_selection_within_a_short_gap_is_no_print() {
+    let select_within = |seconds: i64, starting: Option<Uuid>| {
+        let mut watch = TrackerFixture::after_reading(&done(A, 300));
+        watch.starting = starting;
+        watch.tracker.begin_gap();
+        watch.second += seconds;
+        watch.receive_reading(&idle(B));
+        watch.take_facts()
+    };
+    // The event socket is opened a moment after the first poll. Selections in between have no event.
+    assert_eq!(select_within(2, None), [""; 0]);
+    let unknown = ["began b.gcode by unknown", "unknown: end not seen"];
+    assert_eq!(select_within(60, None), unknown, "a print may have been cancelled since");
+    assert_eq!(select_within(2, Some(command(3))), unknown, "the start may have printed");
+}
+
+#[test]
 fn a_print_that_began_within_a_gap_has_a_known_author_only_after_a_sent_start() {
     let mut watch = TrackerFixture::after_reading(&idle(A));
     watch.tracker.begin_gap();
