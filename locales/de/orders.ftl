@@ -1,6 +1,5 @@
 # Aufträge: die Warteschlange, ein Auftrag, und warum Aufträge warten.
 field-due_at = Fälligkeit
-field-estimated_print_time_s = Druckzeit (s)
 field-file_id = Datei der Bibliothek
 field-files = Datei der Bibliothek
 field-good = Gut

@@ -1,6 +1,5 @@
 # Orders: the queue, one order, and why orders wait.
 field-due_at = Due date
-field-estimated_print_time_s = Print time (s)
 field-file_id = File of the library
 field-files = File of the library
 field-good = Good

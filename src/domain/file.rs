@@ -8,6 +8,7 @@ use super::{
     command::{is_file_path, string_enum},
     gcode::{GcodeFacts, ToolFacts},
     message::Message,
+    part::{MAX_PRINT_TIME_S, check_range},
     validation::{ValidationErrors, check_line},
 };
 
@@ -174,6 +175,9 @@ impl FileOverrides {
                     length(format!("/overrides/tools/{i}/{name}"), value, 1e9);
                 }
             }
+        }
+        if let Some(seconds) = self.estimated_print_time_s {
+            check_range(invalid, "/overrides/estimated_print_time_s", seconds, 1, MAX_PRINT_TIME_S);
         }
         if let Some(model) = &self.printer_model {
             check_line(invalid, "/overrides/printer_model", model, 1, 100);

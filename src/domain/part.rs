@@ -27,7 +27,7 @@ pub const MAX_PARTS_PER_PLATE: u32 = 1_000;
 /// Maximum number of printers that requirements name.
 const MAX_REQUIRED_PRINTERS: usize = 500;
 /// Longest print time that a client may state, in seconds: 60 days.
-const MAX_PRINT_TIME_S: u64 = 60 * 86_400;
+pub const MAX_PRINT_TIME_S: u64 = 60 * 86_400;
 
 string_enum! {
     /// How the parts of a finished copy become good or scrap.

@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{input::PlanOrder, presence::Presence};
+use crate::domain::part::MAX_PRINT_TIME_S;
 
 /// Due date of an order without one, after its creation.
 const ASSUMED_DUE: TimeDelta = TimeDelta::days(14);
@@ -80,10 +81,12 @@ pub(super) fn assumed_due(order: &PlanOrder) -> DateTime<Utc> {
     order.due_at.or_else(|| order.created_at.checked_add_signed(ASSUMED_DUE)).unwrap_or(order.created_at)
 }
 
-/// Returns the mean of the known print times, in seconds. Never 0.
+/// Returns the mean of the known print times, in seconds. Never 0. A file that claims more than a client may state counts as
+/// that, so that it does not change the rule for every order.
 pub(super) fn mean_print_time(print_times_s: impl Iterator<Item = u64>) -> u64 {
     // Whole numbers: a sum of floats would depend on the order of the orders.
-    let (sum, count) = print_times_s.fold((0_u64, 0_u64), |(sum, count), time| (sum.saturating_add(time), count + 1));
+    let capped = print_times_s.map(|time| time.min(MAX_PRINT_TIME_S));
+    let (sum, count) = capped.fold((0_u64, 0_u64), |(sum, count), time| (sum.saturating_add(time), count + 1));
     sum.checked_div(count).unwrap_or(ASSUMED_PRINT_TIME_S).max(1)
 }
 

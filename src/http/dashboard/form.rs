@@ -94,6 +94,11 @@ impl<S: Send + Sync> FromRequest<S> for FormData {
     }
 }
 
+/// Parses a number that has a point or a comma.
+pub(super) fn parse_decimal(text: &str) -> Option<f64> {
+    text.replace(',', ".").parse().ok().filter(|number: &f64| number.is_finite())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,6 +22,7 @@ mod orders;
 mod outlook;
 mod page;
 mod parts;
+mod print_minutes;
 mod printers;
 mod prints;
 mod settings;

@@ -131,9 +131,17 @@ async fn a_file_is_renamed_corrected_and_deleted_unless_it_is_in_use() {
     assert_eq!(site.submit(&path, &move_it).await.status(), StatusCode::CONFLICT, "an older version");
 
     let second = version(&site.get_page(&path).await);
-    let wrong = [("version", second.as_str()), ("act", "correct"), ("nozzle_mm", "wide"), ("model", "Ender")];
+    let wrong = [
+        ("version", second.as_str()),
+        ("act", "correct"),
+        ("nozzle_mm", "wide"),
+        ("print_minutes", "0"),
+        ("model", "Ender"),
+    ];
     let page = site.submit(&path, &wrong).await.text().await.expect("a page");
-    assert!(page.contains("Nozzle (mm) must be a number") && page.contains("value=\"Ender\""), "{page}");
+    for text in ["Nozzle (mm) must be a number", "Print time (min) must be 1 to 86400", "value=\"Ender\""] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
     let correct = [
         ("version", second.as_str()),
         ("act", "correct"),

@@ -50,7 +50,7 @@ async fn a_manager_creates_a_part_of_several_files_and_changes_it() {
             ("files-2-file_id", files[1].as_str()),
             ("files-2-models", "XL, MK3"),
             ("files-2-parts_per_plate", "6"),
-            ("files-2-estimated_print_time_s", "3600"),
+            ("files-2-print_minutes", "60,12"),
             ("material", "PETG"),
             ("color", "#f2711c"),
             ("nozzle_mm", "0,4"),
@@ -69,7 +69,7 @@ async fn a_manager_creates_a_part_of_several_files_and_changes_it() {
     );
     let expected = json!([
         {"file_id": files[0], "models": ["MK4"], "parts_per_plate": 4, "estimated_print_time_s": null},
-        {"file_id": files[1], "models": ["XL", "MK3"], "parts_per_plate": 6, "estimated_print_time_s": 3600},
+        {"file_id": files[1], "models": ["XL", "MK3"], "parts_per_plate": 6, "estimated_print_time_s": 3607},
     ]);
     assert_eq!(part["files"], expected);
 
@@ -77,7 +77,7 @@ async fn a_manager_creates_a_part_of_several_files_and_changes_it() {
     let page = site.get_page(&format!("{path}/edit")).await;
     assert_contains(
         &page,
-        &["value=\"hall-a, fast\"", ">P-2\nP-1</textarea>", "value=\"XL, MK3\"", "value=\"3600\"", "value=\"0.4\""],
+        &["value=\"hall-a, fast\"", ">P-2\nP-1</textarea>", "value=\"XL, MK3\"", "value=\"60.12\"", "value=\"0.4\""],
     );
     let version = hidden_value(&page, "version");
     let change = with_file(&files[0], &[("version", version), ("title", "Clip"), ("files-0-models", "MK4")]);
@@ -95,12 +95,14 @@ async fn each_error_of_a_part_is_beside_its_field_and_what_was_typed_is_kept() {
         ("title", "Clips"),
         ("files-0-parts_per_plate", "many"),
         ("nozzle_mm", "thin"),
+        ("files-0-print_minutes", "1 h"),
+        ("color", "red"),
         ("printers", "Nowhere"),
     ];
     let fields: Vec<(&str, &str)> =
         with_file(&file_id, &wrong).into_iter().filter(|field| *field != ("files-0-parts_per_plate", "4")).collect();
     let page = site.submit_refused("/parts/new", &fields).await;
-    for id in ["files-0-parts_per_plate", "nozzle_mm", "printer_ids"] {
+    for id in ["files-0-parts_per_plate", "files-0-print_minutes", "nozzle_mm", "color", "printer_ids"] {
         assert_contains(&page, &[&format!("aria-describedby=\"{id}-error\""), &format!("id=\"{id}-error\"")]);
     }
     let kept = ["value=\"&#60;N&#62;\"", "value=\"Clips\"", "value=\"many\"", "value=\"thin\"", ">Nowhere</textarea>"];
@@ -116,7 +118,7 @@ async fn each_error_of_a_part_is_beside_its_field_and_what_was_typed_is_kept() {
         (&[("number", "N"), ("tags_all", &"x".repeat(200))], "id=\"tags_all-error\""),
         (&[("number", "N"), ("files-0-models", &"x".repeat(101))], "id=\"files-0-models-error\""),
         (&[("number", "N"), ("files-1-file_id", "none")], "id=\"files-1-file_id-error\""),
-        (&[("number", "N"), ("files-0-estimated_print_time_s", "0")], "id=\"files-0-estimated_print_time_s-error\""),
+        (&[("number", "N"), ("files-0-print_minutes", "0")], "Print time (min) must be 1 to 86400, and is 0"),
         (&[("number", "N"), ("revision", &"x".repeat(101))], "id=\"revision-error\""),
     ];
     for (fields, words) in cases {

@@ -170,6 +170,7 @@ async fn a_correction_counts_until_the_name_gets_a_new_content() {
         (json!({"folder": "../x"}), "/folder"),
         (json!({"overrides": {"layer_height_mm": -1}}), "/overrides/layer_height_mm"),
         (json!({"overrides": {"nozzle_mm": [0.4, 0.0]}}), "/overrides/nozzle_mm/1"),
+        (json!({"overrides": {"estimated_print_time_s": 60 * 86_400 + 1}}), "/overrides/estimated_print_time_s"),
         (json!({"name": null}), "/name"),
         (json!({"size": 3}), "/size"),
     ] {

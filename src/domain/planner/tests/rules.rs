@@ -128,6 +128,17 @@ fn an_unknown_print_time_is_the_mean_and_says_so() {
 }
 
 #[test]
+fn a_file_that_claims_centuries_does_not_change_the_rule_for_other_orders() {
+    let mut input = farm(vec![printer(7), printer(8)], vec![order(1), order(2)]);
+    input.files =
+        vec![PlanFile { print_time_s: Some(HOUR), ..file() }, PlanFile { print_time_s: Some(u64::MAX), ..file() }];
+    (0..2).for_each(|file| input.orders[file].files = vec![offered(file, 1)]);
+    let plan = plan(&input, now());
+    assert_eq!(plan.assignments.len(), 2);
+    assert!(plan.assignments.iter().all(|assignment| assignment.why.mean_print_time_s == (HOUR + 60 * 24 * HOUR) / 2));
+}
+
+#[test]
 fn a_long_copy_goes_into_the_night() {
     let hours_of_staff = StaffHours::parse("daily 06:00-22:00", Calendar::UTC).expect("hours");
     let (short, long) =

@@ -19,10 +19,11 @@ use crate::{
     },
     http::dashboard::{
         Dashboard,
-        form::FormData,
+        form::{FormData, parse_decimal},
         list_filters,
         messages::{t, t_with},
         page::{Failure, PathUuid, Visitor, field_label, form_errors},
+        print_minutes,
     },
     service::{Error, files::FilePatch},
 };
@@ -44,7 +45,7 @@ pub(super) fn correction_fields(file: &LibraryFile) -> Vec<CorrectionField> {
     let (facts, overrides) = (&file.content.facts, &file.overrides);
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let number = |value: Option<f64>| value.map(|value| format_number(value, 3)).unwrap_or_default();
-    let minutes = |seconds: Option<u64>| seconds.map(|seconds| to_minutes(seconds).to_string()).unwrap_or_default();
+    let minutes = |seconds: Option<u64>| seconds.map(print_minutes::format).unwrap_or_default();
     let field = |name: &str, label: String, value: String, placeholder: String| CorrectionField {
         name: name.to_owned(),
         label,
@@ -100,23 +101,17 @@ fn find_tool(overrides: &FileOverrides, tool: u32) -> Option<&ToolFacts> {
     overrides.tools.iter().flatten().find(|one| one.tool == tool)
 }
 
-fn to_minutes(seconds: u64) -> u64 {
-    seconds.div_ceil(60)
-}
-
 /// Reads the corrections of a form.
 fn parse_corrections(form: &FormData, file: &LibraryFile) -> Result<FileOverrides, ValidationErrors> {
     let mut invalid = ValidationErrors::default();
     let mut number = |name: &str, pointer: &str| {
-        let text = form.text(name)?;
-        let parsed = text.replace(',', ".").parse::<f64>().ok().filter(|value| value.is_finite());
+        let parsed = parse_decimal(form.text(name)?);
         if parsed.is_none() {
             invalid.add(format!("/{pointer}"), "number", "rule-number");
         }
         parsed
     };
     let layer_height_mm = number("layer_height_mm", "layer_height_mm");
-    let minutes = number("print_minutes", "print_minutes");
     let mut tools: Vec<ToolFacts> = Vec::new();
     let shown = tool_numbers(file);
     for tool in &shown {
@@ -141,16 +136,13 @@ fn parse_corrections(form: &FormData, file: &LibraryFile) -> Result<FileOverride
         }
         nozzle_mm = parsed;
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
-    let seconds = minutes.map(|minutes| (minutes * 60.0).round() as u64);
-    // The form shows whole minutes. An unchanged one keeps its seconds.
-    let before = file.overrides.estimated_print_time_s;
-    let is_unchanged = before.map(|seconds| to_minutes(seconds) * 60) == seconds;
+    let minutes = form.text("print_minutes").unwrap_or_default();
+    let estimated_print_time_s = print_minutes::parse(minutes, "/print_minutes", &mut invalid);
     invalid.into_result(FileOverrides {
         printer_model: form.text("model").map(str::to_owned),
         nozzle_mm,
         layer_height_mm,
-        estimated_print_time_s: if is_unchanged { before } else { seconds },
+        estimated_print_time_s,
         tools: (!tools.is_empty()).then_some(tools),
     })
 }

@@ -14,7 +14,7 @@ use super::{
     find_file_name, part_path,
 };
 use crate::{
-    domain::{access::Role, file::FileFilter, message::Message, validation::ValidationErrors},
+    domain::{access::Role, file::FileFilter, message::Message, part::check_number, validation::ValidationErrors},
     http::dashboard::{
         Dashboard, filters,
         form::FormData,
@@ -159,6 +159,9 @@ async fn store(
     let mut invalid = ValidationErrors::default();
     let mut details = fields.parse(&mut invalid);
     details.requirements.printer_ids = find_printers(dashboard, who, &fields.printers, &mut invalid).await?;
+    // The service checks these rules too, but only after the texts could be read. So every error is shown at once.
+    check_number(&mut invalid, "/number", number);
+    details.check(&mut invalid);
     invalid.into_result(())?;
     dashboard.services.put_part(who, number, expected, details).await.map(drop)
 }

@@ -6,7 +6,10 @@ use crate::{
         requirements::Requirements,
         validation::ValidationErrors,
     },
-    http::dashboard::form::FormData,
+    http::dashboard::{
+        form::{FormData, parse_decimal},
+        print_minutes,
+    },
 };
 
 /// A file of the part.
@@ -14,7 +17,7 @@ pub(super) struct FileRow {
     pub file_id: String,
     pub models: String,
     pub parts_per_plate: String,
-    pub print_time_s: String,
+    pub print_minutes: String,
 }
 
 /// The inputs of the form.
@@ -40,7 +43,7 @@ impl FileRow {
             file_id: String::new(),
             models: String::new(),
             parts_per_plate: "1".to_owned(),
-            print_time_s: String::new(),
+            print_minutes: String::new(),
         }
     }
 
@@ -56,7 +59,7 @@ impl FileRow {
             file_id,
             models: text("models"),
             parts_per_plate: text("parts_per_plate"),
-            print_time_s: text("estimated_print_time_s"),
+            print_minutes: text("print_minutes"),
         })
     }
 }
@@ -80,7 +83,7 @@ impl PartFields {
             file_id: file.file_id.to_string(),
             models: file.models.join(", "),
             parts_per_plate: file.parts_per_plate.to_string(),
-            print_time_s: file.estimated_print_time_s.map(|seconds| seconds.to_string()).unwrap_or_default(),
+            print_minutes: file.estimated_print_time_s.map(print_minutes::format).unwrap_or_default(),
         };
         Self {
             number: part.number.clone(),
@@ -146,7 +149,7 @@ impl PartFields {
         let files = chosen.enumerate().map(|(at, row)| parse_file(at, row, invalid)).collect();
         let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let nozzle_mm = text(&self.nozzle_mm).and_then(|text| {
-            let number = text.replace(',', ".").parse().ok();
+            let number = parse_decimal(&text);
             if number.is_none() {
                 invalid.add("/requirements/nozzle_mm", "type", "rule-number");
             }
@@ -170,22 +173,16 @@ impl PartFields {
 }
 
 fn parse_file(at: usize, row: &FileRow, invalid: &mut ValidationErrors) -> PlateFile {
-    let mut report = |name: &str, code, rule| invalid.add(format!("/files/{at}/{name}"), code, rule);
     let file_id = row.file_id.parse().unwrap_or_else(|_| {
-        report("file_id", "not_found", "rule-file-id");
+        invalid.add(format!("/files/{at}/file_id"), "not_found", "rule-file-id");
         uuid::Uuid::nil()
     });
     let parts_per_plate = row.parts_per_plate.parse().unwrap_or_else(|_| {
-        report("parts_per_plate", "type", "rule-integer");
+        invalid.add(format!("/files/{at}/parts_per_plate"), "type", "rule-integer");
         1
     });
-    let estimated_print_time_s = match row.print_time_s.as_str() {
-        "" => None,
-        text => text.parse().map(Some).unwrap_or_else(|_| {
-            report("estimated_print_time_s", "type", "rule-integer");
-            None
-        }),
-    };
+    let pointer = format!("/files/{at}/print_minutes");
+    let estimated_print_time_s = print_minutes::parse(&row.print_minutes, &pointer, invalid);
     PlateFile { file_id, models: split_list(&row.models), parts_per_plate, estimated_print_time_s }
 }
 
