@@ -44,7 +44,7 @@ pub(super) struct Connection {
     ping_due: Instant,
     /// When the next attempt is due: to read the printer, or to open the event socket.
     attempt_due: Instant,
-    /// First readings that failed in a row.
+    /// Attempts to read the printer that failed in a row.
     failures: u32,
     /// Event sockets that failed in a row.
     socket_failures: u32,
@@ -84,6 +84,7 @@ impl Connection {
     /// Records that a reading of this connection was processed.
     pub fn on_reading(&mut self, now: Instant) {
         self.has_reading = true;
+        self.failures = 0;
         if self.is_down() && !self.attempting {
             self.attempt_due = now;
         }

@@ -59,7 +59,12 @@ impl Services {
         if !who.may_see(&printer) {
             return Err(Error::NotFound("printer"));
         }
-        self.test_printer(who, url, self.patched_access(printer, sealed, change)?).await
+        let report = self.test_printer(who, url, self.patched_access(printer, sealed, change)?).await?;
+        if report.reachability == Reachability::Online {
+            // The pages show it at once, not after the backoff of the printer.
+            self.fleet.request_reading(id);
+        }
+        Ok(report)
     }
 }
 

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{Services, access::Principal, error::Error};
-use crate::domain::{access::Role, command::string_enum, message::Message};
+use crate::domain::{access::Role, command::string_enum, message::Message, state::Reachability};
 
 string_enum! {
     /// A fault of a simulated printer, or the end of one.
@@ -52,16 +52,20 @@ impl Services {
         let farm = self.demo_farm().ok_or(Error::NotFound("printer"))?;
         let details = self.printer(who, id).await?.printer.details;
         if farm.cause(&details.url, fault) {
+            self.fleet.request_reading(id);
             Ok(details.name)
         } else {
             Err(Error::Conflict { code: "not_printing", detail: Message::new("refusal-demo-not-printing") })
         }
     }
 
-    /// Ends all faults of the simulated printers.
+    /// Ends all faults of the simulated printers. Those that were unreachable are read at once, not after their backoff.
     pub fn end_demo_faults(&self, who: &Principal) -> Result<(), Error> {
         who.require(Role::Operator)?;
         self.demo_farm().ok_or(Error::NotFound("printer"))?.reset();
+        for live in self.fleet.view().printers().iter().filter(|live| live.reachability != Reachability::Online) {
+            self.fleet.request_reading(live.id);
+        }
         Ok(())
     }
 }

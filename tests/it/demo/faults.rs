@@ -3,7 +3,8 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::process::{Demo, id_of, with_form};
+use super::process::{DEADLINE, Demo, id_of, with_form};
+use crate::support::wait;
 
 /// A demo whose printing printers are taken one by one, each for another fault.
 struct Panel {
@@ -46,8 +47,13 @@ impl Panel {
             .await
     }
 
-    async fn last_print(&self, id: &str) -> Value {
-        self.demo.get(&format!("/prints?printer_id={id}&limit=1")).await["items"][0].clone()
+    /// Waits until the last print of a printer has this result. It is stored a moment after the state is shown.
+    async fn until_last_print(&self, id: &str, result: &str) {
+        wait::until(&format!("the print is {result}"), DEADLINE, async || {
+            let print = self.demo.get(&format!("/prints?printer_id={id}&limit=1")).await["items"][0].clone();
+            if print["result"] == result { Ok(()) } else { Err(print) }
+        })
+        .await;
     }
 }
 
@@ -58,7 +64,7 @@ async fn each_fault_of_a_print_has_its_effect() {
     let halted = panel.take_printing();
     panel.cause(&halted, "firmware_error").await;
     panel.until_online_and(&halted, "error").await;
-    assert_eq!(panel.last_print(&halted).await["result"], "failed");
+    panel.until_last_print(&halted, "failed").await;
 
     for fault in ["filament_runs_out", "paused_at_printer"] {
         let paused = panel.take_printing();
@@ -70,13 +76,13 @@ async fn each_fault_of_a_print_has_its_effect() {
     let cut_off = panel.take_printing();
     panel.cause(&cut_off, "print_fails").await;
     panel.until_online_and(&cut_off, "offline").await;
-    assert_eq!(panel.last_print(&cut_off).await["result"], "failed");
+    panel.until_last_print(&cut_off, "failed").await;
 
     let done = panel.take_printing();
     panel.cause(&done, "finish_print").await;
     let printer = panel.until_online_and(&done, "operational").await;
     assert_eq!(printer["plate"]["state"], "occupied", "{printer}");
-    assert_eq!(panel.last_print(&done).await["result"], "done");
+    panel.until_last_print(&done, "done").await;
     let refused = panel.demo.submit("/demo", &[("printer", &done), ("fault", "finish_print")]).await;
     assert!(refused.0 == StatusCode::CONFLICT && refused.1.contains("does not print"), "{refused:?}");
 }
