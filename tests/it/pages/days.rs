@@ -158,7 +158,9 @@ async fn a_tag_is_paused_and_its_failures_are_retried_without_leaving_the_farm_p
     for id in &ids[..3] {
         server.patch(&format!("/api/v1/printers/{id}"), json!({"tags": ["hall-a"]})).await;
     }
-    server.post_and_wait("/api/v1/batches", json!({"command": "start", "select": {"all": true}})).await;
+    let file = json!({"path": "long/vase.gcode"});
+    let start = json!({"command": "start", "select": {"all": true}, "file": file});
+    server.post_and_wait("/api/v1/batches", start).await;
     visit(&day.browser, &server, "operator", "/").await;
     day.choose("select[name=tag]", "hall-a").await;
     let filtered = "return document.querySelectorAll('.farm .is-printing').length === 3";

@@ -4,9 +4,10 @@ use serde_json::json;
 
 use super::visit;
 use crate::support::{
-    browser::Browser,
+    browser::{Browser, PAGE_DEADLINE},
     needs,
     server::{TestServer, start_server_with_farm},
+    wait,
 };
 
 /// Drops a file on the page, as a user who drags it from a folder.
@@ -52,8 +53,16 @@ pub(super) async fn click(browser: &Browser, selector: &str) {
 }
 
 pub(super) async fn until_includes(browser: &Browser, selector: &str, text: &str) {
-    let script = format!("return document.querySelector('{selector}')?.innerText.includes({}) ?? false", json!(text));
-    browser.until_true(&format!("{selector} shows {text}"), &script).await;
+    let script = format!("return document.querySelector('{selector}')?.innerText ?? null");
+    wait::until(&format!("{selector} shows {text}"), PAGE_DEADLINE, async || {
+        let shown = browser.run(&script, Vec::new()).await;
+        if shown.as_ref().is_ok_and(|shown| shown.as_str().is_some_and(|shown| shown.contains(text))) {
+            Ok(())
+        } else {
+            Err(shown)
+        }
+    })
+    .await;
 }
 
 /// Chooses printers on the page of a file, and opens the start sheet.

@@ -20,7 +20,7 @@ use super::{env_or_skip, http_client, port, wait};
 const START_DEADLINE: Duration = Duration::from_secs(90);
 
 /// Deadline for a page to show something on a busy machine.
-const PAGE_DEADLINE: Duration = Duration::from_secs(60);
+pub const PAGE_DEADLINE: Duration = Duration::from_secs(60);
 
 /// No sandbox, because it is not available in containers and for root. No requests to the internet.
 const ARGUMENTS: [&str; 9] = [
