@@ -124,8 +124,9 @@ async fn each_error_of_a_part_is_beside_its_field_and_what_was_typed_is_kept() {
     for (fields, words) in cases {
         assert_contains(&site.submit_refused("/parts/new", &with_file(&file_id, fields)).await, &[words]);
     }
-    let nothing = site.submit_refused("/parts/new", &[("number", "N"), ("act", "save")]).await;
-    assert_contains(&nothing, &["id=\"files-error\""]);
+    let no_file = [("number", "N"), ("act", "save"), ("files-0-models", "MK4, XL")];
+    let no_file = site.submit_refused("/parts/new", &no_file).await;
+    assert_contains(&no_file, &["id=\"files-error\"", "value=\"MK4, XL\""]);
     let plain = upload_one(&site, "plain.gcode", "; plain\nG1 X1\n".to_owned()).await;
     let plain = plain.strip_prefix("/files/").expect("the page of a file");
     assert_contains(

@@ -52,15 +52,14 @@ impl FileRow {
         format!("files-{row}-{name}")
     }
 
-    fn from_form(form: &FormData, row: usize) -> Option<Self> {
+    fn from_form(form: &FormData, row: usize) -> Self {
         let text = |name| form.text(&Self::field(row, name)).unwrap_or_default().to_owned();
-        let file_id = text("file_id");
-        (!file_id.is_empty()).then(|| Self {
-            file_id,
+        Self {
+            file_id: text("file_id"),
             models: text("models"),
             parts_per_plate: text("parts_per_plate"),
             print_minutes: text("print_minutes"),
-        })
+        }
     }
 }
 
@@ -113,13 +112,14 @@ impl PartFields {
         }
     }
 
-    /// Returns the fields of a form. Rows without a file are left out, so that errors name the row by its position.
+    /// Returns the fields of a form. Rows without a file are left out, so that errors name the row by its position. Without
+    /// any file, the first row keeps what was typed.
     pub fn from_form(form: &FormData) -> Self {
         let text = |name| form.text(name).unwrap_or_default().to_owned();
-        let rows = (0..MAX_FILES).filter_map(|row| FileRow::from_form(form, row));
-        let mut files: Vec<FileRow> = rows.collect();
+        let rows = (0..MAX_FILES).map(|row| FileRow::from_form(form, row));
+        let mut files: Vec<FileRow> = rows.filter(|row| !row.file_id.is_empty()).collect();
         if files.is_empty() {
-            files.push(FileRow::empty());
+            files.push(FileRow::from_form(form, 0));
         }
         Self {
             number: text("number"),
