@@ -225,9 +225,11 @@ async fn a_restart_does_not_start_a_printer_that_was_taken_out_of_service_in_the
 #[tokio::test]
 async fn a_server_that_stops_waits_for_the_reply_to_a_command_that_it_sent() {
     let mut setup = FleetSetup::new().await;
-    setup.farm.printers()[0].set_fault(Some(Fault::Hang));
     setup.perform(1, Command::Pause, Instant::now() + DEADLINE);
-    setup.next_send_request().await.permit.send(true).expect("the actor waits");
+    let request = setup.next_send_request().await;
+    // From here, no reading is needed before the send.
+    setup.farm.printers()[0].set_fault(Some(Fault::Hang));
+    request.permit.send(true).expect("the actor waits");
     setup.stop.cancel();
     setup.farm.printers()[0].set_fault(None);
     assert_eq!(setup.next_report().await.outcome, Outcome::Accepted);
@@ -256,7 +258,7 @@ async fn a_server_that_stops_uses_the_permits_that_were_requested() {
 #[tokio::test]
 async fn a_printer_that_does_not_reply_holds_up_the_stop_for_the_time_of_one_request() {
     let mut setup = FleetSetup::new().await;
-    setup.farm.printers()[0].set_fault(Some(Fault::Hang));
+    setup.farm.printers()[0].queue_command_fault(Fault::Hang);
     setup.perform(1, Command::Pause, Instant::now() + DEADLINE);
     setup.next_send_request().await.permit.send(true).expect("the actor waits");
     setup.stop.cancel();
