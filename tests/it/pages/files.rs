@@ -44,9 +44,12 @@ pub(super) async fn drop_file(browser: &Browser, name: &str) {
 
 /// Clicks an element with the mouse.
 pub(super) async fn click(browser: &Browser, selector: &str) {
-    let shown =
-        format!("return document.querySelector({}).checkVisibility({{ visibilityProperty: true }})", json!(selector));
-    browser.until_true(&format!("{selector} is shown"), &shown).await;
+    // Commands are off while a page is not live.
+    let ready = format!(
+        "const one = document.querySelector({}); return one.checkVisibility({{ visibilityProperty: true }}) && !one.disabled",
+        json!(selector)
+    );
+    browser.until_true(&format!("{selector} can be clicked"), &ready).await;
     let view = "document.querySelector(arguments[0]).scrollIntoView({ block: 'center' }); return true";
     assert_eq!(browser.run(view, vec![json!(selector)]).await, Ok(json!(true)), "{selector}");
     browser.drag_over(&[selector], 0).await;

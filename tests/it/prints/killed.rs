@@ -10,6 +10,7 @@ use printyard::{
     storage::{Db, printers, prints},
 };
 use serde_json::{Value, json};
+use sqlx::{Connection as _, SqliteConnection};
 use uuid::Uuid;
 
 use crate::support::{
@@ -63,6 +64,11 @@ async fn a_print_belongs_to_its_command_when_the_server_is_killed_after_the_star
             break;
         }
         until_idle(&server).await;
+        // A print that ends before the server runs again is found by its progress. The one before may have left the same.
+        for printer in farm.printers() {
+            printer.select("part.gcode");
+        }
+        until_selection_is_stored(dir.path()).await;
         let printer_ids: Vec<&String> = ids.keys().collect();
         let before: HashMap<&String, usize> = ids.iter().map(|(id, printer)| (id, count_starts(printer))).collect();
         let body = json!({
@@ -88,7 +94,11 @@ async fn a_print_belongs_to_its_command_when_the_server_is_killed_after_the_star
         let rows = until("every print is recorded", DEADLINE, async || {
             let rows = list_prints_by_printer(&server).await;
             let missing = ids.iter().find(|(id, printer)| rows.get(*id).map_or(0, Vec::len) < count_starts(printer));
-            if missing.is_none() { Ok(rows) } else { Err(missing.map(|(id, _)| id.clone())) }
+            let Some((id, printer)) = missing else { return Ok(rows) };
+            let command =
+                batch["commands"].as_array().and_then(|rows| rows.iter().find(|row| row["printer_id"] == *id));
+            let stored = server.get(&format!("/printers/{id}")).await;
+            Err((printer.state_text(), stored["status"].clone(), stored["job"].clone(), command.cloned()))
         })
         .await;
         for command in batch["commands"].as_array().expect("rows") {
@@ -127,7 +137,24 @@ async fn count_stored(dir: &Path) -> (usize, usize) {
     (unrecorded, recorded.len())
 }
 
+/// Waits until the database has the selected file of each printer, without progress.
+async fn until_selection_is_stored(dir: &Path) {
+    let mut database = SqliteConnection::connect(&sqlite_url(dir)).await.expect("a connection");
+    let count = "select count(*) from printer_observations
+                 where json_extract(job_mark, '$.file.path') = 'part.gcode' and json_extract(job_mark, '$.completion') is null";
+    until("every selection is stored", DEADLINE, async || {
+        let stored: i64 = sqlx::query_scalar(count).fetch_one(&mut database).await.expect("read");
+        if usize::try_from(stored) == Ok(PRINTERS) { Ok(()) } else { Err(stored) }
+    })
+    .await;
+}
+
 async fn until_idle(server: &ServerProcess) {
+    until("the end of every print is stored", DEADLINE, async || {
+        let open = server.get("/prints?state=open&limit=1").await;
+        if open["items"].as_array().is_some_and(Vec::is_empty) { Ok(()) } else { Err(open) }
+    })
+    .await;
     until("every printer is idle with an open event socket", DEADLINE, async || {
         let list = server.get("/printers?limit=500").await;
         let items = list["items"].as_array().expect("printers").clone();
