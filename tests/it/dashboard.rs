@@ -35,7 +35,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 use crate::support::wait;
 
 const ADMIN_TOKEN: &str = "a-token-for-the-tests";
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A server with simulated printers, and a browser that follows no redirects and keeps its own cookie.
 struct DashboardSite {
