@@ -260,6 +260,8 @@ async fn a_wrong_key_is_mended_and_the_printer_prints_without_a_dead_end() {
     day.paste("main [name=api_key]", farm.printers()[0].api_key()).await;
     day.click("main form .primary").await;
     day.until_includes("main", "Ready").await;
+    // This button appears beside *Start*, and moves it.
+    day.until_includes("#commands", "Print a file").await;
     day.click("#commands [value=start]").await;
     day.until_true(
         "the printer prints",
